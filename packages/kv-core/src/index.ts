@@ -1,0 +1,43 @@
+export { WatchCursor, type CursorMemo } from './cursor.ts'
+export type { KvEntry, KvPutUpdate, KvRemovalUpdate, KvUpdate, RemovalReason } from './entry.ts'
+export { KvError, SnapshotError, type KvErrorCode, type SnapshotErrorCode } from './errors.ts'
+export { bytesToHex, hexToBytes } from './hex.ts'
+export { compareKeys, prefixEnd } from './keys.ts'
+export type { ObjectStore } from './object-store.ts'
+export { scopeCovers, scopePrefixes, type WatchScope } from './scope.ts'
+export { Slices, type SliceMessage } from './slices.ts'
+export type {
+  BulkOperation,
+  BulkOutcome,
+  Connection,
+  ConnectionCapabilities,
+  KvPurge,
+  KvReader,
+  KvStore,
+  KvTtl,
+  KvWatcher,
+  KvWriter,
+  ListedKey,
+  Listing,
+  SettingDrift,
+  SourceDescription,
+  StorageType,
+  StoreConfig,
+  WaitOptions,
+  WatchBatch,
+} from './source.ts'
+export {
+  MAX_LINEAGE_BYTES,
+  type ApplyOptions,
+  type FoldReader,
+  type RangeOptions,
+  type Recovery,
+  type SnapshotLocation,
+  type SnapshotStore,
+  type SnapshotView,
+  type StagedFold,
+  type StoreFeatures,
+  type StoreStats,
+} from './store.ts'
+export { VersionToken } from './token.ts'
+export { type FollowSource, type SourceOpener } from './follow-source.ts'

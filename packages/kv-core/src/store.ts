@@ -1,0 +1,124 @@
+import type { WatchCursor } from './cursor.ts'
+import type { KvEntry, KvUpdate } from './entry.ts'
+import type { ListedKey, WaitOptions } from './source.ts'
+
+/** The most an opaque lineage may hold. */
+export const MAX_LINEAGE_BYTES: number = 16 * 1024
+
+/** Bounds inside the prefix, by key bytes; `reverse` starts from the end. */
+export interface RangeOptions {
+  readonly gte?: string
+  readonly gt?: string
+  readonly lt?: string
+  readonly lte?: string
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** Synchronous reads of a fold. Values are copies or immutable views: writing to one changes nothing else. */
+export interface FoldReader {
+  get(key: string): KvEntry | undefined
+  getMany(keys: readonly string[]): (KvEntry | undefined)[]
+  has(key: string): boolean
+  /** Buffered, in key-byte order. */
+  range(prefix: string, options?: RangeOptions): KvEntry[]
+  /**
+   * Lazy, in key-byte order, one cut. A store without `views` throws SnapshotError `StoreChanged` if
+   * a commit comes between two steps.
+   */
+  entries(prefix?: string, options?: RangeOptions): IterableIterator<KvEntry>
+  keys(prefix?: string, options?: RangeOptions): IterableIterator<string>
+  readonly cursor: WatchCursor
+}
+
+/** A read-only image pinned at one cursor. After its deadline or `close` reads throw SnapshotError `ViewExpired`. */
+export interface SnapshotView extends FoldReader, Disposable {
+  close(): void
+}
+
+export interface StoreFeatures {
+  readonly views: boolean
+  readonly lineage: boolean
+  readonly deletedKeys: boolean
+  readonly staging: boolean
+  readonly durable: boolean
+  readonly multiProcessReaders: boolean
+  readonly maxKeyBytes: number
+  readonly maxValueBytes: number
+}
+
+/** What one apply commits besides the entries. */
+export interface ApplyOptions {
+  /** Opaque to stores: at most 16 KiB, kept with the cursor, given back by `lineage`. Absent keeps the stored one. */
+  readonly lineage?: Uint8Array
+}
+
+/**
+ * What keeps a fold durably. The writer calls `apply`, `sync`, `stage`, `copyTo` and `close` one at a
+ * time; reads may come at any moment and see the last committed apply.
+ */
+export interface SnapshotStore extends FoldReader, AsyncDisposable {
+  readonly features: StoreFeatures
+  /** What the last successful sync covers; never ahead of `cursor`. */
+  readonly durableCursor: WatchCursor
+  readonly lineage: Uint8Array | undefined
+  /** What opening had to repair; undefined when nothing. */
+  readonly recovery: Recovery | undefined
+  readonly stats: StoreStats
+  /**
+   * Entries, deletions, cursor and lineage in one atomic commit. Calls do not overlap. After a
+   * rejection nothing changed and the handle is done: reopen. An empty batch commits the cursor.
+   *
+   * A key or value above the store's limits rejects with SnapshotError `LimitExceeded` before
+   * anything is written; the handle stays usable.
+   */
+  apply(batch: readonly KvUpdate[], cursor: WatchCursor, options?: ApplyOptions): Promise<void>
+  /** Makes what was applied durable against power loss; resolves with the durable cursor. */
+  sync(): Promise<WatchCursor>
+  view?(options?: { readonly deadlineMs?: number }): SnapshotView
+  /** Names whose last update was a removal (feature `deletedKeys`), in key-byte order. */
+  deletedKeys?(prefix?: string): IterableIterator<ListedKey>
+  copyTo?(
+    directory: string,
+    options?: WaitOptions,
+  ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }>
+  /** A second fold beside this one, invisible until `commit` swaps it in (feature `staging`). */
+  stage?(options?: WaitOptions): Promise<StagedFold>
+  /** Syncs unless the handle is done, and lets go of the lock. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface StagedFold {
+  apply(batch: readonly KvUpdate[], cursor: WatchCursor, options?: ApplyOptions): Promise<void>
+  /** Whether the staged fold holds this key: what a rebuild needs to tell which keys vanished. */
+  has(key: string): boolean
+  /** Atomic, durable, also across a crash: the fold is the old one or the new one. */
+  commit(): Promise<void>
+  discard(): Promise<void>
+}
+
+export interface StoreStats {
+  readonly entries: number
+  readonly deletedKeys: number
+  /** On disk. */
+  readonly bytes: number
+}
+
+/** `torn`: an unfinished last write was cut. `corrupt`: the damaged fold was moved to `movedTo`. */
+export interface Recovery {
+  readonly verdict: 'torn' | 'corrupt'
+  readonly at: number
+  readonly bytes: number
+  readonly movedTo?: string
+}
+
+/** Where a fold is and how to open it: `follow` must reopen, set aside and replace it. */
+export interface SnapshotLocation<S extends SnapshotStore = SnapshotStore> {
+  readonly backend: string
+  open(options?: WaitOptions): Promise<S>
+  exists(): Promise<boolean>
+  /** Keeps the damaged fold under another name and says which. */
+  setAside?(): Promise<string>
+  /** Opens a verified payload as a new fold; fails when one exists. */
+  adopt?(payloadDirectory: string, options?: WaitOptions): Promise<void>
+}
