@@ -1,3 +1,4 @@
+export type { BatchConfig } from './batcher.ts'
 export { WatchCursor, type CursorMemo } from './cursor.ts'
 export type { KvEntry, KvPutUpdate, KvRemovalUpdate, KvUpdate, RemovalReason } from './entry.ts'
 export { KvError, SnapshotError, type KvErrorCode, type SnapshotErrorCode } from './errors.ts'
@@ -25,6 +26,7 @@ export type {
   StoreConfig,
   WaitOptions,
   WatchBatch,
+  WatchOptions,
 } from './source.ts'
 export {
   MAX_LINEAGE_BYTES,
@@ -41,3 +43,15 @@ export {
 } from './store.ts'
 export { VersionToken } from './token.ts'
 export { type FollowSource, type SourceOpener } from './follow-source.ts'
+export type { Change, ChangesOptions } from './follow/changes.ts'
+export { follow } from './follow/follow.ts'
+export type { Follower } from './follow/follower.ts'
+export type { FollowOptions } from './follow/options.ts'
+export type { FollowState, FollowStatus, Unverified } from './follow/status.ts'
+export {
+  watchApplied,
+  type ApplyContext,
+  type ApplyOptionsOf,
+  type ApplyPhase,
+  type WatchAppliedOptions,
+} from './watch-applied.ts'

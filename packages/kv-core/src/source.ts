@@ -159,10 +159,17 @@ export interface KvWatcher {
    * other means, and not above `lastRevision`. A cursor of 2^64-1 or without a u64 form is KvError
    * `CursorExpired`.
    */
-  watch(
-    scope: WatchScope,
-    options: { readonly after?: WatchCursor; readonly signal: AbortSignal },
-  ): AsyncIterable<WatchBatch>
+  watch(scope: WatchScope, options: WatchOptions): AsyncIterable<WatchBatch>
+}
+
+export interface WatchOptions {
+  readonly after?: WatchCursor | undefined
+  readonly signal: AbortSignal
+  /**
+   * What a stored empty value is: a delete with reason `tombstone`, or a put of an empty value.
+   * @default 'tombstone'
+   */
+  readonly emptyValues?: 'tombstone' | 'keep' | undefined
 }
 
 export interface SourceDescription {

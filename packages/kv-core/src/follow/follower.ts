@@ -1,0 +1,38 @@
+import type { WaitOptions } from '../source.ts'
+import type { FoldReader, SnapshotStore } from '../store.ts'
+import type { VersionToken } from '../token.ts'
+import type { Change, ChangesOptions } from './changes.ts'
+import type { FollowStatus } from './status.ts'
+
+/**
+ * A fold that is kept in step. Reads are synchronous, come from the store in use, and go on while the
+ * source is away; after `close` they throw SnapshotError `Closed`.
+ */
+export interface Follower<S extends SnapshotStore = SnapshotStore> extends FoldReader, AsyncDisposable {
+  /** The store in use; another one after a reopening or a rebuild, so do not keep it. */
+  readonly store: S
+  readonly status: FollowStatus
+  /** Called at each change of state, and at most once a second otherwise; the returned function stops it. */
+  onStatus(listener: (status: FollowStatus) => void): () => void
+  /**
+   * Resolves when everything that existed when the session began is applied; rejects when the
+   * follower ends first, with KvError `Timeout` after `timeoutMs`, or with the signal's reason.
+   */
+  caughtUp(options?: WaitOptions): Promise<void>
+  /** Resolves when the fold has applied this revision; rejects as `caughtUp` does. */
+  waitFor(revision: bigint | VersionToken, options?: WaitOptions): Promise<void>
+  /**
+   * Changes from now on, after their commit. A reader more than `buffer` behind gets KvError
+   * `ChangesLagged`; the follower never waits for it. Ends when the follower is closed.
+   */
+  changes(options?: ChangesOptions): AsyncIterable<Change>
+  /** Runs `fn` between two flushes; reads go on, applies wait. */
+  exclusive<R>(fn: (store: S) => R | Promise<R>): Promise<R>
+  /**
+   * Settles when the follower ended: fulfilled after close or abort, else rejected with the typed
+   * error. Never an unhandled rejection.
+   */
+  readonly closed: Promise<void>
+  /** Finishes the batch in hand and syncs. Idempotent. */
+  close(): Promise<void>
+}
