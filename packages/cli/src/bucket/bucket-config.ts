@@ -1,0 +1,42 @@
+import type { StoreConfig } from '@slip/kv-core'
+import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
+import { durationMs, oneOf, sizeBytes, wholeNumber } from '../command/units.ts'
+
+export const BUCKET_OPTIONS: OptionSpecs = {
+  history: { value: 'N', help: 'revisions kept of a key, 1 to 64; default 1' },
+  'max-age': { value: 'DURATION', help: 'how long a write is kept; default for ever' },
+  'max-bytes': { value: 'SIZE', help: 'limit of the whole bucket; default none' },
+  'max-value': { value: 'SIZE', help: 'limit of one value; default none' },
+  discard: { value: 'old|new', help: 'what a full bucket does: evict the oldest, or refuse; default new' },
+  replicas: { value: 'N', help: '1, 3 or 5; default 1' },
+  storage: { value: 'file|memory', help: 'default file' },
+  'marker-ttl': {
+    value: 'DURATION',
+    help: 'how long the marker of an expired key stays; switches --ttl on (server 2.11)',
+  },
+}
+
+const READERS: {
+  readonly [K in keyof StoreConfig]-?: readonly [
+    string,
+    (text: string, option: string) => NonNullable<StoreConfig[K]>,
+  ]
+} = {
+  history: ['history', (text, option) => wholeNumber(text, option, 1, 64)],
+  maxAgeMs: ['max-age', durationMs],
+  maxBytes: ['max-bytes', sizeBytes],
+  maxValueBytes: ['max-value', sizeBytes],
+  discard: ['discard', (text, option) => oneOf(text, option, ['old', 'new'])],
+  replicas: ['replicas', (text, option) => wholeNumber(text, option, 1, 5)],
+  storage: ['storage', (text, option) => oneOf(text, option, ['file', 'memory'])],
+  markerTtlMs: ['marker-ttl', durationMs],
+}
+
+/** Only what was given: what is left out stays the server's default. */
+export function bucketConfig(options: ParsedOptions): StoreConfig {
+  const given = Object.entries(READERS).flatMap(([setting, [option, read]]) => {
+    const text = options.text(option)
+    return text === undefined ? [] : [[setting, read(text, option)]]
+  })
+  return Object.fromEntries(given) as StoreConfig
+}

@@ -1,0 +1,57 @@
+import { COMMON_OPTIONS } from './parse.ts'
+import type { Command, OptionSpecs } from './command.ts'
+
+const COMMON_EXITS = [
+  '0  done, or the answer is yes',
+  '2  wrong usage, an invalid key or line, or a local file that is missing, exists already or cannot be written',
+]
+
+/** The text of `slip COMMAND --help`. */
+export function commandHelp(command: Command): string {
+  const lines = [
+    `slip ${command.name} ${command.words.join(' ')}`.trimEnd(),
+    '',
+    command.summary,
+    ...(command.details === undefined ? [] : ['', command.details]),
+    '',
+    'Options',
+    ...optionLines({ ...command.options, ...COMMON_OPTIONS }),
+    '',
+    'Exit codes',
+    ...[COMMON_EXITS[0]!, ...sortedExits(command.exits)].map((line) => `  ${line}`),
+    '',
+    'Example',
+    `  ${command.example}`,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** The text of `slip --help`. */
+export function overview(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length))
+  return `${[
+    'slip keeps durable local folds of NATS KV buckets in step, and looks after them.',
+    '',
+    'slip COMMAND [WORDS] [OPTIONS]    slip COMMAND --help    slip --version',
+    '',
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    '',
+    'FOLD is log:PATH. Servers: --server, SLIP_SERVER, the context of the NATS CLI, nats://127.0.0.1:4222.',
+    'Exit codes: 0 yes or done, 1 no, 2 usage or local file, 3 source, 4 damaged or foreign fold, 5 busy, 6 behind, 70 a bug.',
+  ].join('\n')}\n`
+}
+
+function sortedExits(exits: readonly string[]): string[] {
+  return [...new Set([...exits, COMMON_EXITS[1]!])].sort(
+    (a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10),
+  )
+}
+
+function optionLines(specs: OptionSpecs): string[] {
+  const flags = Object.entries(specs).map(([name, { value, help, multiple }]) => ({
+    flag: `--${name}${value === undefined ? '' : ` ${value}`}`,
+    help: multiple === true ? `${help} (repeatable)` : help,
+  }))
+  const width = Math.min(30, Math.max(...flags.map(({ flag }) => flag.length)))
+  return flags.map(({ flag, help }) => `  ${flag.padEnd(width)}  ${help}`)
+}

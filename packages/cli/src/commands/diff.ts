@@ -1,0 +1,48 @@
+import type { Command } from '../command/command.ts'
+import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
+import { withBucket } from '../bucket/with-bucket.ts'
+import { foldPrefixes } from '../fold/binding-line.ts'
+import { compareFold, narrowed } from '../fold/compare.ts'
+import { withReader } from '../fold/fold-location.ts'
+import { EXIT } from '../output/exit-code.ts'
+import { Progress } from '../output/progress.ts'
+import { UsageError } from '../output/usage-error.ts'
+import { revisionJson } from '../output/wire.ts'
+
+export const diff: Command = {
+  name: 'diff',
+  words: ['FOLD', 'BUCKET'],
+  summary: 'Compares a fold with its bucket, key by key.',
+  details:
+    'Within the scope of the fold. A line a difference {key, kind}: missing (only the bucket has it), extra (only the fold), different, skipped; then {equal, compared, missing, extra, different, skipped, at}. Values and revisions both count.',
+  options: { prefix: { value: 'P', help: 'only keys that start with it' }, ...CONNECTION_OPTIONS },
+  exits: ['1  they differ', '3  the bucket cannot be read', '4  the fold is damaged or not a fold'],
+  example: 'slip diff log:./routes.slip routes',
+  async run({ words: [fold = '', name = ''], options, output }) {
+    return await withReader(fold, async (reader) => {
+      const scope = foldPrefixes(reader.lineage)
+      const prefixes = narrowed(scope, options.text('prefix'))
+      if (prefixes.length === 0)
+        throw new UsageError(
+          `the fold holds nothing under '${options.text('prefix')}': its scope is ${scope.join(', ')}`,
+        )
+      return await withBucket(options, name, async (bucket) => {
+        const progress = new Progress(output.quiet)
+        const { at, ...counts } = await compareFold(
+          reader,
+          bucket.reader,
+          prefixes,
+          async ({ key, kind }) => await output.answer({ key, kind }, `${kind.padEnd(9)} ${key}`),
+          (compared) => progress.update(() => `${compared} compared`),
+        )
+        progress.clear()
+        const equal = counts.missing + counts.extra + counts.different === 0
+        await output.answer(
+          { equal, ...counts, at: revisionJson(at.revision) },
+          `${equal ? 'equal' : 'they differ'}: ${counts.compared} compared, ${counts.missing} missing, ${counts.extra} extra, ${counts.different} different`,
+        )
+        return equal ? EXIT.done : EXIT.no
+      })
+    })
+  },
+}

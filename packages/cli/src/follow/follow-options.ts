@@ -1,0 +1,106 @@
+import type { FollowOptions, KvUpdate, WatchScope } from '@slip/kv-core'
+import { appendLog, type AppendLogOptions, type AppendLogSnapshot } from '@slip/store-applog'
+import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
+import { durationMs, oneOf, optional } from '../command/units.ts'
+import { foldAddress } from '../fold/fold-location.ts'
+import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
+import { UsageError } from '../output/usage-error.ts'
+
+/** What `durability: 'interval'` means at the command line. */
+const SYNC_INTERVAL_MS = 1_000
+
+export const FOLLOW_OPTIONS: OptionSpecs = {
+  fold: { value: 'FOLD', help: 'required: log:PATH' },
+  prefix: { value: 'P', help: 'only keys that start with it', multiple: true },
+  once: { help: 'end when caught up and audited' },
+  'when-evicted': {
+    value: 'drop|keep',
+    help: 'keys the bucket expired or evicted leave the fold, or stay; default drop',
+  },
+  repair: {
+    value: 'auto|relist|restore|none',
+    help: 'how a fold that fell behind is repaired; default auto',
+  },
+  'empty-values': {
+    value: 'tombstone|keep',
+    help: 'an empty value is a delete, or a value; default tombstone',
+  },
+  audit: { value: 'DURATION|off', help: 'how often the number of keys is compared; default 60s' },
+  'stale-after': {
+    value: 'DURATION',
+    help: 'without proof of life for so long the state is stale; default 5s',
+  },
+  durability: {
+    value: 'os|interval|batch',
+    help: `when a write is synced: by the system, every second, each batch; default os`,
+  },
+  oversize: { value: 'skip|fail', help: 'a key or value the fold cannot hold; default skip' },
+  'on-foreign': { value: 'refuse|rebuild', help: 'the fold of another bucket or scope; default refuse' },
+  format: { value: '2|3', help: 'generation to create; 2 is what the Rust system reads; default 3' },
+  ...LOCK_OPTIONS,
+}
+
+const LATER = ['from', 'publish', 'every', 'metrics'] as const
+
+/** Accepted so that they get a clear answer. */
+export const LATER_OPTIONS: OptionSpecs = {
+  from: { value: 'URL', help: 'not in this version: bootstrap from an artifact' },
+  publish: { value: 'URL', help: 'not in this version: export rounds' },
+  every: { value: 'DURATION', help: 'not in this version: with --publish' },
+  metrics: { value: 'HOST:PORT', help: 'not in this version' },
+}
+
+type CommandLineOptions = Omit<FollowOptions<AppendLogSnapshot, KvUpdate>, 'source'>
+
+/** The options of `follow()`; UsageError for what cannot be. */
+export function followOptions(options: ParsedOptions): CommandLineOptions {
+  const later = LATER.find((name) => options.text(name) !== undefined)
+  if (later !== undefined) throw new UsageError(`--${later} is not in this version of slip`, 'follow')
+  const prefixes = options.list('prefix')
+  const scope: WatchScope = prefixes.length === 0 ? 'all' : { prefixes }
+  return {
+    store: appendLog(logOptions(options)),
+    scope,
+    ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
+      oneOf(text, 'when-evicted', ['drop', 'keep']),
+    ),
+    ...optionalField('repair', options.text('repair'), (text) =>
+      oneOf(text, 'repair', ['auto', 'relist', 'restore', 'none']),
+    ),
+    ...optionalField('emptyValues', options.text('empty-values'), (text) =>
+      oneOf(text, 'empty-values', ['tombstone', 'keep']),
+    ),
+    ...optionalField('auditIntervalMs', options.text('audit'), (text) =>
+      text === 'off' ? false : durationMs(text, 'audit'),
+    ),
+    ...optionalField('staleAfterMs', options.text('stale-after'), (text) => durationMs(text, 'stale-after')),
+    ...optionalField('oversize', options.text('oversize'), (text) =>
+      oneOf(text, 'oversize', ['skip', 'fail']),
+    ),
+    ...optionalField('onForeignFold', options.text('on-foreign'), (text) =>
+      oneOf(text, 'on-foreign', ['refuse', 'rebuild']),
+    ),
+  }
+}
+
+function logOptions(options: ParsedOptions): AppendLogOptions & { readonly waitLockMs?: number } {
+  const fold = options.text('fold')
+  if (fold === undefined) throw new UsageError('--fold is missing', 'follow')
+  const durability = oneOf(options.text('durability') ?? 'os', 'durability', ['os', 'interval', 'batch'])
+  const format = optional(options.text('format'), (text) => oneOf(text, 'format', ['2', '3']))
+  const lockMs = waitLockMs(options)
+  return {
+    path: foldAddress(fold).path,
+    durability: durability === 'interval' ? { intervalMs: SYNC_INTERVAL_MS } : durability,
+    ...(format === undefined ? {} : { format: format === '2' ? 2 : 3 }),
+    ...(lockMs === undefined ? {} : { waitLockMs: lockMs }),
+  }
+}
+
+function optionalField<K extends string, T>(
+  name: K,
+  text: string | undefined,
+  read: (text: string) => T,
+): { [P in K]?: T } {
+  return (text === undefined ? {} : { [name]: read(text) }) as { [P in K]?: T }
+}
