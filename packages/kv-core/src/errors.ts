@@ -88,6 +88,27 @@ export class SnapshotError extends Error {
   }
 }
 
+/** What a thrown value says. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : `something was thrown: ${typeof thrown}`
+}
+
+/** The same failure with a message and a cursor of ours; what was not a SnapshotError becomes `fallback`. */
+export function asSnapshotError(
+  cause: unknown,
+  fallback: SnapshotErrorCode,
+  message: string,
+  cursor: WatchCursor,
+): SnapshotError {
+  const known = SnapshotError.is(cause) ? cause : undefined
+  return new SnapshotError(known?.code ?? fallback, message, {
+    cause,
+    cursor,
+    ...(known?.path === undefined ? {} : { path: known.path }),
+    ...(known?.at === undefined ? {} : { at: known.at }),
+  })
+}
+
 function causeOf(options: { cause?: unknown } | undefined): ErrorOptions | undefined {
   return options?.cause === undefined ? undefined : { cause: options.cause }
 }

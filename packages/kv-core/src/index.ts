@@ -4,6 +4,14 @@ export type { KvEntry, KvPutUpdate, KvRemovalUpdate, KvUpdate, RemovalReason } f
 export { KvError, SnapshotError, type KvErrorCode, type SnapshotErrorCode } from './errors.ts'
 export { bytesToHex, hexToBytes } from './hex.ts'
 export { compareKeys, prefixEnd } from './keys.ts'
+export {
+  decodeLineage,
+  encodeLineage,
+  type Anchor,
+  type Binding,
+  type Lineage,
+  type ScopeDigest,
+} from './lineage.ts'
 export type { ObjectStore } from './object-store.ts'
 export { scopeCovers, scopePrefixes, type WatchScope } from './scope.ts'
 export { Slices, type SliceMessage } from './slices.ts'
@@ -55,3 +63,11 @@ export {
   type ApplyPhase,
   type WatchAppliedOptions,
 } from './watch-applied.ts'
+export type { FlushDecision, FlushInput } from './protocol/after-flush.ts'
+export type { AttachDecision, AttachInput, RebuildReason } from './protocol/attach.ts'
+export type { AuditInput } from './protocol/audit.ts'
+export type { DeliveryInput } from './protocol/on-delivery.ts'
+export { protocol, type Protocol } from './protocol/protocol.ts'
+export type { ResumeStart } from './protocol/resume-start.ts'
+export type { WatchdogInput } from './protocol/watchdog.ts'
+export { decodeValueRecord, encodeValueRecord, type ValueRecord } from './value-record.ts'

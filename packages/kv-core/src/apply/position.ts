@@ -1,0 +1,53 @@
+import { WatchCursor } from '../cursor.ts'
+import type { VersionToken } from '../token.ts'
+
+/** Where a watch stands while its updates are being collected. Never goes back, and keeps the memo. */
+export class Position {
+  readonly #from: WatchCursor
+  #token: VersionToken
+  #frontier: bigint | undefined
+  #moved = false
+
+  constructor(from: WatchCursor) {
+    this.#from = from
+    this.#token = from.token
+    this.#frontier = from.revision
+  }
+
+  /** The highest revision delivered or bookmarked; undefined while there is none. */
+  get frontier(): bigint | undefined {
+    return this.#frontier
+  }
+
+  /** Whether it advanced since `settle`. */
+  get moved(): boolean {
+    return this.#moved
+  }
+
+  /** What a fold that applied everything so far stores. */
+  get cursor(): WatchCursor {
+    const { memo, token } = this.#from
+    if (this.#token === token) return this.#from
+    return WatchCursor.fromToken(this.#token, memo === undefined ? undefined : { evictionSeen: true })
+  }
+
+  /** An update with an unknown version moves nothing. */
+  advance(token: VersionToken, revision: bigint | undefined): void {
+    if (revision === undefined && token.isUnknown) return
+    this.#token = token
+    if (revision !== undefined) this.#frontier = revision
+    this.#moved = true
+  }
+
+  /** A bookmark at or below the frontier moves nothing. */
+  bookmark(cursor: WatchCursor): void {
+    const revision = cursor.revision
+    if (revision === undefined ? cursor.token.equals(this.#token) : revision <= (this.#frontier ?? -1n))
+      return
+    this.advance(cursor.token, revision)
+  }
+
+  settle(): void {
+    this.#moved = false
+  }
+}

@@ -1,0 +1,180 @@
+import { type BatchLimits, Batcher } from '../batcher.ts'
+import { WatchCursor } from '../cursor.ts'
+import type { KvUpdate } from '../entry.ts'
+import { protocol } from '../protocol/protocol.ts'
+import { Slices } from '../slices.ts'
+import type { WatchBatch } from '../source.ts'
+import { Bell } from './bell.ts'
+import type { FlushOutcome } from './flusher.ts'
+import { Position } from './position.ts'
+
+/** Why a session ended. What was delivered before has been flushed, unless `restart`. */
+export type SessionEnd =
+  | { readonly why: 'aborted' }
+  /** The source threw, or ended without being asked to (`error` undefined). */
+  | { readonly why: 'source'; readonly error: unknown }
+  /** The fold stands elsewhere. */
+  | { readonly why: 'restart' }
+  | { readonly why: 'reattach' | 'rebuild'; readonly revision: bigint }
+
+export interface SessionPorts {
+  readonly batches: AsyncIterable<WatchBatch>
+  readonly limits: BatchLimits
+  /** The cursor the watch was opened after. */
+  readonly from: WatchCursor
+  /** Whether the last session ended with a revision that was delivered before. */
+  readonly suspect: boolean
+  readonly signal: AbortSignal
+  flush(updates: readonly KvUpdate[], bytes: number, cursor: WatchCursor): Promise<FlushOutcome>
+  /** Proof of life. `pulling` says whether the source is being waited for. */
+  onPull?(pulling: boolean): void
+  onDelivered?(newest: bigint): void
+  /** After the flush of everything that existed when the watch began. */
+  onCaughtUp?(): Promise<FlushOutcome>
+  /** Whether somebody waits for a position, so that a bookmark is committed at once. */
+  hurry?(): boolean
+}
+
+/** A quiet scope moves its cursor this often. */
+const BOOKMARK_INTERVAL_MS = 1_000
+const YIELD_EVERY = 256
+
+/**
+ * Runs one watch: pulls batches, judges their order, collects, and flushes. Ends with a reason;
+ * rejects only with what `flush` rejects with.
+ */
+export async function runSession(ports: SessionPorts): Promise<SessionEnd> {
+  const loop = new SessionLoop(ports)
+  return loop.run()
+}
+
+type Pulled = { readonly result: IteratorResult<WatchBatch> } | { readonly error: unknown }
+
+class SessionLoop {
+  readonly #ports: SessionPorts
+  readonly #iterator: AsyncIterator<WatchBatch>
+  readonly #batcher: Batcher
+  readonly #position: Position
+  readonly #bell = new Bell()
+  readonly #slices = new Slices('follow.apply')
+  #pulled: Pulled | undefined
+  #lastCommitMs = performance.now()
+  #over = false
+
+  constructor(ports: SessionPorts) {
+    this.#ports = ports
+    this.#iterator = ports.batches[Symbol.asyncIterator]()
+    this.#batcher = new Batcher(ports.limits)
+    this.#position = new Position(ports.from)
+  }
+
+  async run(): Promise<SessionEnd> {
+    const { signal } = this.#ports
+    signal.addEventListener('abort', this.#bell.ring)
+    try {
+      this.#pull()
+      return await this.#loop()
+    } finally {
+      signal.removeEventListener('abort', this.#bell.ring)
+      // The source may be the reason for the end, or be stuck: its farewell is not waited for.
+      void Promise.resolve(this.#iterator.return?.()).catch(() => undefined)
+    }
+  }
+
+  async #loop(): Promise<SessionEnd> {
+    for (;;) {
+      const pulled = this.#pulled
+      let end: SessionEnd | undefined
+      if (this.#ports.signal.aborted) end = { why: 'aborted' }
+      else if (pulled !== undefined) {
+        this.#pulled = undefined
+        if ('error' in pulled) end = { why: 'source', error: pulled.error }
+        else if (pulled.result.done === true) end = { why: 'source', error: undefined }
+        else {
+          this.#ports.onPull?.(false)
+          end = await this.#take(pulled.result.value)
+          if (end === undefined) this.#pull()
+        }
+      }
+      if (end !== undefined) return (await this.#flush()) === 'restart' ? { why: 'restart' } : end
+      if (this.#dueAtMs() <= performance.now()) {
+        if ((await this.#flush()) !== 'committed') return this.#stopped()
+      } else if (this.#pulled === undefined) await this.#waitUntilDue()
+    }
+  }
+
+  #pull(): void {
+    this.#ports.onPull?.(true)
+    this.#iterator.next().then(
+      (result) => this.#arrived({ result }),
+      (error: unknown) => this.#arrived({ error }),
+    )
+  }
+
+  #arrived(pulled: Pulled): void {
+    this.#pulled = pulled
+    this.#bell.ring()
+  }
+
+  async #take(batch: WatchBatch): Promise<SessionEnd | undefined> {
+    const { suspect } = this.#ports
+    const position = this.#position
+    this.#slices.begin()
+    let nowMs = performance.now()
+    let sinceYield = 0
+    for (const update of batch.updates) {
+      const revision = update.version.revision
+      const verdict = protocol.onDelivery({ frontier: position.frontier, revision, suspect })
+      if (verdict !== 'apply') return { why: verdict, revision: revision! }
+      position.advance(update.version, revision)
+      this.#batcher.add(update, nowMs)
+      if (this.#batcher.full) {
+        this.#slices.end()
+        if ((await this.#flush()) !== 'committed') return this.#stopped()
+        this.#slices.begin()
+        nowMs = performance.now()
+      } else if (++sinceYield === YIELD_EVERY) {
+        sinceYield = 0
+        if (this.#slices.due()) await this.#slices.pause()
+      }
+    }
+    this.#slices.end()
+    if (batch.bookmark !== undefined) position.bookmark(batch.bookmark)
+    if (position.frontier !== undefined) this.#ports.onDelivered?.(position.frontier)
+    if (!batch.caughtUp) return undefined
+    if ((await this.#flush()) !== 'committed') return this.#stopped()
+    return (await this.#ports.onCaughtUp?.()) === 'restart' ? { why: 'restart' } : undefined
+  }
+
+  #stopped(): SessionEnd {
+    return this.#ports.signal.aborted ? { why: 'aborted' } : { why: 'restart' }
+  }
+
+  #dueAtMs(): number {
+    if (this.#batcher.count > 0) return this.#batcher.dueAtMs
+    if (!this.#position.moved) return Infinity
+    return this.#ports.hurry?.() === true ? 0 : this.#lastCommitMs + BOOKMARK_INTERVAL_MS
+  }
+
+  async #waitUntilDue(): Promise<void> {
+    const dueAtMs = this.#dueAtMs()
+    if (dueAtMs === Infinity) return this.#bell.wait()
+    const timer = setTimeout(this.#bell.ring, Math.max(0, Math.ceil(dueAtMs - performance.now())))
+    await this.#bell.wait()
+    clearTimeout(timer)
+  }
+
+  /** Commits what was collected, and the position; nothing to commit counts as committed. */
+  async #flush(): Promise<FlushOutcome> {
+    // After a batch that was not committed nothing may move the cursor past it.
+    if (this.#over) return 'abandoned'
+    if (this.#batcher.count === 0 && !this.#position.moved) return 'committed'
+    const cursor = this.#position.cursor
+    const { updates, bytes } = this.#batcher.take()
+    const outcome = await this.#ports.flush(updates, bytes, cursor)
+    this.#lastCommitMs = performance.now()
+    if (outcome === 'committed') this.#position.settle()
+    else this.#over = true
+    return outcome
+  }
+}

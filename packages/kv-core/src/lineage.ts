@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto'
+import { ByteReader, ByteWriter } from './byte-fields.ts'
+import { SnapshotError } from './errors.ts'
+import { MAX_LINEAGE_BYTES } from './store.ts'
+
+/** What a fold belongs to. */
+export interface Binding {
+  /** The kind of source: `nats`, `memory`. */
+  readonly kind: string
+  readonly name: string
+  /** Absent when the source could not say. */
+  readonly incarnation?: string
+  /** Canonical prefixes, or a digest of them when they are too many to keep. */
+  readonly scope: readonly string[] | ScopeDigest
+  readonly whenEvicted: 'drop' | 'keep'
+  /** Whether this fold, or one it came from, saw its bucket evict current values. Never clears. */
+  readonly evictionSeen: boolean
+}
+
+export interface ScopeDigest {
+  /** Hex, over the prefixes as UTF-8, each followed by a zero byte. */
+  readonly sha256: string
+}
+
+/** An applied update by which a later history can be told from this one. */
+export interface Anchor {
+  readonly revision: bigint
+  readonly key: string
+  /** The server's time of the message, Unix milliseconds. */
+  readonly timeMs: bigint
+}
+
+/** The opaque bytes a store keeps beside the cursor, decoded. */
+export interface Lineage {
+  readonly binding: Binding
+  /** Oldest first. */
+  readonly anchors: readonly Anchor[]
+}
+
+const GENERATION = 1
+const FLAG_KEEP = 1
+const FLAG_EVICTION_SEEN = 2
+const FLAG_INCARNATION = 4
+const FLAG_SCOPE_DIGEST = 8
+const KNOWN_FLAGS = FLAG_KEEP | FLAG_EVICTION_SEEN | FLAG_INCARNATION | FLAG_SCOPE_DIGEST
+const MAX_SCOPE_BYTES = 4 * 1024
+
+/**
+ * At most 16 KiB: a scope of more than 4 KiB becomes its digest, and the oldest anchors that do not
+ * fit are left out. `RangeError` for a name of more than 4 KiB.
+ */
+export function encodeLineage(lineage: Lineage): Uint8Array {
+  const { binding } = lineage
+  const scope = keptScope(binding.scope)
+  const out = new ByteWriter()
+  out.u8(GENERATION)
+  out.u8(
+    (binding.whenEvicted === 'keep' ? FLAG_KEEP : 0) |
+      (binding.evictionSeen ? FLAG_EVICTION_SEEN : 0) |
+      (binding.incarnation === undefined ? 0 : FLAG_INCARNATION) |
+      ('sha256' in scope ? FLAG_SCOPE_DIGEST : 0),
+  )
+  for (const name of [binding.kind, binding.name, binding.incarnation]) {
+    if (name === undefined) continue
+    if (Buffer.byteLength(name) > 4096) throw new RangeError('a name in a lineage has at most 4096 bytes')
+    out.text(name)
+  }
+  if ('sha256' in scope) out.text(scope.sha256)
+  else {
+    out.u16(scope.length)
+    for (const prefix of scope) out.text(prefix)
+  }
+  const room = MAX_LINEAGE_BYTES - out.length - 2
+  const anchors = newestThatFit(lineage.anchors, room)
+  out.u16(anchors.length)
+  for (const anchor of anchors) {
+    out.u64(anchor.revision)
+    out.u64(anchor.timeMs)
+    out.text(anchor.key)
+  }
+  return out.bytes()
+}
+
+/**
+ * SnapshotError `InvalidFormat` for a generation newer than this one knows, `Corrupted` for anything
+ * else that `encodeLineage` cannot have written.
+ */
+export function decodeLineage(bytes: Uint8Array): Lineage {
+  if (bytes.length > MAX_LINEAGE_BYTES) throw corrupted(`it has ${bytes.length} bytes`)
+  const input = new ByteReader(bytes, corrupted)
+  const generation = input.u8()
+  if (generation > GENERATION)
+    throw new SnapshotError(
+      'InvalidFormat',
+      `a lineage of generation ${generation} is newer than this version`,
+    )
+  if (generation !== GENERATION) throw corrupted(`its generation is ${generation}`)
+  const flags = input.u8()
+  if ((flags & ~KNOWN_FLAGS) !== 0) throw corrupted(`its flags are ${flags}`)
+  const kind = input.text()
+  const name = input.text()
+  const incarnation = (flags & FLAG_INCARNATION) === 0 ? undefined : input.text()
+  const scope =
+    (flags & FLAG_SCOPE_DIGEST) === 0
+      ? Array.from({ length: input.u16() }, () => input.text())
+      : { sha256: input.text() }
+  const anchors = Array.from({ length: input.u16() }, () => ({
+    revision: input.u64(),
+    timeMs: input.u64(),
+    key: input.text(),
+  }))
+  input.end()
+  return {
+    binding: {
+      kind,
+      name,
+      ...(incarnation === undefined ? {} : { incarnation }),
+      scope,
+      whenEvicted: (flags & FLAG_KEEP) === 0 ? 'drop' : 'keep',
+      evictionSeen: (flags & FLAG_EVICTION_SEEN) !== 0,
+    },
+    anchors,
+  }
+}
+
+/** Whether a binding's scope is exactly these canonical prefixes. */
+export function coversScope(binding: Binding, prefixes: readonly string[]): boolean {
+  const bound = binding.scope
+  if ('sha256' in bound) return bound.sha256 === digestOf(prefixes)
+  return bound.length === prefixes.length && bound.every((prefix, i) => prefix === prefixes[i])
+}
+
+function keptScope(scope: readonly string[] | ScopeDigest): readonly string[] | ScopeDigest {
+  if ('sha256' in scope) return scope
+  const bytes = scope.reduce((sum, prefix) => sum + 2 + Buffer.byteLength(prefix), 0)
+  return bytes <= MAX_SCOPE_BYTES ? scope : { sha256: digestOf(scope) }
+}
+
+function digestOf(prefixes: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const prefix of prefixes) hash.update(prefix).update('\0')
+  return hash.digest('hex')
+}
+
+function newestThatFit(anchors: readonly Anchor[], room: number): readonly Anchor[] {
+  let from = anchors.length
+  let used = 0
+  while (from > 0) {
+    used += 18 + Buffer.byteLength(anchors[from - 1]!.key)
+    if (used > room) break
+    from--
+  }
+  return anchors.slice(from)
+}
+
+function corrupted(what: string): SnapshotError {
+  return new SnapshotError('Corrupted', `a lineage cannot be read: ${what}`)
+}

@@ -1,0 +1,32 @@
+export interface AuditInput {
+  /** 0 for no position. undefined when the cursor has no u64 form. */
+  readonly appliedRevision: bigint | undefined
+  /** Both from one instant of the source. */
+  readonly lastRevision: bigint | undefined
+  readonly keyCount: bigint | undefined
+  /** Entries, deleted keys and skipped keys of the fold; undefined when the store does not keep deleted keys. */
+  readonly foldCount: bigint | undefined
+  readonly whenEvicted: 'drop' | 'keep'
+  readonly evictsCurrentValues: boolean | undefined
+  readonly evictionSeen: boolean
+}
+
+/**
+ * Compares numbers of keys. A fold that applied everything up to the bucket's last revision holds
+ * every key of the bucket, so equal counts mean equal key sets. Ahead or behind, counts say nothing:
+ * `wait`. Where the fold keeps what the bucket evicts they are bound to differ: `off`.
+ */
+export function audit(input: AuditInput): 'equal' | 'wait' | 'rebuild' | 'off' {
+  const { appliedRevision, lastRevision, keyCount, foldCount } = input
+  if (
+    appliedRevision === undefined ||
+    lastRevision === undefined ||
+    keyCount === undefined ||
+    foldCount === undefined
+  )
+    return 'off'
+  if (input.whenEvicted === 'keep' && (input.evictsCurrentValues !== false || input.evictionSeen))
+    return 'off'
+  if (appliedRevision !== lastRevision) return 'wait'
+  return keyCount === foldCount ? 'equal' : 'rebuild'
+}
