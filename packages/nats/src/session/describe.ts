@@ -1,0 +1,70 @@
+import { nuid } from '@nats-io/nats-core'
+import type { SourceDescription, WaitOptions, WatchScope } from '@slip/kv-core'
+
+import type { WatchContext } from './watch-context.ts'
+import { countingConsumer } from './consumer-config.ts'
+import { scopeFilters } from './filters.ts'
+import type { StreamFacts } from './stream-facts.ts'
+import { readStreamFacts } from './stream-probe.ts'
+
+/** What a watcher says of its bucket, and the facts it was made of. */
+export async function describeBucket(
+  context: WatchContext,
+  scope: WatchScope,
+  options: WaitOptions,
+): Promise<{ readonly description: SourceDescription; readonly facts: StreamFacts }> {
+  const counted = await countedFacts(context, scope, options)
+  const { facts, keyCount } = counted
+  return {
+    facts,
+    description: {
+      kind: 'nats',
+      name: context.bucket,
+      incarnation: facts.created,
+      firstRevision: BigInt(facts.firstSequence),
+      lastRevision: BigInt(facts.lastSequence),
+      evictsCurrentValues: facts.evictsCurrentValues,
+      ...(keyCount === undefined ? {} : { keyCount: BigInt(keyCount) }),
+    },
+  }
+}
+
+/** How often a count is taken again when a write came between it and the revision it is for. */
+const COUNT_ATTEMPTS = 3
+
+async function countedFacts(
+  context: WatchContext,
+  scope: WatchScope,
+  options: WaitOptions,
+): Promise<{ readonly facts: StreamFacts; readonly keyCount?: number }> {
+  let facts = await readStreamFacts(context, options)
+  const { prefixes, subjects, exact } = scopeFilters(context.subjectPrefix, scope)
+  if (prefixes[0] === '') return { facts, keyCount: facts.subjectCount }
+  if (!exact) return { facts }
+  for (let attempt = 0; attempt < COUNT_ATTEMPTS; attempt++) {
+    const keyCount = await countSubjects(context, subjects, options)
+    const before = facts
+    facts = await readStreamFacts(context, options)
+    if (facts.lastSequence === before.lastSequence && facts.created === before.created)
+      return { facts, keyCount }
+  }
+  return { facts }
+}
+
+/** `num_pending` of a consumer that never delivers: one message for each subject. */
+async function countSubjects(
+  context: WatchContext,
+  subjects: readonly string[],
+  options: WaitOptions,
+): Promise<number> {
+  const name = `slip_count_${nuid.next()}`
+  const { subject, body } = countingConsumer({
+    stream: context.stream,
+    name,
+    subjects,
+    deliverFrom: 'lastPerSubject',
+  })
+  const reply = await context.api(subject, body, options)
+  context.api(`CONSUMER.DELETE.${context.stream}.${name}`, undefined, {}).catch(() => undefined)
+  return (reply as { readonly num_pending?: number }).num_pending ?? 0
+}

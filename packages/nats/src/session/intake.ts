@@ -1,0 +1,159 @@
+import { WatchCursor, type KvUpdate, type WatchBatch } from '@slip/kv-core'
+
+/** A batch in the making, with what becomes true when it was handed over. */
+interface Chunk {
+  readonly updates: KvUpdate[]
+  /** Flow-control subjects to answer once the reader asks for what follows. */
+  readonly owed: string[]
+  messages: number
+  bytes: number
+  frontier: number
+  caughtUp: boolean
+  /** To be handed over even without updates: a proof of life. */
+  pulse: boolean
+}
+
+const MAX_UPDATES = 1_024
+const MAX_MESSAGES = 8_192
+const MAX_CHUNK_BYTES = 4 * 1024 * 1024
+
+/**
+ * The queue between the subscription's callback and the reader of a session. It is bounded by the
+ * server's flow-control window (32 MiB at most), because a flow-control request is answered only when
+ * the reader, done with everything received before it, asks for more.
+ */
+export class Intake {
+  readonly #answer: (subject: string) => void
+  readonly #sealed: Chunk[] = []
+  #open: Chunk
+  #handed: Chunk | undefined
+  readonly #ended: Promise<never>
+  #reject: (error: unknown) => void = () => undefined
+  #failure: { readonly error: unknown } | undefined
+  #waiting: (() => void) | undefined
+  #queuedBytes = 0
+  #peakBytes = 0
+
+  constructor(answer: (subject: string) => void, frontier: number) {
+    this.#answer = answer
+    this.#ended = new Promise<never>((_, reject) => (this.#reject = reject))
+    this.#ended.catch(() => undefined)
+    this.#open = emptyChunk(frontier)
+  }
+
+  /** Received and not handed over, in bytes on the wire. */
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  /** The most there ever was. */
+  get peakBytes(): number {
+    return this.#peakBytes
+  }
+
+  /** A message; without `update` it only moves the frontier. */
+  received(update: KvUpdate | undefined, bytes: number, frontier: number): void {
+    const chunk = this.#open
+    chunk.messages++
+    chunk.bytes += bytes
+    chunk.frontier = frontier
+    this.#queuedBytes += bytes
+    if (this.#queuedBytes > this.#peakBytes) this.#peakBytes = this.#queuedBytes
+    if (update !== undefined) {
+      chunk.updates.push(update)
+      this.#wake()
+    }
+    if (
+      chunk.updates.length >= MAX_UPDATES ||
+      chunk.messages >= MAX_MESSAGES ||
+      chunk.bytes >= MAX_CHUNK_BYTES
+    ) {
+      this.#sealed.push(chunk)
+      this.#open = emptyChunk(frontier)
+    }
+  }
+
+  /** The source is alive, and nothing is undelivered up to `frontier`. */
+  pulse(frontier: number): void {
+    this.#open.frontier = frontier
+    this.#open.pulse = true
+    this.#wake()
+  }
+
+  /** Everything that existed at the start was received, the last of it just before. */
+  caughtUp(frontier: number): void {
+    this.#open.caughtUp = true
+    this.pulse(frontier)
+  }
+
+  /** The server waits for `subject`; naming one that is still owed again changes nothing. */
+  owe(subject: string): void {
+    const chunks = [...(this.#handed ? [this.#handed] : []), ...this.#sealed, this.#open]
+    if (chunks.some((chunk) => chunk.owed.includes(subject))) return
+    this.#open.owed.push(subject)
+    this.#wake()
+  }
+
+  /** Ends the queue at once: what was not handed over will be delivered to the next session. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return
+    this.#failure = { error }
+    this.#reject(error)
+    this.#wake()
+  }
+
+  /** `work`, or the failure when that comes first. */
+  async orFailure<T>(work: Promise<T>): Promise<T> {
+    return await Promise.race([work, this.#ended])
+  }
+
+  /** The next batch. Asking says that everything handed over before was consumed. */
+  async take(): Promise<WatchBatch> {
+    this.#settle()
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure.error
+      const chunk = this.#next()
+      if (chunk !== undefined) {
+        this.#queuedBytes -= chunk.bytes
+        this.#handed = chunk
+        return batchOf(chunk)
+      }
+      // oxlint-disable-next-line no-await-in-loop -- this is the wait for a message
+      await new Promise<void>((resolve) => (this.#waiting = resolve))
+    }
+  }
+
+  #next(): Chunk | undefined {
+    const sealed = this.#sealed.shift()
+    if (sealed !== undefined) return sealed
+    const chunk = this.#open
+    if (chunk.updates.length === 0 && !chunk.pulse) {
+      // Nothing before these requests is with the reader any more.
+      for (const subject of chunk.owed.splice(0)) this.#answer(subject)
+      return undefined
+    }
+    this.#open = emptyChunk(chunk.frontier)
+    return chunk
+  }
+
+  #settle(): void {
+    for (const subject of this.#handed?.owed ?? []) this.#answer(subject)
+    this.#handed = undefined
+  }
+
+  #wake(): void {
+    this.#waiting?.()
+    this.#waiting = undefined
+  }
+}
+
+function emptyChunk(frontier: number): Chunk {
+  return { updates: [], owed: [], messages: 0, bytes: 0, frontier, caughtUp: false, pulse: false }
+}
+
+function batchOf(chunk: Chunk): WatchBatch {
+  const { updates, caughtUp, frontier } = chunk
+  return frontier === 0
+    ? { updates, caughtUp }
+    : { updates, caughtUp, bookmark: WatchCursor.fromRevision(BigInt(frontier)) }
+}

@@ -1,0 +1,92 @@
+import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core'
+
+/**
+ * What a session needs of a connection to receive: the raw parts of each message, in order, by
+ * callback. The rest of the session knows no client, so another receiver can take this one's place.
+ */
+export interface ReceivePath {
+  subscribe(subject: string, handlers: ReceiveHandlers): ReceiveSubscription
+  /** Publishes an empty message. */
+  answer(subject: string): void
+}
+
+export interface ReceiveHandlers {
+  /** `headers` is the block with its status line; undefined without one. Parts are valid for good. */
+  message(
+    subject: Uint8Array,
+    reply: Uint8Array | undefined,
+    headers: Uint8Array | undefined,
+    payload: Uint8Array,
+  ): void
+  /** The subscription is over: refused, or closed by another hand. */
+  ended(cause: Error | undefined): void
+}
+
+export interface ReceiveSubscription {
+  close(): void
+}
+
+/** The parts as `@nats-io/nats-core` 3 keeps them inside a message. */
+interface MessageParts {
+  readonly _msg?: { readonly subject?: unknown; readonly reply?: unknown; readonly hdr?: unknown }
+  readonly _rdata?: unknown
+}
+
+/** Receives through a stock client connection. */
+export class ClientReceivePath implements ReceivePath {
+  readonly #connection: NatsConnection
+
+  constructor(connection: NatsConnection) {
+    this.#connection = connection
+  }
+
+  subscribe(subject: string, handlers: ReceiveHandlers): ReceiveSubscription {
+    let open = true
+    const subscription: Subscription = this.#connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (!open) return
+        if (error) handlers.ended(error)
+        else deliver(message, handlers)
+      },
+    })
+    void subscription.closed.then((cause) => {
+      if (open) handlers.ended(cause instanceof Error ? cause : undefined)
+    })
+    return {
+      close: () => {
+        open = false
+        if (!subscription.isClosed()) subscription.unsubscribe()
+      },
+    }
+  }
+
+  answer(subject: string): void {
+    if (!this.#connection.isClosed()) this.#connection.publish(subject)
+  }
+}
+
+/**
+ * The client decodes subject and reply lossily and its header object costs more than all else here,
+ * so the bytes are taken where it keeps them. A client that keeps them elsewhere is read through its
+ * public methods.
+ */
+function deliver(message: Msg, handlers: ReceiveHandlers): void {
+  const { _msg: argument, _rdata: data } = message as unknown as MessageParts
+  if (
+    argument?.subject instanceof Uint8Array &&
+    data instanceof Uint8Array &&
+    typeof argument.hdr === 'number'
+  ) {
+    const reply = argument.reply instanceof Uint8Array ? argument.reply : undefined
+    if (argument.hdr > 0)
+      handlers.message(argument.subject, reply, data.subarray(0, argument.hdr), data.subarray(argument.hdr))
+    else handlers.message(argument.subject, reply, undefined, data)
+    return
+  }
+  handlers.message(
+    Buffer.from(message.subject),
+    message.reply === undefined ? undefined : Buffer.from(message.reply),
+    message.headers === undefined ? undefined : Buffer.from(message.headers.toString()),
+    message.data,
+  )
+}
