@@ -1,6 +1,7 @@
 import { KvError, Slices, VersionToken, WatchCursor } from '@slip/kv-core'
 import type { KvEntry, KvReader, ListedKey, Listing, WaitOptions } from '@slip/kv-core'
 import type { Bucket } from './bucket.ts'
+import { copyOf } from './copy.ts'
 import { checkKey } from './key.ts'
 import type { Message } from './message.ts'
 
@@ -40,7 +41,7 @@ export class MemoryReader implements KvReader {
 export function entryOf(message: Message): KvEntry {
   return {
     key: message.key,
-    value: new Uint8Array(message.value),
+    value: copyOf(message.value),
     version: VersionToken.fromRevision(BigInt(message.revision)),
     ...(message.expiresAtMs === undefined ? {} : { expiresAtMs: message.expiresAtMs }),
   }

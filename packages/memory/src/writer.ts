@@ -1,6 +1,7 @@
 import { KvError, Slices, VersionToken } from '@slip/kv-core'
 import type { BulkOperation, BulkOutcome, KvPurge, KvTtl, KvWriter, WaitOptions } from '@slip/kv-core'
 import type { Bucket, Write } from './bucket.ts'
+import { copyOf } from './copy.ts'
 import { checkKey } from './key.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -120,6 +121,5 @@ function checkTtl(ttlMs: number): void {
 }
 
 function bytesOf(value: Uint8Array | string): Uint8Array {
-  // Not `slice`: a Buffer's shares its memory.
-  return typeof value === 'string' ? new TextEncoder().encode(value) : new Uint8Array(value)
+  return typeof value === 'string' ? new TextEncoder().encode(value) : copyOf(value)
 }

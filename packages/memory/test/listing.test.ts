@@ -91,3 +91,16 @@ test('a listing can be iterated once', async () => {
   }
   await expect(again()).rejects.toThrow(TypeError)
 })
+
+test('a listing gives the revision that was the newest, although it was removed and the older one uncovered', async () => {
+  const { connection, store } = await open({ history: 2 })
+  await store.writer.put('first', '1')
+  await store.writer.put('a', 'old')
+  await store.writer.put('a', 'new')
+  const listed = []
+  for await (const { key, value } of store.reader.scan()) {
+    connection.faults.removeMessage('b', 3n)
+    listed.push(`${key}=${textOf(value)}`)
+  }
+  expect(listed).toEqual(['first=1', 'a=new'])
+})
