@@ -30,7 +30,7 @@ export function onConnectionTrouble(connection: NatsConnection, listener: Listen
 async function readEvents(connection: NatsConnection, listeners: Set<Listener>): Promise<void> {
   let refusal: KvError | undefined
   const tell = (error: KvError) => {
-    for (const listener of [...listeners]) listener(error)
+    for (const listener of Array.from(listeners)) listener(error)
   }
   void connection.closed().then((cause) => tell(closedError(cause, refusal)))
   for await (const event of connection.status()) {

@@ -58,7 +58,10 @@ export class Inflow {
     const { decoder, readiness, intake, heard, undecodable } = this.#parts
     const { streamSequence, consumerSequence, pending } = this.#position
     const fault = readiness.delivered(streamSequence, consumerSequence, pending)
-    if (fault !== undefined) return void intake.fail(faultError(fault))
+    if (fault !== undefined) {
+      intake.fail(faultError(fault))
+      return
+    }
     heard()
     const delivery = decoder.decode(subject, headers, payload, this.#position)
     if (typeof delivery === 'string') {
@@ -76,19 +79,24 @@ export class Inflow {
     const { readiness, intake, heard } = this.#parts
     if (headers.status >= FIRST_ERROR_STATUS) {
       const said = `${headers.status} ${headers.description}`
-      return void intake.fail(new KvError('Unreachable', `the server ended the consumer: ${said}`))
+      intake.fail(new KvError('Unreachable', `the server ended the consumer: ${said}`))
+      return
     }
     if (headers.status !== CONTROL_STATUS) return
     if (reply !== undefined && startsWith(reply, FLOW_CONTROL_PREFIX)) {
       heard()
-      return void intake.owe(Buffer.from(reply).toString('latin1'))
+      intake.owe(Buffer.from(reply).toString('latin1'))
+      return
     }
     const lastConsumer = Number(headers.fields.get('nats-last-consumer'))
     const lastStream = Number(headers.fields.get('nats-last-stream'))
     if (!Number.isSafeInteger(lastConsumer) || !Number.isSafeInteger(lastStream)) return
     const stalled = headers.fields.get('nats-consumer-stalled')
     const fault = readiness.heartbeat(lastConsumer, lastStream, stalled !== undefined)
-    if (fault !== undefined) return void intake.fail(faultError(fault))
+    if (fault !== undefined) {
+      intake.fail(faultError(fault))
+      return
+    }
     heard()
     if (stalled !== undefined) intake.owe(stalled)
     this.#announce()
@@ -108,18 +116,14 @@ function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
 }
 
 function faultError(fault: Fault): KvError {
-  switch (fault.kind) {
-    case 'gap':
-      return new KvError(
-        'Unreachable',
-        `messages were lost: number ${fault.got} came where ${fault.expected} was due`,
-      )
-    case 'lost':
-      return new KvError('Unreachable', `messages were lost: ${fault.sent} sent, ${fault.received} received`)
-    case 'order':
-      return new KvError(
-        'BucketRolledBack',
-        `revision ${fault.got} was delivered after ${fault.frontier}: this is another history`,
-      )
-  }
+  if (fault.kind === 'order')
+    return new KvError(
+      'BucketRolledBack',
+      `revision ${fault.got} was delivered after ${fault.frontier}: this is another history`,
+    )
+  const seen =
+    fault.kind === 'gap'
+      ? `number ${fault.got} came where ${fault.expected} was due`
+      : `${fault.sent} sent, ${fault.received} received`
+  return new KvError('Unreachable', `messages were lost: ${seen}`)
 }

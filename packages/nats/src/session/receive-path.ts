@@ -1,4 +1,6 @@
-import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core'
+import { setTimeout as wait } from 'node:timers/promises'
+
+import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/nats-core'
 
 /**
  * What a session needs of a connection to receive: the raw parts of each message, in order, by
@@ -32,6 +34,8 @@ interface MessageParts {
   readonly _rdata?: unknown
 }
 
+const CLOSING_MS = 250
+
 /** Receives through a stock client connection. */
 export class ClientReceivePath implements ReceivePath {
   readonly #connection: NatsConnection
@@ -49,7 +53,9 @@ export class ClientReceivePath implements ReceivePath {
         else deliver(message, handlers)
       },
     })
-    void subscription.closed.then((cause) => {
+    void subscription.closed.then(async (cause) => {
+      // A closing connection ends its subscriptions first; it has more to say about why.
+      await Promise.race([this.#connection.closed(), wait(CLOSING_MS, undefined, { ref: false })])
       if (open) handlers.ended(cause instanceof Error ? cause : undefined)
     })
     return {
@@ -86,7 +92,13 @@ function deliver(message: Msg, handlers: ReceiveHandlers): void {
   handlers.message(
     Buffer.from(message.subject),
     message.reply === undefined ? undefined : Buffer.from(message.reply),
-    message.headers === undefined ? undefined : Buffer.from(message.headers.toString()),
+    message.headers === undefined ? undefined : Buffer.from(headerText(message.headers)),
     message.data,
   )
+}
+
+function headerText(headers: MsgHdrs): string {
+  let text = headers.code === 0 ? 'NATS/1.0\r\n' : `NATS/1.0 ${headers.code} ${headers.description}\r\n`
+  for (const [name, values] of headers) for (const value of values) text += `${name}: ${value}\r\n`
+  return `${text}\r\n`
 }

@@ -1,5 +1,12 @@
 import { nuid } from '@nats-io/nats-core'
-import { KvError, type WatchBatch, type WatchOptions, type WatchScope } from '@slip/kv-core'
+import {
+  KvError,
+  protocol,
+  type WatchBatch,
+  type WatchCursor,
+  type WatchOptions,
+  type WatchScope,
+} from '@slip/kv-core'
 
 import type { WatchContext } from './watch-context.ts'
 import { onConnectionTrouble } from './connection-trouble.ts'
@@ -11,7 +18,6 @@ import { Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
 import { Readiness } from './readiness.ts'
 import type { ReceiveHandlers, ReceivePath } from './receive-path.ts'
-import { resumeStart } from './resume-start.ts'
 import { expiredStart, lineageError, type StreamFacts } from './stream-facts.ts'
 import { readStreamFacts, StreamProbe } from './stream-probe.ts'
 
@@ -73,7 +79,7 @@ export class Session {
     this.#path = path
     this.#plan = plan
     this.#filters = scopeFilters(context.subjectPrefix, plan.scope)
-    this.#after = after === undefined || after.isNone ? 0 : Number(resumeStart(after) - 1n)
+    this.#after = after === undefined ? 0 : sequenceBefore(after)
     this.#intake = new Intake((subject) => path.answer(subject), this.#after)
     plan.stats.sessions++
   }
@@ -210,6 +216,14 @@ export class Session {
       if (error !== undefined) this.#intake.fail(error)
     })
   }
+}
+
+/** The sequence a consumer that resumes starts behind; 0 for one that delivers everything. */
+function sequenceBefore(after: WatchCursor): number {
+  const start = protocol.resumeStart(after)
+  if (start.action === 'refuse')
+    throw new KvError('CursorExpired', `no watch can start after cursor ${after.toHex()}: ${start.reason}`)
+  return start.action === 'start' ? Number(start.fromRevision - 1n) : 0
 }
 
 function onAbort(signal: AbortSignal, listener: () => void): () => void {
