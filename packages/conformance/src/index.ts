@@ -1,4 +1,7 @@
 export { CaseSkipped, type ConformanceCase } from './conformance-case.ts'
 export { type TestContext, type TestFunction } from './register-cases.ts'
+export { formatScorecard, scorecard, type CaseResult, type Outcome, type Scorecard } from './scorecard.ts'
+export { runSourceConformance, sourceCases } from './source-cases.ts'
+export type { SourceFeatures, SourceFixture, SourceSuite } from './source-suite.ts'
 export { runStoreConformance, storeCases } from './store-cases.ts'
 export type { StoreFixture, StoreSuite } from './store-suite.ts'

@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { SnapshotLocation } from '@slip/kv-core'
-import type { StoreSuite } from '@slip/conformance'
+import type { FollowSource, KvStore, SnapshotLocation } from '@slip/kv-core'
+import type { SourceSuite, StoreSuite } from '@slip/conformance'
+import { ReferenceBucket } from './reference-bucket.ts'
+import { referenceSource, type ReferenceSource } from './reference-source.ts'
 import { REFERENCE_FEATURES, referenceLocation } from './reference-store.ts'
 
 /** The honest store, or what `spoil` makes of its locations. */
@@ -21,6 +23,22 @@ export function referenceSuite(options: {
         path,
         ...(childModule === undefined ? {} : { childModule }),
         destroy: () => rm(directory, { recursive: true, force: true }),
+      }
+    },
+  }
+}
+
+/** The honest source, or what `spoil` makes of it. */
+export function referenceSourceSuite(
+  spoil: (source: ReferenceSource, bucket: ReferenceBucket) => KvStore & FollowSource = (source) => source,
+): SourceSuite {
+  return {
+    features: { ttl: true, purge: true, compareAndSwap: true, prefixes: true, describe: true },
+    create: async () => {
+      const bucket = new ReferenceBucket()
+      return {
+        source: async () => spoil(referenceSource(bucket), bucket),
+        destroy: async () => bucket.clear(),
       }
     },
   }

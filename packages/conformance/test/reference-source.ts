@@ -1,0 +1,177 @@
+import {
+  KvError,
+  VersionToken,
+  WatchCursor,
+  scopeCovers,
+  scopePrefixes,
+  type BulkOutcome,
+  type KvEntry,
+  type KvReader,
+  type KvStore,
+  type KvUpdate,
+  type KvWatcher,
+  type KvWriter,
+  type Listing,
+  type SourceDescription,
+  type WatchBatch,
+  type WatchOptions,
+  type WatchScope,
+} from '@slip/kv-core'
+import { ReferenceBucket, type Message } from './reference-bucket.ts'
+
+const HEARTBEAT_MS = 400
+const BATCH = 100
+
+export interface ReferenceSource extends KvStore {
+  readonly watcher: KvWatcher
+  readonly writer: KvWriter
+  close(): Promise<void>
+}
+
+/** The simplest honest source: a log in memory, read by position. */
+export function referenceSource(bucket: ReferenceBucket): ReferenceSource {
+  const closing = new AbortController()
+  return {
+    name: 'reference',
+    watcher: {
+      describe: async (scope) => describe(bucket, scope),
+      watch: (scope, options) => watch(bucket, scope, options, closing.signal),
+    },
+    reader: reader(bucket),
+    writer: writer(bucket),
+    ttl: {
+      put: async (key, value, ttlMs) => bucket.writeFor(ttlMs, key, value),
+      create: async (key, value, ttlMs) => (mustBeFree(bucket, key), bucket.writeFor(ttlMs, key, value)),
+    },
+    purger: { purge: async (key) => bucket.write('purge', key) },
+    close: async () => closing.abort(),
+  }
+}
+
+async function* watch(
+  bucket: ReferenceBucket,
+  scope: WatchScope,
+  { after, signal, emptyValues }: WatchOptions,
+  closing: AbortSignal,
+): AsyncGenerator<WatchBatch> {
+  const prefixes = scopePrefixes(scope)
+  const stop = AbortSignal.any([signal, closing])
+  const existed = bucket.lastRevision
+  let position = positionOf(after)
+  let told = false
+  for (;;) {
+    signal.throwIfAborted()
+    if (closing.aborted) throw new KvError('Closed', 'the source is closed')
+    const waiting = bucket.newest().filter(({ revision }) => revision > position)
+    const taken = waiting.slice(0, BATCH)
+    position = waiting.length > BATCH ? taken.at(-1)!.revision : bucket.lastRevision
+    const updates = taken
+      .filter(({ key }) => scopeCovers(prefixes, key))
+      .map((message) => toUpdate(message, emptyValues))
+    const caughtUp = !told && position >= existed
+    told ||= caughtUp
+    yield { updates, bookmark: WatchCursor.fromRevision(position), caughtUp }
+    if (position >= bucket.lastRevision) await bucket.changed(HEARTBEAT_MS, stop)
+  }
+}
+
+function positionOf(after: WatchCursor | undefined): bigint {
+  if (after === undefined || after.isNone) return 0n
+  const { revision } = after
+  if (revision === undefined || revision === 2n ** 64n - 1n)
+    throw new KvError('CursorExpired', `no watch goes on from ${after.toHex()}`)
+  return revision
+}
+
+function toUpdate(message: Message, emptyValues: WatchOptions['emptyValues']): KvUpdate {
+  const { key, operation, value, reason } = message
+  const version = VersionToken.fromRevision(message.revision)
+  if (operation === 'put' && (value.length > 0 || emptyValues === 'keep'))
+    return { operation, key, value: value.slice(), version }
+  if (operation === 'put') return { operation: 'delete', key, version, reason: 'tombstone' }
+  return { operation, key, version, ...(reason === undefined ? {} : { reason }) }
+}
+
+function describe(bucket: ReferenceBucket, scope: WatchScope): SourceDescription {
+  const prefixes = scopePrefixes(scope)
+  const messages = bucket.newest()
+  return {
+    kind: 'reference',
+    name: 'reference',
+    incarnation: bucket.incarnation,
+    firstRevision: messages[0]?.revision ?? bucket.lastRevision + 1n,
+    lastRevision: bucket.lastRevision,
+    keyCount: BigInt(messages.filter(({ key }) => scopeCovers(prefixes, key)).length),
+  }
+}
+
+function toEntry(message: Message): KvEntry {
+  return {
+    key: message.key,
+    value: message.value.slice(),
+    version: VersionToken.fromRevision(message.revision),
+  }
+}
+
+function reader(bucket: ReferenceBucket): KvReader {
+  const entry = async (key: string): Promise<KvEntry | undefined> => {
+    const message = bucket.get(key)
+    return message?.operation === 'put' ? toEntry(message) : undefined
+  }
+  const scan = (prefix = ''): Listing<KvEntry> => {
+    const entries = bucket
+      .newest()
+      .filter(
+        ({ key, operation, value }) => key.startsWith(prefix) && operation === 'put' && value.length > 0,
+      )
+      .map(toEntry)
+    const validAt = Promise.resolve(WatchCursor.fromRevision(bucket.lastRevision))
+    return { validAt, [Symbol.asyncIterator]: () => stream(entries) }
+  }
+  return {
+    entry,
+    scan,
+    keys: scan,
+    get: async (key) => {
+      const found = await entry(key)
+      return found?.value.length === 0 ? undefined : found
+    },
+  }
+}
+
+function writer(bucket: ReferenceBucket): KvWriter {
+  const self: KvWriter = {
+    put: async (key, value) => bucket.write('put', key, value),
+    create: async (key, value) => (mustBeFree(bucket, key), bucket.write('put', key, value)),
+    update: async (key, value, expected) => (
+      mustBeAt(bucket, key, expected),
+      bucket.write('put', key, value)
+    ),
+    delete: async (key) => bucket.write('delete', key),
+    deleteWithVersion: async (key, expected) => (mustBeAt(bucket, key, expected), bucket.write('put', key)),
+    bulk: async function* (operations) {
+      for await (const each of operations) {
+        const { key } = each
+        const version = each.operation === 'delete' ? self.delete(key) : self[each.operation](key, each.value)
+        yield await version.then<BulkOutcome, BulkOutcome>(
+          (written) => ({ key, version: written }),
+          (error: KvError) => ({ key, error }),
+        )
+      }
+    },
+  }
+  return self
+}
+
+function mustBeFree(bucket: ReferenceBucket, key: string): void {
+  if (bucket.get(key)?.operation === 'put') throw new KvError('AlreadyExists', `${key} exists`)
+}
+
+function mustBeAt(bucket: ReferenceBucket, key: string, expected: VersionToken): void {
+  if (bucket.get(key)?.revision !== expected.revision || expected.revision === undefined)
+    throw new KvError('RevisionMismatch', `${key} is at another revision`)
+}
+
+async function* stream<T>(items: readonly T[]): AsyncGenerator<T> {
+  for (const item of items) yield item
+}
