@@ -12,7 +12,7 @@ export interface Follower<S extends SnapshotStore = SnapshotStore> extends FoldR
   /** The store in use; another one after a reopening or a rebuild, so do not keep it. */
   readonly store: S
   readonly status: FollowStatus
-  /** Called at each change of state, and at most once a second otherwise; the returned function stops it. */
+  /** Called at each change of state or reason; the returned function stops it. */
   onStatus(listener: (status: FollowStatus) => void): () => void
   /**
    * Resolves when everything that existed when the session began is applied; rejects when the
@@ -26,11 +26,15 @@ export interface Follower<S extends SnapshotStore = SnapshotStore> extends FoldR
    * `ChangesLagged`; the follower never waits for it. Ends when the follower is closed.
    */
   changes(options?: ChangesOptions): AsyncIterable<Change>
-  /** Runs `fn` between two flushes; reads go on, applies wait. */
+  /**
+   * Runs `fn` between two flushes; reads go on, applies wait. Calling it inside `apply` and waiting
+   * for it there never ends. KvError `Closed` after the follower ended.
+   */
   exclusive<R>(fn: (store: S) => R | Promise<R>): Promise<R>
   /**
    * Settles when the follower ended: fulfilled after close or abort, else rejected with the typed
-   * error. Never an unhandled rejection.
+   * error. Never an unhandled rejection. A follower that failed keeps its store open for reads, and
+   * locked, until `close`.
    */
   readonly closed: Promise<void>
   /** Finishes the batch in hand and syncs. Idempotent. */

@@ -20,6 +20,8 @@ export interface FollowStatus {
   readonly state: FollowState
   /** An error code, or a short word such as `bucketRecreated`. */
   readonly reason?: string
+  /** The last failure of the source, or what ended the follower; gone once caught up. */
+  readonly error?: Error
   readonly appliedCursor: WatchCursor
   readonly durableCursor: WatchCursor
   /** The newest revision of the bucket that was heard of. */

@@ -1,0 +1,161 @@
+import type { KvUpdate } from '../entry.ts'
+import { KvError } from '../errors.ts'
+import type { ApplyPhase } from '../watch-applied.ts'
+import type { Change, ChangesOptions } from './changes.ts'
+
+/** Hands committed updates to bounded subscriptions, without ever waiting for one. */
+export class ChangeFeed {
+  readonly #subscriptions = new Set<ChangeSubscription>()
+  #ended: { readonly error: unknown } | undefined
+
+  subscribe(options: ChangesOptions = {}): AsyncIterableIterator<Change> {
+    const { buffer = 10_000 } = options
+    if (!(buffer >= 1)) throw new RangeError(`buffer must be 1 or more, not ${buffer}`)
+    const subscription = new ChangeSubscription({ ...options, buffer }, (done) =>
+      this.#subscriptions.delete(done),
+    )
+    if (this.#ended === undefined) this.#subscriptions.add(subscription)
+    else subscription.end(this.#ended.error)
+    return subscription
+  }
+
+  publish(updates: readonly KvUpdate[], phase: ApplyPhase): void {
+    for (const subscription of this.#subscriptions) {
+      subscription.offer(updates, phase)
+      subscription.release()
+    }
+  }
+
+  /** Keeps updates of a fold that readers do not see yet. */
+  hold(updates: readonly KvUpdate[], phase: ApplyPhase): void {
+    for (const subscription of this.#subscriptions) subscription.offer(updates, phase)
+  }
+
+  /** The held updates are in the fold. */
+  release(): void {
+    for (const subscription of this.#subscriptions) subscription.release()
+  }
+
+  /** The held updates never happened. */
+  drop(): void {
+    for (const subscription of this.#subscriptions) subscription.drop()
+  }
+
+  /** Subscriptions end after what they hold; with an error when there is one. */
+  end(error: unknown): void {
+    this.#ended = { error }
+    for (const subscription of this.#subscriptions) subscription.end(error)
+  }
+}
+
+interface Reader {
+  resolve(result: IteratorResult<Change>): void
+  reject(error: unknown): void
+}
+
+class ChangeSubscription implements AsyncIterableIterator<Change> {
+  readonly #prefix: string
+  readonly #buffer: number
+  readonly #signal: AbortSignal | undefined
+  readonly #leave: (subscription: ChangeSubscription) => void
+  readonly #readers: Reader[] = []
+  #queue: Change[] = []
+  #read = 0
+  #held: Change[] = []
+  #heldTooMany = false
+  #over: { readonly error: unknown } | undefined
+
+  constructor(
+    options: ChangesOptions & { readonly buffer: number },
+    leave: (subscription: ChangeSubscription) => void,
+  ) {
+    this.#prefix = options.prefix ?? ''
+    this.#buffer = options.buffer
+    this.#signal = options.signal
+    this.#leave = leave
+    if (this.#signal?.aborted === true) this.#onAbort()
+    else this.#signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<Change>> {
+    const change = this.#queue[this.#read]
+    if (change !== undefined) {
+      this.#read++
+      if (this.#read === this.#queue.length || this.#read >= 1024) {
+        this.#queue = this.#queue.slice(this.#read)
+        this.#read = 0
+      }
+      return Promise.resolve({ done: false, value: change })
+    }
+    if (this.#over !== undefined) {
+      const { error } = this.#over
+      this.#over = { error: undefined }
+      return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error)
+    }
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+  }
+
+  return(): Promise<IteratorResult<Change>> {
+    this.#queue = []
+    this.#read = 0
+    this.end(undefined)
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  offer(updates: readonly KvUpdate[], phase: ApplyPhase): void {
+    for (const update of updates) {
+      if (!update.key.startsWith(this.#prefix)) continue
+      if (this.#heldTooMany || this.#waiting + this.#held.length >= this.#buffer) {
+        this.#heldTooMany = true
+        this.#held = []
+        return
+      }
+      this.#held.push({ ...update, phase })
+    }
+  }
+
+  release(): void {
+    if (this.#heldTooMany) {
+      this.#queue = []
+      this.#read = 0
+      this.end(new KvError('ChangesLagged', `a reader of changes fell more than ${this.#buffer} behind`))
+      return
+    }
+    const held = this.#held
+    this.#held = []
+    for (const change of held) {
+      const reader = this.#readers.shift()
+      if (reader === undefined) this.#queue.push(change)
+      else reader.resolve({ done: false, value: change })
+    }
+  }
+
+  drop(): void {
+    this.#held = []
+    this.#heldTooMany = false
+  }
+
+  end(error: unknown): void {
+    if (this.#over !== undefined) return
+    this.#over = { error }
+    this.#held = []
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#leave(this)
+    const [first, ...others] = this.#readers.splice(0)
+    if (first === undefined) return
+    this.#over = { error: undefined }
+    if (error === undefined) first.resolve({ done: true, value: undefined })
+    else first.reject(error)
+    for (const reader of others) reader.resolve({ done: true, value: undefined })
+  }
+
+  get #waiting(): number {
+    return this.#queue.length - this.#read
+  }
+
+  readonly #onAbort = (): void => this.end(this.#signal?.reason)
+}

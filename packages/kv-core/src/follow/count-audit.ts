@@ -1,0 +1,69 @@
+import type { Binding } from '../lineage.ts'
+import type { RebuildReason } from '../protocol/attach.ts'
+import { protocol } from '../protocol/protocol.ts'
+import type { SourceDescription } from '../source.ts'
+import type { SnapshotStore } from '../store.ts'
+import type { FoldParts } from './fold-parts.ts'
+
+/** `mend`: the session has to end, for this reason. `wait`: nothing can be said at this moment. */
+export type AuditResult =
+  | { readonly verdict: 'equal' | 'wait' | 'off' }
+  | { readonly verdict: 'mend'; readonly finding: RebuildReason }
+
+/** Compares the fold's number of keys with the bucket's, over the life of a follower. */
+export class CountAudit<S extends SnapshotStore, T> {
+  readonly #parts: FoldParts<S, T>
+  #distrusted = false
+
+  constructor(parts: FoldParts<S, T>) {
+    this.#parts = parts
+  }
+
+  /** Whether counts differed for a fold that had just been listed anew: they count different things. */
+  get distrusted(): boolean {
+    return this.#distrusted
+  }
+
+  /** `rebuiltFor` is why the fold was listed anew a moment ago. A source that does not answer is `wait`: its session ends by itself. */
+  async run(
+    binding: Binding,
+    describe: () => Promise<SourceDescription>,
+    rebuiltFor: RebuildReason | undefined,
+  ): Promise<AuditResult> {
+    const { keeper, board } = this.#parts
+    const before = keeper.figures.cursor
+    let source: SourceDescription
+    try {
+      source = await describe()
+    } catch {
+      return { verdict: 'wait' }
+    }
+    board.heard(source.lastRevision)
+    if (binding.incarnation !== undefined && source.incarnation !== binding.incarnation)
+      return { verdict: 'mend', finding: 'bucketRecreated' }
+    // The count speaks of the instant of the answer: only an untouched fold can be compared with it.
+    if (!keeper.store.cursor.equals(before)) return { verdict: 'wait' }
+    const verdict = protocol.audit({
+      appliedRevision: before.isNone ? 0n : before.revision,
+      lastRevision: source.lastRevision,
+      keyCount: source.keyCount,
+      foldCount: this.#foldCount(),
+      whenEvicted: binding.whenEvicted,
+      evictsCurrentValues: source.evictsCurrentValues,
+      evictionSeen: binding.evictionSeen,
+    })
+    if (verdict === 'equal') {
+      this.#distrusted = false
+      board.verifiedThrough = source.lastRevision
+    }
+    if (verdict !== 'rebuild') return { verdict }
+    if (rebuiltFor === 'countMismatch') this.#distrusted = true
+    return this.#distrusted ? { verdict: 'off' } : { verdict: 'mend', finding: 'countMismatch' }
+  }
+
+  #foldCount(): bigint | undefined {
+    const { keeper, oversize } = this.#parts
+    const { entries, deletedKeys } = keeper.store.stats
+    return keeper.store.features.deletedKeys ? BigInt(entries + deletedKeys + oversize.unnamed) : undefined
+  }
+}

@@ -1,0 +1,144 @@
+import type { WatchCursor } from '../cursor.ts'
+import { SnapshotError } from '../errors.ts'
+import type { WaitOptions } from '../source.ts'
+import type { Recovery, SnapshotLocation, SnapshotStore } from '../store.ts'
+import type { FoldFigures } from './status-board.ts'
+
+export type Bootstrap<S extends SnapshotStore> = (
+  into: SnapshotLocation<S>,
+  options: WaitOptions,
+) => Promise<boolean>
+
+/** Owns the one open handle of a fold: opens it, sets a damaged one aside, replaces a handle that failed. */
+export class FoldKeeper<S extends SnapshotStore> {
+  readonly #location: SnapshotLocation<S>
+  #store: S
+  #closed = false
+  #figures: FoldFigures
+  recovery: Recovery | undefined
+
+  private constructor(location: SnapshotLocation<S>, opened: Opened<S>) {
+    this.#location = location
+    this.#store = opened.store
+    this.recovery = opened.recovery
+    this.#figures = figuresOf(opened.store)
+  }
+
+  /**
+   * A damaged fold is set aside and a new one opened. `Busy`, and a file that is not ours, reject
+   * and stay as they are. `bootstrap` is asked when nothing is there; its failure leaves an empty fold.
+   */
+  static async open<S extends SnapshotStore>(
+    location: SnapshotLocation<S>,
+    signal: AbortSignal,
+    bootstrap: Bootstrap<S> | undefined,
+  ): Promise<FoldKeeper<S>> {
+    return new FoldKeeper(location, await openFold(location, signal, bootstrap))
+  }
+
+  get store(): S {
+    return this.#store
+  }
+
+  get figures(): FoldFigures {
+    if (!this.#closed) this.#figures = figuresOf(this.#store)
+    return this.#figures
+  }
+
+  /** Lets go of a handle that failed, and opens the fold again. */
+  async reopen(): Promise<void> {
+    await this.#letGo()
+    const opened = await openFold(this.#location, NEVER, undefined)
+    this.#store = opened.store
+    this.recovery = opened.recovery ?? this.recovery
+    this.#closed = false
+  }
+
+  /** Sets the fold aside, whatever it is, and opens an empty one. SnapshotError `Backend` where that is impossible. */
+  async replace(): Promise<void> {
+    if (this.#location.setAside === undefined)
+      throw new SnapshotError('Backend', `a fold of ${this.#location.backend} cannot be set aside`)
+    await this.#store.close()
+    this.#closed = true
+    await this.#location.setAside()
+    this.#store = await this.#location.open()
+    this.#closed = false
+  }
+
+  /** Syncs and closes; rejects when that fails. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    const { store } = this
+    try {
+      await store.sync()
+      this.#figures = figuresOf(store)
+    } finally {
+      this.#closed = true
+      await store.close()
+    }
+  }
+
+  async #letGo(): Promise<void> {
+    if (this.#closed) return
+    this.#figures = figuresOf(this.#store)
+    this.#closed = true
+    try {
+      await this.#store.close()
+    } catch {
+      // The handle has failed before: what its close says adds nothing, and its lock is gone or will be refused.
+    }
+  }
+}
+
+interface Opened<S> {
+  readonly store: S
+  readonly recovery: Recovery | undefined
+}
+
+const NEVER = new AbortController().signal
+
+async function openFold<S extends SnapshotStore>(
+  location: SnapshotLocation<S>,
+  signal: AbortSignal,
+  bootstrap: Bootstrap<S> | undefined,
+): Promise<Opened<S>> {
+  await bootstrapped(location, signal, bootstrap)
+  try {
+    const store = await location.open({ signal })
+    return { store, recovery: store.recovery }
+  } catch (error) {
+    if (!isDamage(error) || location.setAside === undefined) throw error
+    const movedTo = await location.setAside()
+    await bootstrapped(location, signal, bootstrap)
+    const store = await location.open({ signal })
+    return { store, recovery: { verdict: 'corrupt', at: error.at ?? 0, bytes: 0, movedTo } }
+  }
+}
+
+async function bootstrapped<S extends SnapshotStore>(
+  location: SnapshotLocation<S>,
+  signal: AbortSignal,
+  bootstrap: Bootstrap<S> | undefined,
+): Promise<void> {
+  if (bootstrap === undefined || (await location.exists())) return
+  try {
+    await bootstrap(location, { signal })
+  } catch {
+    // Without an artifact the fold is hydrated from the source.
+    signal.throwIfAborted()
+  }
+}
+
+/** Ours and damaged, as opposed to a file that is not ours (offset 0, or none). */
+function isDamage(error: unknown): error is SnapshotError {
+  if (!SnapshotError.is(error)) return false
+  return error.code === 'Corrupted' || (error.code === 'InvalidFormat' && (error.at ?? 0) > 0)
+}
+
+function figuresOf(store: SnapshotStore): {
+  cursor: WatchCursor
+  durableCursor: WatchCursor
+  entries: number
+} {
+  return { cursor: store.cursor, durableCursor: store.durableCursor, entries: store.stats.entries }
+}

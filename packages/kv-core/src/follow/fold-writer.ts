@@ -1,0 +1,102 @@
+import type { FlushOutcome } from '../apply/flusher.ts'
+import type { WatchCursor } from '../cursor.ts'
+import type { KvUpdate } from '../entry.ts'
+import { KvError } from '../errors.ts'
+import type { ApplyOptions, SnapshotStore } from '../store.ts'
+import type { ApplyPhase } from '../watch-applied.ts'
+import type { FoldParts } from './fold-parts.ts'
+
+/** Commits batches to the fold in use, and tells counts, readers and waiters afterwards. */
+export class FoldWriter<S extends SnapshotStore, T> {
+  readonly #parts: FoldParts<S, T>
+  #failingSinceMs: number | undefined
+  #lineage: Uint8Array | undefined
+
+  constructor(parts: FoldParts<S, T>) {
+    this.#parts = parts
+  }
+
+  /** What the next commit binds the fold to, unless it is bound to it already. */
+  bind(lineage: Uint8Array | undefined): void {
+    this.#lineage = lineage
+  }
+
+  /** Since when commits fail; undefined while they succeed. */
+  get failingSinceMs(): number | undefined {
+    return this.#failingSinceMs
+  }
+
+  get bindingDue(): boolean {
+    return this.lineageFor(this.#parts.keeper.store.lineage) !== undefined
+  }
+
+  /** The options of a commit to a fold that keeps `stored`. */
+  lineageFor(stored: Uint8Array | undefined): ApplyOptions | undefined {
+    const lineage = this.#lineage
+    if (lineage === undefined || (stored !== undefined && Buffer.compare(stored, lineage) === 0))
+      return undefined
+    return { lineage }
+  }
+
+  flush(
+    updates: readonly KvUpdate[],
+    bytes: number,
+    cursor: WatchCursor,
+    phase: ApplyPhase,
+  ): Promise<FlushOutcome> {
+    return this.#parts.gate.run(() => this.#flush(updates, bytes, cursor, phase))
+  }
+
+  /** Opens the fold again after a failure; `restart` unless it stands at one of `expected`. */
+  async reopen(expected: readonly WatchCursor[]): Promise<'ready' | 'restart'> {
+    this.#failingSinceMs ??= performance.now()
+    await this.#parts.keeper.reopen()
+    this.#parts.board.recovery = this.#parts.keeper.recovery
+    const { token } = this.#parts.keeper.store.cursor
+    return expected.some((cursor) => cursor.token.equals(token)) ? 'ready' : 'restart'
+  }
+
+  /** The fold in use holds everything up to `cursor`. */
+  committed(cursor: WatchCursor, moved: boolean): void {
+    const { onApplied, waiters } = this.#parts
+    this.#failingSinceMs = undefined
+    try {
+      if (moved) onApplied?.(cursor)
+    } catch (cause) {
+      throw new KvError('ApplyFailed', 'onApplied threw', { cause, cursor })
+    }
+    if (waiters.size > 0) waiters.poll()
+  }
+
+  async #flush(
+    updates: readonly KvUpdate[],
+    bytes: number,
+    cursor: WatchCursor,
+    phase: ApplyPhase,
+  ): Promise<FlushOutcome> {
+    const { keeper, flusher, board, feed, oversize } = this.#parts
+    const before = keeper.figures.cursor
+    let kept = updates
+    const outcome = await flusher.flush({
+      updates,
+      cursor,
+      phase,
+      standing: before,
+      failingSinceMs: this.#failingSinceMs,
+      commit: async () => {
+        const { store } = keeper
+        kept = oversize.admit(updates, store.features)
+        await store.apply(kept, cursor, this.lineageFor(store.lineage))
+      },
+      reopen: () => this.reopen([before, cursor]),
+    })
+    if (outcome !== 'committed') return outcome
+    board.applied += updates.length
+    board.delivered += updates.length
+    board.deliveredBytes += bytes
+    board.skipped = oversize.skipped
+    feed.publish(kept, phase)
+    this.committed(cursor, !cursor.token.equals(before.token))
+    return outcome
+  }
+}

@@ -1,0 +1,167 @@
+import { Flusher } from '../apply/flusher.ts'
+import type { WatchCursor } from '../cursor.ts'
+import type { KvEntry } from '../entry.ts'
+import { KvError } from '../errors.ts'
+import type { WaitOptions } from '../source.ts'
+import type { RangeOptions, SnapshotStore } from '../store.ts'
+import { compareTokens } from '../token-order.ts'
+import { VersionToken } from '../token.ts'
+import { ChangeFeed } from './change-feed.ts'
+import type { Change, ChangesOptions } from './changes.ts'
+import type { FoldKeeper } from './fold-keeper.ts'
+import type { FoldParts } from './fold-parts.ts'
+import type { FollowSettings } from './follow-settings.ts'
+import type { Follower } from './follower.ts'
+import { Gate } from './gate.ts'
+import type { FollowOptions } from './options.ts'
+import { OversizePolicy } from './oversize.ts'
+import { StatusBoard } from './status-board.ts'
+import type { FollowStatus } from './status.ts'
+import { reasonOf, supervise } from './supervisor.ts'
+import { Waiters } from './waiters.ts'
+
+/** The one implementation of Follower: reads go to the store in use, the rest to the parts. */
+export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
+  readonly closed: Promise<void>
+  readonly #parts: FoldParts<S, T>
+  readonly #stop = new AbortController()
+  #ended = false
+  #closing: Promise<void> | undefined
+
+  constructor(keeper: FoldKeeper<S>, options: FollowOptions<S, T>, settings: FollowSettings) {
+    const { signal } = options
+    this.#parts = {
+      keeper,
+      flusher: new Flusher(options, this.#stop.signal),
+      board: new StatusBoard(() => keeper.figures),
+      feed: new ChangeFeed(),
+      waiters: new Waiters(),
+      gate: new Gate(),
+      oversize: new OversizePolicy(settings.oversize),
+      onApplied: options.onApplied,
+    }
+    const { board } = this.#parts
+    board.recovery = keeper.recovery
+    board.dispatch({ type: 'opened' })
+    const onAbort = (): void => this.#stop.abort(signal?.reason)
+    signal?.addEventListener('abort', onAbort)
+    this.closed = supervise(this.#parts, settings, options.source, this.#stop.signal)
+      .then(
+        () => this.#shutDown(),
+        (error: unknown) => this.#fail(error),
+      )
+      .finally(() => signal?.removeEventListener('abort', onAbort))
+    this.closed.catch(() => undefined)
+  }
+
+  get store(): S {
+    return this.#parts.keeper.store
+  }
+
+  get status(): FollowStatus {
+    return this.#parts.board.snapshot()
+  }
+
+  get cursor(): WatchCursor {
+    return this.#parts.keeper.figures.cursor
+  }
+
+  get(key: string): KvEntry | undefined {
+    return this.store.get(key)
+  }
+
+  getMany(keys: readonly string[]): (KvEntry | undefined)[] {
+    return this.store.getMany(keys)
+  }
+
+  has(key: string): boolean {
+    return this.store.has(key)
+  }
+
+  range(prefix: string, options?: RangeOptions): KvEntry[] {
+    return this.store.range(prefix, options)
+  }
+
+  entries(prefix?: string, options?: RangeOptions): IterableIterator<KvEntry> {
+    return this.store.entries(prefix, options)
+  }
+
+  keys(prefix?: string, options?: RangeOptions): IterableIterator<string> {
+    return this.store.keys(prefix, options)
+  }
+
+  onStatus(listener: (status: FollowStatus) => void): () => void {
+    return this.#parts.board.listen(listener)
+  }
+
+  caughtUp(options?: WaitOptions): Promise<void> {
+    const { board, waiters } = this.#parts
+    return waiters.add(() => board.state === 'live', 'the end of what existed', options)
+  }
+
+  waitFor(revision: bigint | VersionToken, options?: WaitOptions): Promise<void> {
+    const token = typeof revision === 'bigint' ? VersionToken.fromRevision(revision) : revision
+    if (token.isUnknown) return Promise.reject(new TypeError('an unknown version cannot be waited for'))
+    const what = `revision ${token.revision ?? token.toHex()}`
+    return this.#parts.waiters.add(() => (compareTokens(this.cursor.token, token) ?? -1) >= 0, what, options)
+  }
+
+  changes(options?: ChangesOptions): AsyncIterable<Change> {
+    return this.#parts.feed.subscribe(options)
+  }
+
+  exclusive<R>(fn: (store: S) => R | Promise<R>): Promise<R> {
+    return this.#parts.gate.run(() => {
+      if (this.#ended) throw new KvError('Closed', 'the follower has ended')
+      return fn(this.store)
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort(new KvError('Closed', 'the follower is closed'))
+    if (!this.#ended) return this.closed
+    // It failed, or was aborted, and said so through `closed`; what is left is to let go of the store.
+    try {
+      await this.closed
+    } catch {
+      await this.#parts.gate.run(() => this.#parts.keeper.close()).catch(() => undefined)
+      this.#parts.board.dispatch({ type: 'closed' })
+    }
+  }
+
+  async #shutDown(): Promise<void> {
+    const { board, feed, gate, keeper, waiters } = this.#parts
+    try {
+      await gate.run(() => {
+        this.#ended = true
+        return keeper.close()
+      })
+    } finally {
+      board.dispatch({ type: 'closed' })
+      waiters.end(new KvError('Closed', 'the follower was closed', { cursor: this.cursor }))
+      feed.end(undefined)
+    }
+  }
+
+  /** The store stays open for reads until `close`. */
+  async #fail(error: unknown): Promise<never> {
+    const { board, feed, gate, keeper, waiters } = this.#parts
+    await gate.run(async () => {
+      this.#ended = true
+      await keeper.store.sync().catch(() => undefined)
+    })
+    board.dispatch({ type: 'failed', reason: reasonOf(error) }, error)
+    waiters.end(error)
+    feed.end(error)
+    throw error
+  }
+}

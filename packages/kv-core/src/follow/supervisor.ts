@@ -1,0 +1,103 @@
+import { backOffMs, pause } from '../apply/back-off.ts'
+import { KvError, SnapshotError } from '../errors.ts'
+import type { FollowSource, SourceOpener } from '../follow-source.ts'
+import { protocol } from '../protocol/protocol.ts'
+import type { SnapshotStore } from '../store.ts'
+import { within } from './deadline.ts'
+import type { FoldParts } from './fold-parts.ts'
+import type { FollowSettings } from './follow-settings.ts'
+import { SessionRunner } from './session-runner.ts'
+
+const BACK_OFF = { firstMs: 20, secondMs: 100, maxMs: 5_000 }
+/** A session that lived this long after catching up makes the next retry a first one. */
+const SETTLED_MS = 1_000
+
+/**
+ * Keeps a session running until `signal` aborts: opens the source with back-off, for ever, and starts
+ * the next session when one ended. Rejects with what no retry mends.
+ */
+export async function supervise<S extends SnapshotStore, T>(
+  parts: FoldParts<S, T>,
+  settings: FollowSettings,
+  open: SourceOpener,
+  signal: AbortSignal,
+): Promise<void> {
+  const { board } = parts
+  const runner = new SessionRunner(parts, settings, signal)
+  const watchdog = startWatchdog(parts, settings, runner)
+  let source: FollowSource | undefined
+  let attempt = 0
+  try {
+    while (!signal.aborted) {
+      const opened = source ?? (await opening(open, signal))
+      if (opened instanceof Failure) {
+        if (signal.aborted) return
+        board.dispatch({ type: 'sourceFailed', reason: reasonOf(opened.error) }, opened.error)
+      } else {
+        source = opened
+        const startedMs = performance.now()
+        const end = await runner.run(source)
+        if (end.why === 'aborted') return
+        if (end.why === 'unreachable') {
+          board.dispatch({ type: 'sourceFailed', reason: reasonOf(end.error) }, end.error)
+          farewell(source)
+          source = undefined
+        } else {
+          board.dispatch({ type: 'sessionEnded', reason: end.reason }, end.error)
+          if (end.caughtUp && performance.now() - startedMs >= SETTLED_MS) attempt = 0
+        }
+      }
+      await pause(backOffMs(attempt++, BACK_OFF, Math.random()), signal)
+    }
+  } finally {
+    watchdog.stop()
+    if (source !== undefined) farewell(source)
+    await runner.close()
+  }
+}
+
+class Failure {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+async function opening(open: SourceOpener, signal: AbortSignal): Promise<FollowSource | Failure> {
+  try {
+    return await within(open({ signal }), { signal, what: 'opening the source', onLate: farewell })
+  } catch (error) {
+    return new Failure(error)
+  }
+}
+
+/** A source that is done may be the one that hangs: its close is not waited for. */
+function farewell(source: FollowSource): void {
+  void Promise.resolve(source.close?.()).catch(() => undefined)
+}
+
+function startWatchdog<S extends SnapshotStore, T>(
+  { board }: FoldParts<S, T>,
+  { staleAfterMs }: FollowSettings,
+  runner: SessionRunner<S, T>,
+): { stop(): void } {
+  const check = (): void => {
+    const nowMs = performance.now()
+    const { lastProofMs } = board
+    const stale = protocol.watchdog({ nowMs, lastProofMs, staleAfterMs }) === 'stale'
+    if (stale) {
+      board.dispatch({ type: 'silence' })
+      runner.endIfStuck(nowMs)
+    }
+    timer = setTimeout(check, stale ? staleAfterMs / 4 : Math.max(1, lastProofMs + staleAfterMs - nowMs))
+  }
+  let timer = setTimeout(check, staleAfterMs)
+  return { stop: () => clearTimeout(timer) }
+}
+
+/** A word for the status: the error's code, else its class. */
+export function reasonOf(error: unknown): string {
+  if (KvError.is(error) || SnapshotError.is(error)) return error.code
+  return error instanceof Error ? error.name : 'Error'
+}
