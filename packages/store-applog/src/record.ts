@@ -1,4 +1,4 @@
-import { SnapshotError, VersionToken, type KvEntry, type KvUpdate } from '@slip/kv-core'
+import { SnapshotError, type KvUpdate } from '@slip/kv-core'
 import { asciiPrefix, isUtf8, utf8Length, writeUtf8 } from './memory/key-bytes.ts'
 
 /** A live key. */
@@ -48,7 +48,10 @@ export function recordSize(update: KvUpdate): number {
   const { key } = update
   const keyBytes = asciiPrefix(key) === key.length ? key.length : utf8Length(key)
   if (keyBytes > MAX_RECORD_KEY_BYTES)
-    throw new SnapshotError('LimitExceeded', `a key of ${keyBytes} bytes: the limit is ${MAX_RECORD_KEY_BYTES}`)
+    throw new SnapshotError(
+      'LimitExceeded',
+      `a key of ${keyBytes} bytes: the limit is ${MAX_RECORD_KEY_BYTES}`,
+    )
   let size = RECORD_HEADER_BYTES + keyBytes + update.version.byteLength
   if (update.operation !== 'put') return size
   const valueBytes = update.value.length
@@ -99,14 +102,15 @@ export function recordLengthOf(bytes: Uint8Array, at: number): number {
   )
 }
 
-/** Checks the record at `at` against everything before `end`: its whole length, or a `RecordFault`. */
-export function recordLength(bytes: Uint8Array, at: number, end: number): number | RecordFault {
+/** Checks the record at `at` against everything before `end`: its whole length, or a (negative) `RecordFault`. */
+export function recordLength(bytes: Uint8Array, at: number, end: number): number {
   if (at + RECORD_HEADER_BYTES > end) return RecordFault.truncated
   const type = bytes[at]!
   if (type < RECORD_PUT || type > RECORD_PUT_EXPIRING) return RecordFault.unknownType
   if (bytes[at + 1]! > MAX_VERSION_BYTES) return RecordFault.version
   const valueBytes = recordValueBytes(bytes, at)
-  if (valueBytes > MAX_RECORD_VALUE_BYTES || (type === RECORD_REMOVAL && valueBytes > 0)) return RecordFault.value
+  if (valueBytes > MAX_RECORD_VALUE_BYTES || (type === RECORD_REMOVAL && valueBytes > 0))
+    return RecordFault.value
   const length = recordLengthOf(bytes, at)
   if (at + length > end) return RecordFault.truncated
   if (type === RECORD_PUT_EXPIRING && !Number.isFinite(readFloat(bytes, at + RECORD_HEADER_BYTES)))
@@ -122,7 +126,9 @@ export function recordIsPut(bytes: Uint8Array, at: number): boolean {
 
 /** Offset of the key in the record at `at`. */
 export function recordKeyAt(bytes: Uint8Array, at: number): number {
-  return at + (bytes[at] === RECORD_PUT_EXPIRING ? RECORD_HEADER_BYTES + RECORD_EXPIRY_BYTES : RECORD_HEADER_BYTES)
+  return (
+    at + (bytes[at] === RECORD_PUT_EXPIRING ? RECORD_HEADER_BYTES + RECORD_EXPIRY_BYTES : RECORD_HEADER_BYTES)
+  )
 }
 
 export function recordKeyBytes(bytes: Uint8Array, at: number): number {
@@ -140,31 +146,6 @@ export function recordValueBytes(bytes: Uint8Array, at: number): number {
 /** Unix milliseconds; undefined unless the record has them. */
 export function recordExpiresAtMs(bytes: Uint8Array, at: number): number | undefined {
   return bytes[at] === RECORD_PUT_EXPIRING ? readFloat(bytes, at + RECORD_HEADER_BYTES) : undefined
-}
-
-/** The version of the record at `at`. */
-export function recordVersion(bytes: Uint8Array, at: number): VersionToken {
-  const from = recordKeyAt(bytes, at) + recordKeyBytes(bytes, at)
-  return VersionToken.fromBytes(bytes.subarray(from, from + bytes[at + 1]!))
-}
-
-/** The entry of a put record; its value is a copy. `key` is the record's key, when the caller has it. */
-export function recordEntry(bytes: Buffer, at: number, key?: string): KvEntry {
-  const keyAt = recordKeyAt(bytes, at)
-  const keyEnd = keyAt + recordKeyBytes(bytes, at)
-  const valueAt = keyEnd + bytes[at + 1]!
-  const value = Uint8Array.prototype.slice.call(
-    bytes as Uint8Array,
-    valueAt,
-    valueAt + recordValueBytes(bytes, at),
-  )
-  const entry = {
-    key: key ?? bytes.utf8Slice(keyAt, keyEnd),
-    value,
-    version: recordVersion(bytes, at),
-  }
-  const expiresAtMs = recordExpiresAtMs(bytes, at)
-  return expiresAtMs === undefined ? entry : { ...entry, expiresAtMs }
 }
 
 function writeFloat(target: Uint8Array, at: number, value: number): void {

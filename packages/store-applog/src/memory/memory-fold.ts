@@ -1,118 +1,261 @@
-import type { FoldReader, KvEntry, ListedKey, RangeOptions } from '@slip/kv-core'
+import { Slices, type KvEntry, type ListedKey, type RangeOptions } from '@slip/kv-core'
+import { recordIsPut, recordLengthOf } from '../record.ts'
+import { Arena } from './arena.ts'
+import { Evacuation } from './evacuation.ts'
+import { FoldImage } from './fold-image.ts'
+import { getEntry, hasEntry, rangeEntries, type FoldReads } from './fold-reads.ts'
+import { ImageRecords } from './image-records.ts'
+import { KeyDirectory } from './key-directory.ts'
+import { SipKeyHash, type KeyHash } from './key-hash.ts'
+import { listedDeletedKeys, listedEntries, listedKeys } from './listing.ts'
+import type { RecordWalk } from './record-walk.ts'
 
-/** The synchronous reads of a fold, without the cursor, which the owner of the fold keeps. */
-export type FoldReads = Omit<FoldReader, 'cursor'>
+export type { FoldImage } from './fold-image.ts'
+export type { FoldReads } from './fold-reads.ts'
+export type { RecordWalk } from './record-walk.ts'
+
+const SEGMENT_BYTES = 16 * 1024 * 1024
 
 export interface MemoryFoldOptions {
   /** Whether the names of removed keys are kept, with their versions: what the count audit needs. */
   readonly keepDeleted: boolean
   /** Size of a retained piece of memory, a power of two from 4 KiB to 1 GiB. @default 16 MiB */
   readonly segmentBytes?: number
+  /** @default a keyed hash with a random key */
+  readonly hash?: KeyHash
 }
 
 /**
- * Walks records without allocating: `bytes[start, end)` is one record after each `next()` that
- * returned true. What was put after the walk was opened is not seen. Close it, unless it was walked
- * to its end.
+ * A fold in memory: records in retained segments, found through a flat hash index and, once a range
+ * was read or `buildOrder` called, through an order of the keys. Call `maintain` after writing.
+ *
+ * Until the order is complete a range read looks at every key (about 0.1 µs each) and sorts what it
+ * finds; so await `buildOrder`, or let it run beside the first reads, after a load.
  */
-export interface RecordWalk {
-  readonly bytes: Buffer
-  readonly start: number
-  readonly end: number
-  next(): boolean
-  close(): void
-}
-
-/** A fold as it was at one moment. Reads after `close` throw SnapshotError `ViewExpired`. */
-export interface FoldImage extends FoldReads {
-  readonly entriesCount: number
-  readonly deletedCount: number
-  deletedKeys(prefix?: string): IterableIterator<ListedKey>
-  /** See `MemoryFold.liveRecords`. */
-  liveRecords(): RecordWalk
-  /** See `MemoryFold.orderedRecords`. */
-  orderedRecords(): RecordWalk
-  close(): void
-}
-
-/** A fold in memory: records in retained segments, found through a flat hash index. */
 export class MemoryFold implements FoldReads {
-  constructor(_options: MemoryFoldOptions) {}
+  readonly #keepDeleted: boolean
+  readonly #segmentBytes: number
+  readonly #hash: KeyHash
+  #arena: Arena
+  #directory: KeyDirectory
+  #evacuation: Evacuation
+  #images = new Set<ImageRecords>()
+  /** Removed keys that open images still find by name (only without `keepDeleted`). */
+  #toDrop: number[] = []
+  #entries = 0
+  #deleted = 0
+  #liveBytes = 0
+
+  constructor(options: MemoryFoldOptions) {
+    this.#keepDeleted = options.keepDeleted
+    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES
+    this.#hash = options.hash ?? new SipKeyHash()
+    this.#arena = new Arena(this.#segmentBytes)
+    this.#directory = new KeyDirectory(this.#arena, this.#hash)
+    this.#evacuation = new Evacuation(this.#arena, this.#directory)
+  }
 
   /** Live keys. */
   get entriesCount(): number {
-    throw new Error('not yet')
+    return this.#entries
   }
+
   /** Removed keys whose names are kept; 0 without `keepDeleted`. */
   get deletedCount(): number {
-    throw new Error('not yet')
+    return this.#deleted
   }
+
   /** Record bytes of live keys and kept removals: what a compacted log holds. */
   get liveBytes(): number {
-    throw new Error('not yet')
+    return this.#liveBytes
   }
-  /** Bytes used in segments, garbage included. */
+
+  /** Record bytes held, garbage included. */
   get arenaBytes(): number {
-    throw new Error('not yet')
+    return this.#arena.usedBytes
   }
+
   /** Whether `maintain` has something to do. */
   get maintenanceDue(): boolean {
-    throw new Error('not yet')
+    return this.#evacuation.due || this.#directory.orderDue
   }
 
   /** Takes over one valid record (a copy of its bytes), a put or a removal. */
-  putRecord(_source: Uint8Array, _at: number, _length: number): void {
-    throw new Error('not yet')
+  putRecord(source: Uint8Array, at: number, length: number): void {
+    this.#index(this.#arena.append(source, at, length), length)
   }
-  /** Takes over the valid records that lie end to end in `source[from, to)`, in order: one copy for many. */
-  putRecords(_source: Uint8Array, _from: number, _to: number): void {
-    throw new Error('not yet')
+
+  /** Takes over the valid records that lie end to end in `source[from, to)`, in order. */
+  putRecords(source: Uint8Array, from: number, to: number): void {
+    let at = from
+    while (at < to) {
+      const first = recordLengthOf(source, at)
+      const { room } = this.#arena
+      let length = first
+      while (at + length < to) {
+        const next = length + recordLengthOf(source, at + length)
+        if (next > room) break
+        length = next
+      }
+      let address = this.#arena.append(source, at, length)
+      const { bytes, base } = this.#arena.segmentAt(address)
+      for (const end = address + length; address < end;) {
+        const recordBytes = recordLengthOf(bytes, address - base)
+        this.#index(address, recordBytes)
+        address += recordBytes
+      }
+      at += length
+    }
   }
+
+  /** Forgets everything; open views keep what they saw. */
   clear(): void {
-    throw new Error('not yet')
+    this.#arena = new Arena(this.#segmentBytes)
+    this.#directory = new KeyDirectory(this.#arena, this.#hash)
+    this.#evacuation = new Evacuation(this.#arena, this.#directory)
+    this.#images = new Set()
+    this.#toDrop = []
+    this.#entries = 0
+    this.#deleted = 0
+    this.#liveBytes = 0
   }
 
-  get(_key: string): KvEntry | undefined {
-    throw new Error('not yet')
-  }
-  getMany(_keys: readonly string[]): (KvEntry | undefined)[] {
-    throw new Error('not yet')
-  }
-  has(_key: string): boolean {
-    throw new Error('not yet')
-  }
-  range(_prefix: string, _options?: RangeOptions): KvEntry[] {
-    throw new Error('not yet')
-  }
-  entries(_prefix?: string, _options?: RangeOptions): IterableIterator<KvEntry> {
-    throw new Error('not yet')
-  }
-  keys(_prefix?: string, _options?: RangeOptions): IterableIterator<string> {
-    throw new Error('not yet')
-  }
-  deletedKeys(_prefix?: string): IterableIterator<ListedKey> {
-    throw new Error('not yet')
+  get(key: string): KvEntry | undefined {
+    return getEntry(this.#directory, this.#directory.records, key)
   }
 
-  /** Pins the fold as it is. Costs nothing until a pinned key changes. */
+  has(key: string): boolean {
+    return hasEntry(this.#directory, this.#directory.records, key)
+  }
+
+  getMany(keys: readonly string[]): (KvEntry | undefined)[] {
+    return keys.map((key) => this.get(key))
+  }
+
+  range(prefix: string, options: RangeOptions = {}): KvEntry[] {
+    return rangeEntries(this.#directory, this.#directory.records, prefix, options)
+  }
+
+  /** One cut: what is written while it is iterated is not seen. */
+  entries(prefix = '', options: RangeOptions = {}): IterableIterator<KvEntry> {
+    return this.view().list(listedEntries, prefix, options, true)
+  }
+
+  /** One cut, like `entries`. */
+  keys(prefix = '', options: RangeOptions = {}): IterableIterator<string> {
+    return this.view().list(listedKeys, prefix, options, true)
+  }
+
+  /** Names whose last update was a removal; one cut. None without `keepDeleted`. */
+  deletedKeys(prefix = ''): IterableIterator<ListedKey> {
+    return this.view().list(listedDeletedKeys, prefix, this.#keepDeleted ? {} : { limit: 0 }, true)
+  }
+
+  /**
+   * Pins the fold as it is. Costs nothing until a pinned key changes; from then on about 100 bytes
+   * for each key that changed, and the segment its old record is in.
+   */
   view(): FoldImage {
-    throw new Error('not yet')
+    const images = this.#images
+    const records = new ImageRecords(this.#directory.records)
+    images.add(records)
+    const facts = {
+      entriesCount: this.#entries,
+      deletedCount: this.#deleted,
+      keepDeleted: this.#keepDeleted,
+    }
+    return new FoldImage(this.#directory, records, facts, () => {
+      images.delete(records)
+      if (images === this.#images && images.size === 0) this.#dropRemoved()
+    })
   }
+
   /** One cut of every live key and kept removal, about in the order of arrival: what compaction writes. */
   liveRecords(): RecordWalk {
-    throw new Error('not yet')
+    return this.view().liveRecords(true)
   }
+
   /** One cut of the live keys alone, in key-byte order. Await `buildOrder()` first. */
   orderedRecords(): RecordWalk {
-    throw new Error('not yet')
+    return this.view().orderedRecords(true)
   }
 
   /** Works off garbage and ordering for about `budgetMs`; true when there is more to do. */
-  maintain(_budgetMs: number): boolean {
-    throw new Error('not yet')
+  maintain(budgetMs: number): boolean {
+    const deadline = performance.now() + budgetMs
+    this.#evacuation.runUntil(deadline)
+    if (this.#directory.orderDue && performance.now() < deadline) this.#directory.orderSome(deadline)
+    return this.maintenanceDue
   }
-  /** Completes the key order in slices of a few milliseconds, so that range reads never pay for it. */
-  async buildOrder(_signal?: AbortSignal): Promise<void> {
-    throw new Error('not yet')
+
+  /** Completes the order of the keys in slices of a few milliseconds, and keeps it from then on. */
+  async buildOrder(signal?: AbortSignal): Promise<void> {
+    this.#directory.wantOrder()
+    const slices = new Slices('applog.order')
+    while (this.#directory.orderDue) {
+      this.#directory.orderSome(performance.now() + 3)
+      await slices.pause()
+      signal?.throwIfAborted()
+    }
+    slices.end()
+  }
+
+  /** Points the key of a record that was just appended at it. */
+  #index(address: number, length: number): void {
+    const directory = this.#directory
+    const { bytes, base } = this.#arena.segmentAt(address)
+    const isPut = recordIsPut(bytes, address - base)
+    const counts = isPut || this.#keepDeleted
+    const hash = directory.hashOf(bytes, address - base)
+    const known = directory.findRecord(hash, bytes, address - base)
+    if (known !== -1) this.#replace(known, address)
+    else if (counts) this.#add(hash, address)
+    else this.#arena.supersede(address, length)
+    if (counts) this.#count(isPut, length, 1)
+    else if (known !== -1) this.#dropLater(hash, known)
+  }
+
+  #add(hash: number, address: number): void {
+    const id = this.#directory.add(hash, address)
+    if (this.#images.size > 0) for (const image of this.#images) image.saveAbsent(id)
+  }
+
+  #replace(id: number, address: number): void {
+    const { records } = this.#directory
+    if (this.#images.size > 0) for (const image of this.#images) image.save(id)
+    const old = records.addressOf(id)
+    const { bytes, base } = this.#arena.segmentAt(old)
+    const length = recordLengthOf(bytes, old - base)
+    const wasPut = recordIsPut(bytes, old - base)
+    if (wasPut || this.#keepDeleted) this.#count(wasPut, length, -1)
+    records.setAddress(id, address)
+    this.#arena.supersede(old, length)
+  }
+
+  #count(isPut: boolean, length: number, sign: 1 | -1): void {
+    this.#liveBytes += sign * length
+    if (isPut) this.#entries += sign
+    else this.#deleted += sign
+  }
+
+  /** Open images find a removed key through its removal record, so it stays as long as they do. */
+  #dropLater(hash: number, id: number): void {
+    if (this.#images.size > 0) this.#toDrop.push(id)
+    else this.#drop(hash, id)
+  }
+
+  #drop(hash: number, id: number): void {
+    const address = this.#directory.records.addressOf(id)
+    const { bytes, base } = this.#arena.segmentAt(address)
+    this.#directory.drop(hash, id)
+    this.#arena.supersede(address, recordLengthOf(bytes, address - base))
+  }
+
+  #dropRemoved(): void {
+    const { records } = this.#directory
+    for (const id of this.#toDrop)
+      if (records.locate(id) && !recordIsPut(records.bytes, records.at))
+        this.#drop(this.#directory.hashOf(records.bytes, records.at), id)
+    this.#toDrop = []
   }
 }
