@@ -9,7 +9,12 @@ const SOURCES = ['packages', 'tools', 'examples', 'tsconfig.base.json']
 /** Builds every package; quiet when all is well. Ends the process when it fails. */
 export async function build() {
   process.stderr.write('building…\n')
-  const { code, text } = await capture(bin('turbo'), ['run', 'build', '--output-logs=errors-only', '--no-color'])
+  const { code, text } = await capture(bin('turbo'), [
+    'run',
+    'build',
+    '--output-logs=errors-only',
+    '--no-color',
+  ])
   if (code === 0) return
   process.stderr.write(text)
   process.exit(1)

@@ -7,7 +7,11 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Runs a program to its end and resolves with its exit code; output goes where ours goes. */
 export async function exec(program, args, { env = {}, stdio = 'inherit', cwd } = {}) {
   // A command started by `pnpm slip` keeps the directory the user stands in, so that relative paths mean what they say.
-  const child = spawn(program, args, { cwd: cwd ?? process.env.INIT_CWD ?? ROOT, stdio, env: { ...process.env, ...env } })
+  const child = spawn(program, args, {
+    cwd: cwd ?? process.env.INIT_CWD ?? ROOT,
+    stdio,
+    env: { ...process.env, ...env },
+  })
   const pass = (signal) => child.kill(signal)
   // A terminal signals the whole group already; a supervisor signals only us.
   process.on('SIGTERM', pass)
@@ -21,7 +25,11 @@ export async function exec(program, args, { env = {}, stdio = 'inherit', cwd } =
 
 /** The same with its output kept. */
 export async function capture(program, args, { env = {}, cwd = ROOT } = {}) {
-  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  const child = spawn(program, args, {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
   let text = ''
   child.stdout.on('data', (chunk) => (text += chunk))
   child.stderr.on('data', (chunk) => (text += chunk))

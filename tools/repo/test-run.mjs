@@ -11,7 +11,16 @@ export async function runTests(turboArgs = [], env = {}) {
   await Promise.all(packages.map(({ report }) => rm(report, { force: true })))
   const code = await exec(
     bin('turbo'),
-    ['run', 'test', '--continue', '--concurrency=1', '--log-order=stream', '--output-logs=full', '--no-color', ...turboArgs],
+    [
+      'run',
+      'test',
+      '--continue',
+      '--concurrency=1',
+      '--log-order=stream',
+      '--output-logs=full',
+      '--no-color',
+      ...turboArgs,
+    ],
     { env, cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] },
   )
   const counts = { passed: 0, failed: 0, skipped: 0 }
@@ -23,10 +32,14 @@ export async function runTests(turboArgs = [], env = {}) {
       continue
     }
     counts.passed += found.numPassedTests
-    counts.failed += Math.max(found.numFailedTests, found.numFailedTestSuites > 0 && found.numFailedTests === 0 ? 1 : 0)
+    counts.failed += Math.max(
+      found.numFailedTests,
+      found.numFailedTestSuites > 0 && found.numFailedTests === 0 ? 1 : 0,
+    )
     const skipped = found.numPendingTests + found.numTodoTests
     counts.skipped += skipped
-    if (skipped > 0) process.stdout.write(`${name}: ${skipped} tests SKIPPED (see their output for what is missing)\n`)
+    if (skipped > 0)
+      process.stdout.write(`${name}: ${skipped} tests SKIPPED (see their output for what is missing)\n`)
     for (const title of failures(found)) process.stdout.write(`FAILED ${name}: ${title}\n`)
   }
   const failed = counts.failed > 0 || code !== 0 || counts.passed === 0
@@ -63,7 +76,9 @@ async function readJson(path) {
 
 function failures({ testResults }) {
   return testResults.flatMap(({ name, message, assertionResults }) => {
-    const failed = assertionResults.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName)
+    const failed = assertionResults
+      .filter(({ status }) => status === 'failed')
+      .map(({ fullName }) => fullName)
     return failed.length === 0 && message ? [`${name.slice(ROOT.length)}: ${message}`] : failed
   })
 }
