@@ -1,1 +1,7 @@
-export {}
+export { appendLog } from './append-log-location.ts'
+export type { AppendLogOptions } from './append-log-options.ts'
+export { AppendLogReader } from './append-log-reader.ts'
+export { AppendLogSnapshot } from './append-log-snapshot.ts'
+export type { CompactionPolicy } from './compaction.ts'
+export { verifyAppendLog, type AppendLogVerdict } from './verify-append-log.ts'
+export { writeAppendLog, type FoldSource } from './write-append-log.ts'

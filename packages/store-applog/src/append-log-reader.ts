@@ -1,0 +1,150 @@
+import {
+  SnapshotError,
+  type FoldReader,
+  type KvEntry,
+  type ListedKey,
+  type RangeOptions,
+  type Recovery,
+  type StoreStats,
+  type WaitOptions,
+  type WatchCursor,
+} from '@slip/kv-core'
+import { loadNativeCrc32c } from './crc32c.ts'
+import { nodeFileSystem, systemCode, type FileSystem } from './file-system.ts'
+import { damageError, loadLog, type LoadedLog } from './load-log.ts'
+import { asIo } from './log-file.ts'
+import type { Generation } from './log-header.ts'
+import { canonicalPath } from './log-path.ts'
+import { MemoryFold } from './memory/memory-fold.ts'
+import { currentHolder } from './writer-lock.ts'
+
+const ATTEMPTS = 5
+
+/** The fold of a log at one committed cursor, read without the writer's lock. */
+export class AppendLogReader implements FoldReader, AsyncDisposable {
+  readonly cursor: WatchCursor
+  readonly lineage: Uint8Array | undefined
+  readonly generation: Generation
+  /** The unfinished last write that was left out. Beside a live writer that is one in progress. */
+  readonly recovery: Recovery | undefined
+  readonly stats: StoreStats
+  /** Who has the log open for writing, when anybody does. */
+  readonly holder: { readonly pid: number; readonly host: string } | undefined
+  readonly #fold: MemoryFold
+  #closed = false
+
+  private constructor(
+    loaded: LoadedLog<MemoryFold>,
+    holder: { readonly pid: number; readonly host: string } | undefined,
+  ) {
+    this.#fold = loaded.fold
+    this.cursor = loaded.cursor
+    this.lineage = loaded.lineage
+    this.generation = loaded.generation ?? 3
+    this.recovery = tornTail(loaded)
+    this.stats = {
+      entries: loaded.fold.entriesCount,
+      deletedKeys: this.generation === 3 ? loaded.fold.deletedCount : 0,
+      bytes: loaded.size,
+    }
+    this.holder = holder
+  }
+
+  /**
+   * Reads the log at `path` as it is at this moment; it need not stay there. SnapshotError `NotFound`,
+   * `InvalidFormat`, `Corrupted`, `Io`.
+   */
+  static async open(
+    options: { readonly path: string } & WaitOptions,
+    files: FileSystem = nodeFileSystem,
+  ): Promise<AppendLogReader> {
+    const loaded = await readLog(files, options.path, options.signal)
+    if (loaded.verdict.verdict === 'corrupt') throw damageError(loaded.verdict, options.path)
+    await loaded.fold.buildOrder(options.signal)
+    const path = await canonicalPath(files, options.path, false).catch(() => options.path)
+    const found = await currentHolder(files, path)
+    return new AppendLogReader(loaded, found === undefined ? undefined : { pid: found.pid, host: found.host })
+  }
+
+  get(key: string): KvEntry | undefined {
+    return this.#reads().get(key)
+  }
+
+  getMany(keys: readonly string[]): (KvEntry | undefined)[] {
+    return this.#reads().getMany(keys)
+  }
+
+  has(key: string): boolean {
+    return this.#reads().has(key)
+  }
+
+  range(prefix: string, options?: RangeOptions): KvEntry[] {
+    return this.#reads().range(prefix, options)
+  }
+
+  entries(prefix?: string, options?: RangeOptions): IterableIterator<KvEntry> {
+    return this.#reads().entries(prefix, options)
+  }
+
+  keys(prefix?: string, options?: RangeOptions): IterableIterator<string> {
+    return this.#reads().keys(prefix, options)
+  }
+
+  /** Names whose last update was a removal, in key-byte order; none in generation 2. */
+  deletedKeys(prefix?: string): IterableIterator<ListedKey> {
+    return this.#reads().deletedKeys(prefix)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #reads(): MemoryFold {
+    if (this.#closed) throw new SnapshotError('Closed', 'the reader is closed')
+    return this.#fold
+  }
+}
+
+/**
+ * Loads a log without its lock. Damage is believed only when it is seen again: another opener may just
+ * be cutting a torn tail.
+ */
+export async function readLog(
+  files: FileSystem,
+  path: string,
+  signal?: AbortSignal,
+): Promise<LoadedLog<MemoryFold>> {
+  await loadNativeCrc32c()
+  for (let attempt = 1; ; attempt++) {
+    const handle = await files.open(path, 'read').catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT')
+        throw new SnapshotError('NotFound', `there is no log at ${path}`, { path, cause: error })
+      throw asIo(error, 'opening', path)
+    })
+    try {
+      // What is before this size was written before: at most the last commit is unfinished in it.
+      const { size } = await handle.stat()
+      const make = (generation: Generation | undefined): MemoryFold =>
+        new MemoryFold({ keepDeleted: generation !== 2 })
+      const loaded = await loadLog(handle, path, make, { size, signal })
+      if (loaded.verdict.verdict !== 'corrupt' || attempt >= ATTEMPTS) return loaded
+      if ((await handle.stat()).size === size && attempt > 1) return loaded
+    } catch (error) {
+      const changing = SnapshotError.is(error) && error.code === 'Io' && error.at !== undefined
+      if (!changing || attempt >= ATTEMPTS) throw error
+    } finally {
+      await handle.close().catch(() => undefined)
+    }
+  }
+}
+
+function tornTail(loaded: LoadedLog<unknown>): Recovery | undefined {
+  const { verdict, size } = loaded
+  return verdict.verdict === 'torn'
+    ? { verdict: 'torn', at: verdict.at, bytes: size - verdict.at }
+    : undefined
+}

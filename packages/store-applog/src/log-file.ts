@@ -1,0 +1,139 @@
+import { SnapshotError } from '@slip/kv-core'
+import { systemCode, type FileSystem, type LogHandle } from './file-system.ts'
+
+/** Something that can tell that the right to write has been lost. */
+export interface Fence {
+  readonly lost: boolean
+}
+
+/** Files of this process whose sync failed: the system may say later that all is well when it is not. */
+const doubtful = new Set<string>()
+
+/**
+ * The write end of a log: a file and the offset its next frame goes to.
+ *
+ * Writes are positional. One that fails leaves the offset where it was, and the handle takes no more:
+ * `failure` says why. What it left behind is cut when the log is opened again.
+ */
+export class LogFile {
+  readonly path: string
+  readonly handle: LogHandle
+  readonly #files: FileSystem
+  readonly #fence: Fence
+  readonly #ino: number
+  readonly #identity: string
+  #end: number
+  #failure: SnapshotError | undefined
+
+  private constructor(
+    files: FileSystem,
+    path: string,
+    handle: LogHandle,
+    facts: { ino: number; dev: number; end: number },
+    fence: Fence,
+  ) {
+    this.#files = files
+    this.path = path
+    this.handle = handle
+    this.#ino = facts.ino
+    this.#identity = `${facts.dev}:${facts.ino}`
+    this.#end = facts.end
+    this.#fence = fence
+  }
+
+  /** Takes over `handle`, whose file has the name `path` and ends at `end`. */
+  static async over(
+    files: FileSystem,
+    path: string,
+    handle: LogHandle,
+    end: number,
+    fence: Fence,
+  ): Promise<LogFile> {
+    const { ino, dev } = await handle.stat()
+    return new LogFile(files, path, handle, { ino, dev, end }, fence)
+  }
+
+  /** Where the next frame goes. */
+  get end(): number {
+    return this.#end
+  }
+
+  get failure(): SnapshotError | undefined {
+    return this.#failure
+  }
+
+  /** A sync of this file failed before: no later one proves anything. */
+  get doubtful(): boolean {
+    return doubtful.has(this.#identity)
+  }
+
+  /** Writes `bytes` at the end. SnapshotError `Io` or `Busy`; after either nothing more is taken. */
+  async append(bytes: Uint8Array): Promise<void> {
+    this.#mustWork()
+    try {
+      await this.#mustBeUnchanged()
+      await writeFully(this.handle, bytes, this.#end)
+    } catch (error) {
+      this.#failure = asIo(error, 'write', this.path)
+      // The fragment is cut at once where that is possible; recovery cuts it in any case.
+      await this.handle.truncate(this.#end).catch(() => undefined)
+      throw this.#failure
+    }
+    this.#end += bytes.length
+  }
+
+  /** Makes everything appended so far durable. SnapshotError `Io`; after it nothing more is taken. */
+  async sync(): Promise<void> {
+    this.#mustWork()
+    try {
+      await this.handle.datasync()
+    } catch (error) {
+      // The kernel may have dropped the pages and reports the failure once: asking again proves nothing.
+      this.#failure = asIo(error, 'sync', this.path)
+      doubtful.add(this.#identity)
+      throw this.#failure
+    }
+  }
+
+  /** Takes nothing more, because of `failure`; gives it back. */
+  fail(failure: SnapshotError): SnapshotError {
+    this.#failure ??= failure
+    return failure
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close()
+  }
+
+  #mustWork(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  async #mustBeUnchanged(): Promise<void> {
+    if (this.#fence.lost)
+      throw new SnapshotError('Busy', `${this.path} was taken over by another writer`, { path: this.path })
+    const facts = await this.#files.stat(this.path)
+    if (facts.ino !== this.#ino || facts.size !== this.#end)
+      throw new SnapshotError('Io', `${this.path} was changed by somebody else`, { path: this.path })
+  }
+}
+
+/** Writes all of `bytes` at `position`, in as many writes as the system needs. */
+export async function writeFully(handle: LogHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let written = 0
+  while (written < bytes.length) {
+    const { bytesWritten } = await handle.write(bytes, written, bytes.length - written, position + written)
+    if (bytesWritten === 0) throw new SnapshotError('Io', 'a write took no bytes')
+    written += bytesWritten
+  }
+}
+
+/** A system error as SnapshotError `Io` that names the file; a SnapshotError stays itself. */
+export function asIo(error: unknown, what: string, path: string): SnapshotError {
+  if (SnapshotError.is(error)) return error
+  const code = systemCode(error)
+  return new SnapshotError('Io', `${what} of ${path} failed${code === undefined ? '' : ` (${code})`}`, {
+    cause: error,
+    path,
+  })
+}

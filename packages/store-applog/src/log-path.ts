@@ -1,0 +1,42 @@
+import { basename, dirname, join, resolve } from 'node:path'
+import { systemCode, type FileSystem } from './file-system.ts'
+import { removeIfThere } from './log-draft.ts'
+import { lockPath } from './writer-lock.ts'
+
+const ABANDONED_LOCK_MS = 60_000
+
+/** Names of unfinished files beside a log; whoever has the lock may remove them. */
+export const DRAFT_SUFFIX = { compaction: '.compacting', stage: '.staged', adoption: '.adopting' } as const
+
+/**
+ * The one path of a log, whatever links lead to it: locks and temporary files lie beside that. Makes
+ * the directory, 0700, when `makeDirectory`.
+ */
+export async function canonicalPath(
+  files: FileSystem,
+  path: string,
+  makeDirectory: boolean,
+): Promise<string> {
+  const absolute = resolve(path)
+  if (makeDirectory) await files.mkdir(dirname(absolute))
+  try {
+    return await files.realpath(absolute)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
+  return join(await files.realpath(dirname(absolute)), basename(absolute))
+}
+
+/** Removes what a crash left beside the log. Only for the holder of the lock. */
+export async function removeLeftovers(files: FileSystem, path: string): Promise<void> {
+  for (const suffix of Object.values(DRAFT_SUFFIX)) await removeIfThere(files, `${path}${suffix}`)
+  const directory = dirname(path)
+  const draftOfLock = `${basename(lockPath(path))}.`
+  for (const name of await files.readdir(directory)) {
+    if (!name.startsWith(draftOfLock)) continue
+    const draft = join(directory, name)
+    const facts = await files.stat(draft).catch(() => undefined)
+    if (facts !== undefined && Date.now() - facts.mtimeMs > ABANDONED_LOCK_MS)
+      await removeIfThere(files, draft)
+  }
+}
