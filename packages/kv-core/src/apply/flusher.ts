@@ -42,10 +42,8 @@ export class Flusher<T> {
 
   /** RangeError for a negative budget. */
   constructor(options: Pick<ApplyOptionsOf<T>, 'parse' | 'apply' | 'retryBudgetMs'>, signal: AbortSignal) {
-    const { retryBudgetMs = 30_000 } = options
-    if (!(retryBudgetMs >= 0)) throw new RangeError(`retryBudgetMs must be 0 or more, not ${retryBudgetMs}`)
     this.#options = options
-    this.#budgetMs = retryBudgetMs
+    this.#budgetMs = retryBudget(options)
     this.#signal = signal
   }
 
@@ -142,6 +140,12 @@ export class Flusher<T> {
     this.#slices.end()
     return parsed
   }
+}
+
+/** In milliseconds, 30 s unless given; RangeError for a negative one. */
+export function retryBudget({ retryBudgetMs = 30_000 }: { readonly retryBudgetMs?: number }): number {
+  if (!(retryBudgetMs >= 0)) throw new RangeError(`retryBudgetMs must be 0 or more, not ${retryBudgetMs}`)
+  return retryBudgetMs
 }
 
 function applyFailed(cause: unknown, { standing, updates }: Flush): KvError {

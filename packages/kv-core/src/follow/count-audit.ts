@@ -39,7 +39,8 @@ export class CountAudit<S extends SnapshotStore, T> {
       return { verdict: 'wait' }
     }
     board.heard(source.lastRevision)
-    if (binding.incarnation !== undefined && source.incarnation !== binding.incarnation)
+    const { incarnation } = source
+    if (incarnation !== undefined && binding.incarnation !== undefined && incarnation !== binding.incarnation)
       return { verdict: 'mend', finding: 'bucketRecreated' }
     // The count speaks of the instant of the answer: only an untouched fold can be compared with it.
     if (!keeper.store.cursor.equals(before)) return { verdict: 'wait' }

@@ -40,7 +40,8 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
       oversize: new OversizePolicy(settings.oversize),
       onApplied: options.onApplied,
     }
-    const { board } = this.#parts
+    const { board, waiters } = this.#parts
+    board.listen(() => waiters.poll())
     board.recovery = keeper.recovery
     board.dispatch({ type: 'opened' })
     const onAbort = (): void => this.#stop.abort(signal?.reason)

@@ -1,3 +1,4 @@
+import { retryBudget } from '../apply/flusher.ts'
 import { type BatchLimits, batchLimits } from '../batcher.ts'
 import { scopePrefixes, type WatchScope } from '../scope.ts'
 import type { SnapshotStore } from '../store.ts'
@@ -20,6 +21,7 @@ export interface FollowSettings {
 /** RangeError or TypeError for what cannot be meant. */
 export function followSettings<S extends SnapshotStore, T>(options: FollowOptions<S, T>): FollowSettings {
   const { scope = 'all', auditIntervalMs = 60_000, staleAfterMs = 5_000 } = options
+  retryBudget(options)
   if (auditIntervalMs !== false && !(auditIntervalMs > 0))
     throw new RangeError(`auditIntervalMs must be above 0 or false, not ${auditIntervalMs}`)
   if (!(staleAfterMs > 0)) throw new RangeError(`staleAfterMs must be above 0, not ${staleAfterMs}`)

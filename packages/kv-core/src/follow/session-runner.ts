@@ -243,7 +243,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
   }
 
   async #caughtUp(source: FollowSource, binding: Binding): Promise<FlushOutcome> {
-    const { board, keeper, waiters } = this.#parts
+    const { board, keeper } = this.#parts
     const rebuiltFor = this.#rebuild?.reason
     if (this.#rebuild !== undefined) {
       const outcome = await this.#rebuild.finish()
@@ -264,7 +264,6 @@ export class SessionRunner<S extends SnapshotStore, T> {
         board.unverified = ['count', ...board.unverified]
     }
     board.dispatch({ type: 'caughtUp' })
-    waiters.poll()
     return 'committed'
   }
 

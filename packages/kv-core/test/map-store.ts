@@ -1,0 +1,231 @@
+import {
+  compareKeys,
+  SnapshotError,
+  WatchCursor,
+  type ApplyOptions,
+  type FoldReader,
+  type KvEntry,
+  type KvUpdate,
+  type Recovery,
+  type RangeOptions,
+  type SnapshotLocation,
+  type SnapshotStore,
+  type StagedFold,
+  type StoreFeatures,
+  type StoreStats,
+} from '@slip/kv-core'
+
+interface Image {
+  readonly entries: Map<string, KvEntry>
+  readonly deleted: Set<string>
+  cursor: WatchCursor
+  lineage: Uint8Array | undefined
+}
+
+const emptyImage = (): Image => ({
+  entries: new Map(),
+  deleted: new Set(),
+  cursor: WatchCursor.none,
+  lineage: undefined,
+})
+
+const copyImage = (image: Image): Image => ({
+  entries: new Map(image.entries),
+  deleted: new Set(image.deleted),
+  cursor: image.cursor,
+  lineage: image.lineage,
+})
+
+/** "A disk" with one fold on it: survives closing, and fails on demand. */
+export class MapLocation implements SnapshotLocation<MapStore> {
+  readonly backend = 'map'
+  image: Image | undefined
+  features: Partial<StoreFeatures> = {}
+  /** Called before each commit, apply of a stage, or opening; throwing makes it fail. */
+  failing: {
+    apply?: (batch: readonly KvUpdate[], cursor: WatchCursor) => void
+    open?: () => void
+    stagedApply?: () => void
+    stagedCommit?: () => void
+  } = {}
+  /** What the next opening finds wrong, once. */
+  damage: SnapshotError | undefined
+  setAsides = 0
+  opens = 0
+  holder: MapStore | undefined
+  readonly commits: { readonly cursor: WatchCursor; readonly count: number }[] = []
+
+  async open(): Promise<MapStore> {
+    this.opens++
+    if (this.holder !== undefined) throw new SnapshotError('Busy', 'the fold is held')
+    this.failing.open?.()
+    const damage = this.damage
+    if (damage !== undefined) throw damage
+    this.image ??= emptyImage()
+    this.holder = new MapStore(this)
+    return this.holder
+  }
+
+  async exists(): Promise<boolean> {
+    return this.image !== undefined
+  }
+
+  async setAside(): Promise<string> {
+    this.setAsides++
+    this.image = undefined
+    this.damage = undefined
+    return 'elsewhere'
+  }
+}
+
+export class MapStore implements SnapshotStore {
+  readonly features: StoreFeatures
+  readonly recovery: Recovery | undefined = undefined
+  readonly #location: MapLocation
+  #image: Image
+  #generation = 0
+  #durable: WatchCursor
+  #state: 'open' | 'done' | 'closed' = 'open'
+
+  constructor(location: MapLocation) {
+    this.#location = location
+    this.#image = location.image!
+    this.#durable = this.#image.cursor
+    this.features = {
+      views: false,
+      lineage: true,
+      deletedKeys: true,
+      staging: true,
+      durable: false,
+      multiProcessReaders: false,
+      maxKeyBytes: 1_000,
+      maxValueBytes: 1_000_000,
+      ...location.features,
+    }
+  }
+
+  get cursor(): WatchCursor {
+    return this.#image.cursor
+  }
+
+  get durableCursor(): WatchCursor {
+    return this.#durable
+  }
+
+  get lineage(): Uint8Array | undefined {
+    return this.#image.lineage
+  }
+
+  get stats(): StoreStats {
+    return { entries: this.#image.entries.size, deletedKeys: this.#image.deleted.size, bytes: 0 }
+  }
+
+  get(key: string): KvEntry | undefined {
+    this.#readable()
+    return this.#image.entries.get(key)
+  }
+
+  getMany(keys: readonly string[]): (KvEntry | undefined)[] {
+    return keys.map((key) => this.get(key))
+  }
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined
+  }
+
+  range(prefix: string): KvEntry[] {
+    return [...this.entries(prefix)]
+  }
+
+  *entries(prefix = '', options: RangeOptions = {}): IterableIterator<KvEntry> {
+    this.#readable()
+    const generation = this.#generation
+    const keys = [...this.#image.entries.keys()].filter((key) => key.startsWith(prefix)).sort(compareKeys)
+    for (const key of keys.slice(0, options.limit)) {
+      if (generation !== this.#generation) throw new SnapshotError('StoreChanged', 'a commit came in between')
+      yield this.#image.entries.get(key)!
+    }
+  }
+
+  *keys(prefix?: string, options?: RangeOptions): IterableIterator<string> {
+    for (const { key } of this.entries(prefix, options)) yield key
+  }
+
+  async apply(batch: readonly KvUpdate[], cursor: WatchCursor, options?: ApplyOptions): Promise<void> {
+    this.#writable()
+    await Promise.resolve()
+    try {
+      this.#location.failing.apply?.(batch, cursor)
+    } catch (error) {
+      if (!(SnapshotError.is(error) && error.code === 'LimitExceeded')) this.#state = 'done'
+      throw error
+    }
+    write(this.#image, batch, cursor, options)
+    this.#generation++
+    this.#location.commits.push({ cursor, count: batch.length })
+  }
+
+  async sync(): Promise<WatchCursor> {
+    this.#writable()
+    this.#durable = this.cursor
+    return this.#durable
+  }
+
+  async stage(): Promise<StagedFold> {
+    this.#writable()
+    const staged = emptyImage()
+    const { failing } = this.#location
+    return {
+      apply: async (batch, cursor, options) => {
+        failing.stagedApply?.()
+        write(staged, batch, cursor, options)
+      },
+      has: (key) => staged.entries.has(key),
+      commit: async () => {
+        failing.stagedCommit?.()
+        this.#image = staged
+        this.#location.image = staged
+        this.#generation++
+      },
+      discard: () => Promise.resolve(),
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#location.holder = undefined
+    this.#image = copyImage(this.#image)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #readable(): void {
+    if (this.#state === 'closed') throw new SnapshotError('Closed', 'the store is closed')
+  }
+
+  #writable(): void {
+    if (this.#state !== 'open') throw new SnapshotError('Closed', `the handle is ${this.#state}`)
+  }
+}
+
+function write(image: Image, batch: readonly KvUpdate[], cursor: WatchCursor, options?: ApplyOptions): void {
+  for (const update of batch) {
+    if (update.operation === 'put') {
+      image.entries.set(update.key, update)
+      image.deleted.delete(update.key)
+    } else {
+      image.entries.delete(update.key)
+      image.deleted.add(update.key)
+    }
+  }
+  image.cursor = cursor
+  if (options?.lineage !== undefined) image.lineage = options.lineage
+}
+
+export function textOf(reader: FoldReader, key: string): string | undefined {
+  const entry = reader.get(key)
+  return entry === undefined ? undefined : new TextDecoder().decode(entry.value)
+}

@@ -1,0 +1,280 @@
+import {
+  protocol,
+  VersionToken,
+  WatchCursor,
+  type AttachDecision,
+  type AttachInput,
+  type Binding,
+  type FlushInput,
+  type SourceDescription,
+} from '@slip/kv-core'
+import { describe, expect, test } from 'vitest'
+
+const MAX = 2n ** 64n - 1n
+
+describe('resumeStart', () => {
+  test('starts one above the cursor', () => {
+    for (const revision of [0n, 1n, 3n, 2n ** 53n, MAX - 1n])
+      expect(protocol.resumeStart(WatchCursor.fromRevision(revision))).toEqual({
+        action: 'start',
+        fromRevision: revision + 1n,
+      })
+  })
+
+  test('no position starts from the beginning', () => {
+    expect(protocol.resumeStart(WatchCursor.none)).toEqual({ action: 'fromBeginning' })
+  })
+
+  test('refuses 2^64-1, whose successor would wrap, and what is no u64', () => {
+    expect(protocol.resumeStart(WatchCursor.fromRevision(MAX))).toEqual({
+      action: 'refuse',
+      reason: 'lastRevision',
+    })
+    for (const length of [1, 7, 9, 10]) {
+      const cursor = WatchCursor.fromToken(VersionToken.fromBytes(new Uint8Array(length)))
+      expect(protocol.resumeStart(cursor)).toEqual({ action: 'refuse', reason: 'notARevision' })
+    }
+  })
+})
+
+describe('onDelivery', () => {
+  test('applies exactly what is above the frontier, or cannot be compared', () => {
+    for (let frontier = 0n; frontier < 6n; frontier++)
+      for (let revision = 0n; revision < 6n; revision++)
+        for (const suspect of [false, true])
+          expect(protocol.onDelivery({ frontier, revision, suspect })).toBe(
+            revision > frontier ? 'apply' : suspect ? 'rebuild' : 'reattach',
+          )
+    expect(protocol.onDelivery({ frontier: undefined, revision: 0n, suspect: true })).toBe('apply')
+    expect(protocol.onDelivery({ frontier: 5n, revision: undefined, suspect: true })).toBe('apply')
+  })
+})
+
+describe('watchdog', () => {
+  test('is stale from staleAfterMs of silence on', () => {
+    for (let silent = 0; silent <= 10; silent++)
+      expect(protocol.watchdog({ nowMs: 100 + silent, lastProofMs: 100, staleAfterMs: 5 })).toBe(
+        silent >= 5 ? 'stale' : 'live',
+      )
+  })
+})
+
+const binding: Binding = {
+  kind: 'nats',
+  name: 'config',
+  incarnation: 'one',
+  scope: ['a.', 'b.'],
+  whenEvicted: 'drop',
+  evictionSeen: false,
+}
+
+function attachment(
+  change: {
+    fold?: Partial<AttachInput['fold']>
+    source?: Partial<SourceDescription>
+  } & Partial<Omit<AttachInput, 'fold' | 'source'>> = {},
+): AttachDecision {
+  const { fold, source, ...rest } = change
+  return protocol.attach({
+    fold: { binding, cursor: WatchCursor.fromRevision(5n), populated: true, ...fold },
+    source: {
+      kind: 'nats',
+      name: 'config',
+      incarnation: 'one',
+      firstRevision: 1n,
+      lastRevision: 9n,
+      evictsCurrentValues: false,
+      ...source,
+    },
+    scope: ['a.', 'b.'],
+    whenEvicted: 'drop',
+    repair: 'auto',
+    ...rest,
+  })
+}
+
+describe('attach', () => {
+  test('resumes within one history, also when nothing is new', () => {
+    expect(attachment()).toEqual({ action: 'resume' })
+    expect(attachment({ source: { lastRevision: 5n } })).toEqual({ action: 'resume' })
+  })
+
+  test('a fold with nothing in it and no position is fresh', () => {
+    const fold = { cursor: WatchCursor.none, populated: false }
+    expect(attachment({ fold })).toEqual({ action: 'fresh' })
+    expect(attachment({ fold: { ...fold, binding: undefined } })).toEqual({ action: 'fresh' })
+  })
+
+  test('entries without a position are rebuilt', () => {
+    expect(attachment({ fold: { cursor: WatchCursor.none } })).toMatchObject({
+      action: 'rebuild',
+      reason: 'cursorMissing',
+    })
+  })
+
+  test('another kind, name or scope is foreign, whatever the rest says', () => {
+    const fold = { cursor: WatchCursor.none, populated: false }
+    expect(attachment({ source: { kind: 'memory' }, fold })).toEqual({ action: 'foreign', differs: 'kind' })
+    expect(attachment({ source: { name: 'other', incarnation: 'two' } })).toEqual({
+      action: 'foreign',
+      differs: 'name',
+    })
+    expect(attachment({ scope: ['a.'] })).toEqual({ action: 'foreign', differs: 'scope' })
+    expect(attachment({ scope: [''] })).toEqual({ action: 'foreign', differs: 'scope' })
+  })
+
+  test('another incarnation is a rebuild under every policy', () => {
+    for (const whenEvicted of ['drop', 'keep'] as const)
+      for (const repair of ['auto', 'relist', 'restore', 'none'] as const)
+        expect(attachment({ source: { incarnation: 'two' }, whenEvicted, repair })).toEqual({
+          action: 'rebuild',
+          reason: 'bucketRecreated',
+          evictionSeen: false,
+        })
+  })
+
+  test('an incarnation nobody can state is no contradiction', () => {
+    expect(attachment({ source: { incarnation: undefined as never } })).toEqual({ action: 'resume' })
+    const { incarnation: _, ...unstated } = binding
+    expect(attachment({ fold: { binding: unstated } })).toEqual({ action: 'resume' })
+    expect(attachment({ fold: { binding: undefined } })).toEqual({ action: 'resume' })
+  })
+
+  test('first, last and cursor, exhaustively: resume, rolled back, or expired', () => {
+    for (const evicts of [false, true, undefined])
+      for (let cursor = 0n; cursor <= 4n; cursor++)
+        for (let last = 0n; last <= 4n; last++)
+          for (let first = 0n; first <= last + 1n; first++) {
+            const decision = attachment({
+              fold: { cursor: WatchCursor.fromRevision(cursor) },
+              source: { firstRevision: first, lastRevision: last, evictsCurrentValues: evicts as boolean },
+            })
+            const told = 'reason' in decision ? decision.reason : decision.action
+            if (cursor > last) expect(told).toBe('bucketRolledBack')
+            else if (first > cursor + 1n && evicts !== false) expect(told).toBe('cursorExpired')
+            else expect(told).toBe('resume')
+          }
+  })
+
+  test('overwriting a hot set moves the first revision and is not a loss', () => {
+    expect(attachment({ source: { firstRevision: 900n, lastRevision: 1_000n } })).toEqual({
+      action: 'resume',
+    })
+  })
+
+  test('an expired cursor is refused where a listing may not repair', () => {
+    const source = { firstRevision: 8n, evictsCurrentValues: true }
+    for (const whenEvicted of ['drop', 'keep'] as const)
+      for (const repair of ['auto', 'relist', 'restore', 'none'] as const) {
+        const mayRelist = whenEvicted === 'drop' && (repair === 'auto' || repair === 'relist')
+        expect(attachment({ source, whenEvicted, repair })).toEqual({
+          action: mayRelist ? 'rebuild' : 'refuse',
+          reason: 'cursorExpired',
+          evictionSeen: true,
+        })
+      }
+  })
+
+  test('eviction that was seen stays seen within one history', () => {
+    const source = { firstRevision: 8n, evictsCurrentValues: undefined as never }
+    expect(attachment({ source })).toMatchObject({ evictionSeen: false })
+    expect(attachment({ source, fold: { binding: { ...binding, evictionSeen: true } } })).toMatchObject({
+      evictionSeen: true,
+    })
+    const cursor = WatchCursor.fromToken(VersionToken.fromRevision(5n), { evictionSeen: true })
+    expect(attachment({ source, fold: { cursor } })).toMatchObject({ evictionSeen: true })
+  })
+
+  test('a cursor of another engine cannot be resumed in a numbered bucket, but by its own engine', () => {
+    const cursor = WatchCursor.fromHex('00000000000000000001')
+    expect(attachment({ fold: { cursor } })).toMatchObject({ action: 'rebuild', reason: 'cursorExpired' })
+    const unnumbered = { lastRevision: undefined as never, firstRevision: undefined as never }
+    expect(attachment({ fold: { cursor }, source: unnumbered })).toEqual({ action: 'resume' })
+  })
+
+  test('2^64-1 is not resumed in a bucket that cannot have it', () => {
+    expect(attachment({ fold: { cursor: WatchCursor.fromRevision(MAX) } })).toMatchObject({
+      reason: 'bucketRolledBack',
+    })
+  })
+
+  test('what a session or the audit found is a rebuild, unless the fold is empty', () => {
+    for (const finding of ['cursorExpired', 'brokenLineage', 'countMismatch', 'bucketRecreated'] as const) {
+      expect(attachment({ finding })).toMatchObject({ action: 'rebuild', reason: finding })
+      expect(attachment({ finding, fold: { cursor: WatchCursor.none, populated: false } })).toEqual({
+        action: 'fresh',
+      })
+    }
+    expect(attachment({ finding: 'countMismatch', repair: 'none' })).toMatchObject({ action: 'refuse' })
+    expect(attachment({ finding: 'brokenLineage', repair: 'none' })).toMatchObject({ action: 'rebuild' })
+  })
+})
+
+describe('afterFlush', () => {
+  const OUTCOMES = ['committed', 'applyFailed', 'commitFailed', 'poisoned'] as const
+  const inputs: FlushInput[] = OUTCOMES.flatMap((outcome) =>
+    [0, 99, 100, 101].flatMap((failingForMs) =>
+      [false, true].flatMap((aborted) =>
+        [false, true].map((reopenable) => ({ outcome, failingForMs, budgetMs: 100, aborted, reopenable })),
+      ),
+    ),
+  )
+
+  test('the cursor moves and the queue is dropped exactly when the store holds the batch', () => {
+    for (const input of inputs) {
+      const { cursor, queue } = protocol.afterFlush(input)
+      expect(cursor === 'advance').toBe(input.outcome === 'committed')
+      expect(queue === 'drop').toBe(input.outcome === 'committed')
+    }
+  })
+
+  test('a handle that rejected a write is done; an oversize key leaves it good', () => {
+    for (const input of inputs)
+      expect(protocol.afterFlush(input).handle).toBe(input.outcome === 'commitFailed' ? 'done' : 'good')
+  })
+
+  test('nothing is retried past the budget or after an abort, and an oversize key never', () => {
+    for (const input of inputs) {
+      const { next } = protocol.afterFlush(input)
+      const spent = input.failingForMs >= input.budgetMs
+      if (input.outcome === 'committed') expect(next).toBe('continue')
+      else if (input.outcome === 'poisoned') expect(next).toBe('fail')
+      else if (input.outcome === 'applyFailed')
+        expect(next).toBe(input.aborted ? 'abandon' : spent ? 'fail' : 'retry')
+      else expect(next).toBe(!spent && !input.aborted && input.reopenable ? 'reopen' : 'fail')
+    }
+  })
+})
+
+describe('audit', () => {
+  const base = {
+    appliedRevision: 5n,
+    lastRevision: 5n,
+    keyCount: 3n,
+    foldCount: 3n,
+    whenEvicted: 'drop',
+    evictsCurrentValues: false,
+    evictionSeen: false,
+  } as const
+
+  test('compares counts only at the last revision of the bucket', () => {
+    for (let applied = 3n; applied <= 7n; applied++)
+      for (let count = 2n; count <= 4n; count++)
+        expect(protocol.audit({ ...base, appliedRevision: applied, foldCount: count })).toBe(
+          applied !== 5n ? 'wait' : count === 3n ? 'equal' : 'rebuild',
+        )
+  })
+
+  test('is off where a count or a position is missing', () => {
+    for (const name of ['appliedRevision', 'lastRevision', 'keyCount', 'foldCount'] as const)
+      expect(protocol.audit({ ...base, [name]: undefined })).toBe('off')
+  })
+
+  test('is off where the fold keeps what the bucket may evict', () => {
+    const keep = { ...base, whenEvicted: 'keep', foldCount: 9n } as const
+    expect(protocol.audit(keep)).toBe('rebuild')
+    expect(protocol.audit({ ...keep, evictsCurrentValues: true })).toBe('off')
+    expect(protocol.audit({ ...keep, evictsCurrentValues: undefined })).toBe('off')
+    expect(protocol.audit({ ...keep, evictionSeen: true })).toBe('off')
+  })
+})

@@ -1,0 +1,203 @@
+import {
+  KvError,
+  scopeCovers,
+  scopePrefixes,
+  VersionToken,
+  WatchCursor,
+  type FollowSource,
+  type KvUpdate,
+  type KvWatcher,
+  type SourceDescription,
+  type SourceOpener,
+  type WatchBatch,
+  type WatchOptions,
+  type WatchScope,
+} from '@slip/kv-core'
+
+/** A bucket with history 1 in this process: honest, unless told otherwise. */
+export class TestBucket {
+  name = 'config'
+  incarnation = 'first'
+  evicts: boolean | undefined = false
+  last = 0n
+  /** Raised by hand to stand for evicted messages. */
+  floor = 0n
+  keepAliveMs = 20
+  maxBatch = 100
+  /** While set, opening and describing reject with it and sessions end with it. */
+  unreachable: KvError | undefined
+  /** While true nothing is yielded and nothing answers. */
+  frozen = false
+  /** Left out of descriptions. */
+  silentAbout: readonly (keyof SourceDescription)[] = []
+  countOffset = 0n
+  /** While true sessions yield nothing, although the bucket answers. */
+  deafSessions = false
+  opened = 0
+  closed = 0
+  readonly watches: { readonly after: bigint | undefined; readonly emptyValues: string | undefined }[] = []
+  readonly #latest = new Map<string, KvUpdate>()
+  readonly #sessions = new Set<(error: KvError) => void>()
+  #wake: (() => void)[] = []
+  readonly #again: KvUpdate[] = []
+
+  put(key: string, value: string = key): bigint {
+    this.last++
+    this.#latest.set(key, {
+      operation: 'put',
+      key,
+      value: new TextEncoder().encode(value),
+      version: VersionToken.fromRevision(this.last),
+    })
+    this.#notify()
+    return this.last
+  }
+
+  delete(key: string): bigint {
+    this.last++
+    this.#latest.set(key, { operation: 'delete', key, version: VersionToken.fromRevision(this.last) })
+    this.#notify()
+    return this.last
+  }
+
+  /** Gone without a message. */
+  vanish(key: string): void {
+    this.#latest.delete(key)
+  }
+
+  /** A new history under the same name. */
+  recreate(): void {
+    this.#latest.clear()
+    this.last = 0n
+    this.floor = 0n
+    this.incarnation += '+'
+  }
+
+  rollBack(last: bigint): void {
+    for (const [key, update] of this.#latest) if (update.version.revision! > last) this.#latest.delete(key)
+    this.last = last
+  }
+
+  /** Delivers the newest update of a key once more. */
+  redeliver(key: string): void {
+    this.#again.push(this.#latest.get(key)!)
+    this.#notify()
+  }
+
+  /** Ends every session with an error. */
+  breakSessions(error: KvError = new KvError('Unreachable', 'the session was cut')): void {
+    for (const end of this.#sessions) end(error)
+  }
+
+  thaw(): void {
+    this.frozen = false
+    this.#notify()
+  }
+
+  get firstRevision(): bigint {
+    const kept = [...this.#latest.values()].map(({ version }) => version.revision!)
+    const lowest = kept.length === 0 ? this.last + 1n : kept.reduce((a, b) => (a < b ? a : b))
+    return lowest > this.floor ? lowest : this.floor
+  }
+
+  readonly opener: SourceOpener = async () => {
+    this.opened++
+    if (this.unreachable !== undefined) throw this.unreachable
+    return this.source()
+  }
+
+  source(): FollowSource {
+    return {
+      name: this.name,
+      watcher: this.watcher,
+      close: async () => {
+        this.closed++
+      },
+    }
+  }
+
+  readonly watcher: KvWatcher = {
+    describe: async (scope, options) => {
+      while (this.frozen) await this.#change(options?.signal)
+      if (this.unreachable !== undefined) throw this.unreachable
+      const full: Record<string, unknown> = {
+        kind: 'test',
+        name: this.name,
+        incarnation: this.incarnation,
+        firstRevision: this.firstRevision,
+        lastRevision: this.last,
+        keyCount: BigInt(this.#inScope(scope, undefined).length) + this.countOffset,
+        evictsCurrentValues: this.evicts,
+      }
+      for (const name of this.silentAbout) delete full[name]
+      return full as unknown as SourceDescription
+    },
+    watch: (scope, options) => this.#watch(scope, options),
+  }
+
+  async *#watch(scope: WatchScope, { after, signal, emptyValues }: WatchOptions): AsyncIterable<WatchBatch> {
+    this.watches.push({ after: after?.revision, emptyValues })
+    let failure: KvError | undefined
+    const end = (error: KvError): void => {
+      failure = error
+      this.#notify()
+    }
+    this.#sessions.add(end)
+    try {
+      let position = after?.revision ?? 0n
+      const target = this.last
+      let caughtUp = false
+      for (;;) {
+        signal.throwIfAborted()
+        if (failure !== undefined) throw failure
+        if (this.unreachable !== undefined) throw this.unreachable
+        const again = this.#again.splice(0)
+        if (again.length > 0) yield { updates: again, caughtUp: false }
+        if (!this.frozen && !this.deafSessions) {
+          const updates = this.#inScope(scope, position).slice(0, this.maxBatch)
+          const complete = updates.length < this.maxBatch
+          if (complete) position = this.last > position ? this.last : position
+          else position = updates.at(-1)!.version.revision!
+          const reached = !caughtUp && complete && position >= target
+          caughtUp ||= reached
+          yield {
+            updates,
+            caughtUp: reached,
+            ...(complete && position > 0n ? { bookmark: WatchCursor.fromRevision(position) } : {}),
+          }
+          if (!complete) continue
+        }
+        await this.#change(signal)
+      }
+    } finally {
+      this.#sessions.delete(end)
+    }
+  }
+
+  #inScope(scope: WatchScope, after: bigint | undefined): KvUpdate[] {
+    const prefixes = scopePrefixes(scope)
+    return [...this.#latest.values()]
+      .filter(({ key, version }) => scopeCovers(prefixes, key) && version.revision! > (after ?? 0n))
+      .sort((a, b) => (a.version.revision! < b.version.revision! ? -1 : 1))
+  }
+
+  #notify(): void {
+    const wake = this.#wake
+    this.#wake = []
+    for (const resolve of wake) resolve()
+  }
+
+  #change(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (then: () => void): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+        then()
+      }
+      const timer = setTimeout(() => settle(resolve), this.keepAliveMs)
+      const onAbort = (): void => settle(() => reject(signal?.reason as Error))
+      signal?.addEventListener('abort', onAbort)
+      this.#wake.push(() => settle(resolve))
+    })
+  }
+}
