@@ -19,7 +19,10 @@ export async function listBucket(url: string, bucket: string): Promise<Map<strin
       const entries = await Promise.all(keys.slice(at, at + 256).map(async (key) => await kv.get(key)))
       for (const entry of entries) {
         if (entry === null || entry.operation !== 'PUT') continue
-        listed.set(entry.key, { value: Buffer.from(entry.value).toString('base64'), revision: entry.revision })
+        listed.set(entry.key, {
+          value: Buffer.from(entry.value).toString('base64'),
+          revision: entry.revision,
+        })
       }
     }
     return listed

@@ -15,7 +15,10 @@ export interface SlipResult {
 }
 
 /** Runs one `slip` command to its end, as a user's shell would. `--json` is added. */
-export async function slip(args: readonly string[], options: { readonly input?: string } = {}): Promise<SlipResult> {
+export async function slip(
+  args: readonly string[],
+  options: { readonly input?: string } = {},
+): Promise<SlipResult> {
   const child = spawn(process.execPath, [MAIN, ...args, '--json'], { stdio: ['pipe', 'pipe', 'pipe'] })
   child.stdin.on('error', () => undefined)
   child.stdin.end(options.input ?? '')
@@ -61,7 +64,10 @@ export class FollowProcess {
   }
 
   /** The first line, seen already or to come from `from` on, that satisfies `wanted`. */
-  async until(wanted: (line: Line) => boolean, options: { timeoutMs?: number; from?: number } = {}): Promise<Line> {
+  async until(
+    wanted: (line: Line) => boolean,
+    options: { timeoutMs?: number; from?: number } = {},
+  ): Promise<Line> {
     const { timeoutMs = 30_000, from = 0 } = options
     return await new Promise<Line>((resolve, reject) => {
       let next = from
@@ -79,7 +85,11 @@ export class FollowProcess {
       const timer = setTimeout(
         () =>
           finish(() =>
-            reject(new Error(`no such line in ${timeoutMs} ms; the last is ${JSON.stringify(this.last)}\n${this.stderr}`)),
+            reject(
+              new Error(
+                `no such line in ${timeoutMs} ms; the last is ${JSON.stringify(this.last)}\n${this.stderr}`,
+              ),
+            ),
           ),
         timeoutMs,
       )
@@ -87,7 +97,9 @@ export class FollowProcess {
       void this.exited.then((code) => {
         look()
         if (this.#waiting.has(look))
-          finish(() => reject(new Error(`slip follow ended with ${code}: ${JSON.stringify(this.last)}\n${this.stderr}`)))
+          finish(() =>
+            reject(new Error(`slip follow ended with ${code}: ${JSON.stringify(this.last)}\n${this.stderr}`)),
+          )
       })
       look()
     })

@@ -48,9 +48,13 @@ test.skipIf(skip).each([2, 3])(
       const last = await slip(['follow', 'churn', '--fold', fold, '--once', '--server', server.url])
       expect(last.code, last.stderr).toBe(0)
       const dump = await slip(['dump', fold])
-      const dumped = new Map(dump.lines.map((line) => [line['key'], { value: line['value'], revision: line['revision'] }]))
+      const dumped = new Map(
+        dump.lines.map((line) => [line['key'], { value: line['value'], revision: line['revision'] }]),
+      )
       expect(dumped).toEqual(await listBucket(server.url, 'churn'))
-      console.log(`kill cycles: generation ${format}: ${written} writes, fold at ${String(dump.lines.length)} keys equals the bucket`)
+      console.log(
+        `kill cycles: generation ${format}: ${written} writes, fold at ${String(dump.lines.length)} keys equals the bucket`,
+      )
     } finally {
       await rm(directory, { recursive: true, force: true })
     }
@@ -69,7 +73,9 @@ async function churn(writer: Writes, random: SeededRandom, signal: AbortSignal):
     await Promise.all(
       Array.from({ length: burst }, async () => {
         const key = `node.${random.below(400)}`
-        await (random.below(5) === 0 ? writer.delete(key) : writer.put(key, `value ${count++} ${'x'.repeat(random.below(600))}`))
+        await (random.below(5) === 0
+          ? writer.delete(key)
+          : writer.put(key, `value ${count++} ${'x'.repeat(random.below(600))}`))
       }),
     )
     await wait(random.below(8))

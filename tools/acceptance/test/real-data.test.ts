@@ -31,7 +31,12 @@ test.skipIf(skip)(
 
       const followed = await slip(['follow', 'packages', '--fold', fold, '--once', ...at])
       expect(followed.code, followed.stderr).toBe(0)
-      expect(followed.lines.at(-1)).toMatchObject({ done: true, reason: 'caughtUp', delivered: entries, entries })
+      expect(followed.lines.at(-1)).toMatchObject({
+        done: true,
+        reason: 'caughtUp',
+        delivered: entries,
+        entries,
+      })
 
       const diff = await slip(['diff', fold, 'packages', ...at])
       expect(diff.code, diff.stdout.slice(0, 2_000)).toBe(0)
@@ -39,14 +44,19 @@ test.skipIf(skip)(
 
       const dump = await slip(['dump', fold])
       const listed = await listBucket(server.url, 'packages')
-      const dumped = new Map(dump.lines.map((line) => [line['key'], { value: line['value'], revision: line['revision'] }]))
+      const dumped = new Map(
+        dump.lines.map((line) => [line['key'], { value: line['value'], revision: line['revision'] }]),
+      )
       expect(dumped.size).toBe(entries)
       expect(dumped).toEqual(listed)
 
       const changes = 17
       for (let i = 0; i < changes; i++) {
         const key = i % 2 === 0 ? (dump.lines[i]!['key'] as string) : `added.key-${i}`
-        const wrote = i % 4 === 0 ? await slip(['del', 'packages', key, ...at]) : await slip(['put', 'packages', key, `new ${i}`, ...at])
+        const wrote =
+          i % 4 === 0
+            ? await slip(['del', 'packages', key, ...at])
+            : await slip(['put', 'packages', key, `new ${i}`, ...at])
         expect(wrote.code, wrote.stderr).toBe(0)
       }
       const again = await slip(['follow', 'packages', '--fold', fold, '--once', ...at])
@@ -59,7 +69,9 @@ test.skipIf(skip)(
 )
 
 async function dataset(limit: number): Promise<string> {
-  const child = spawn(process.execPath, [DATASET, '--limit', String(limit)], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const child = spawn(process.execPath, [DATASET, '--limit', String(limit)], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   const chunks: Buffer[] = []
   for await (const chunk of child.stdout) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks).toString()

@@ -38,49 +38,65 @@ for (const version of SERVER_MATRIX) {
       },
     )
 
-    test(`frozen for ${FREEZE_MS} ms: stale within 5 s, then back with everything`, { timeout: 90_000 }, async () => {
-      await using world = await World.create(version)
-      const first = await world.write(50)
-      await world.expectAllApplied(first)
-      const frozenAt = performance.now()
-      world.server.freeze()
-      const staleAt = await world.untilState('stale', 10_000)
-      expect(staleAt - frozenAt).toBeLessThan(5_000 + 700)
-      await wait(Math.max(0, FREEZE_MS - (performance.now() - frozenAt)))
-      world.server.thaw()
-      await world.untilState('live', 15_000)
-      const second = await world.write(50)
-      await world.expectAllApplied(new Map([...first, ...second]))
-    })
-
-    test('the consumer deleted under a live follower: deliveries go on in under a second', { timeout: 60_000 }, async () => {
-      await using world = await World.create(version)
-      const first = await world.write(20)
-      await world.expectAllApplied(first)
-      const times: number[] = []
-      for (let i = 0; i < 3; i++) {
-        await world.deleteConsumers()
-        const deletedAt = performance.now()
-        const written = await world.write(5)
-        for (const entry of written) first.set(...entry)
+    test(
+      `frozen for ${FREEZE_MS} ms: stale within 5 s, then back with everything`,
+      { timeout: 90_000 },
+      async () => {
+        await using world = await World.create(version)
+        const first = await world.write(50)
         await world.expectAllApplied(first)
-        times.push(performance.now() - deletedAt)
-      }
-      console.log(`nats-server ${version}: recovered from a deleted consumer in ${times.map((ms) => ms.toFixed(0)).join(', ')} ms`)
-      expect(Math.min(...times)).toBeLessThan(1_000)
-    })
+        const frozenAt = performance.now()
+        world.server.freeze()
+        const staleAt = await world.untilState('stale', 10_000)
+        expect(staleAt - frozenAt).toBeLessThan(5_000 + 700)
+        await wait(Math.max(0, FREEZE_MS - (performance.now() - frozenAt)))
+        world.server.thaw()
+        await world.untilState('live', 15_000)
+        const second = await world.write(50)
+        await world.expectAllApplied(new Map([...first, ...second]))
+      },
+    )
 
-    test('the stream deleted and recreated under a live follower: an announced rebuild, and only the new history', { timeout: 60_000 }, async () => {
-      await using world = await World.create(version)
-      await world.expectAllApplied(await world.write(30))
-      await world.recreateBucket()
-      const written = await world.write(7)
-      await world.untilRevision([...written.values()].reduce((a, b) => (a > b ? a : b)))
-      expect(world.reasons).toContain('bucketRecreated')
-      expect([...world.follower.keys()].sort()).toEqual([...written.keys()].sort())
-      const removed = world.applied.filter((update) => update.operation === 'delete' && update.reason === 'resync')
-      expect(removed).toHaveLength(30)
-    })
+    test(
+      'the consumer deleted under a live follower: deliveries go on in under a second',
+      { timeout: 60_000 },
+      async () => {
+        await using world = await World.create(version)
+        const first = await world.write(20)
+        await world.expectAllApplied(first)
+        const times: number[] = []
+        for (let i = 0; i < 3; i++) {
+          await world.deleteConsumers()
+          const deletedAt = performance.now()
+          const written = await world.write(5)
+          for (const entry of written) first.set(...entry)
+          await world.expectAllApplied(first)
+          times.push(performance.now() - deletedAt)
+        }
+        console.log(
+          `nats-server ${version}: recovered from a deleted consumer in ${times.map((ms) => ms.toFixed(0)).join(', ')} ms`,
+        )
+        expect(Math.min(...times)).toBeLessThan(1_000)
+      },
+    )
+
+    test(
+      'the stream deleted and recreated under a live follower: an announced rebuild, and only the new history',
+      { timeout: 60_000 },
+      async () => {
+        await using world = await World.create(version)
+        await world.expectAllApplied(await world.write(30))
+        await world.recreateBucket()
+        const written = await world.write(7)
+        await world.untilRevision([...written.values()].reduce((a, b) => (a > b ? a : b)))
+        expect(world.reasons).toContain('bucketRecreated')
+        expect([...world.follower.keys()].sort()).toEqual([...written.keys()].sort())
+        const removed = world.applied.filter(
+          (update) => update.operation === 'delete' && update.reason === 'resync',
+        )
+        expect(removed).toHaveLength(30)
+      },
+    )
   })
 }
 
@@ -166,7 +182,8 @@ class World implements AsyncDisposable {
   async deleteConsumers(): Promise<void> {
     const connection = await connect({ servers: this.server.url })
     const manager = await jetstreamManager(connection)
-    for await (const { name } of manager.consumers.list('KV_config')) await manager.consumers.delete('KV_config', name)
+    for await (const { name } of manager.consumers.list('KV_config'))
+      await manager.consumers.delete('KV_config', name)
     await connection.close()
   }
 

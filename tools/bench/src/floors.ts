@@ -26,7 +26,7 @@ export function encodeAndWrite(path: string, count: number, batchSize = 1_024): 
     for (let i = first; i < Math.min(count, first + batchSize); i++) {
       const key = keyOf(i)
       at = buffer.writeUInt16LE(key.length, at)
-      at += buffer.latin1Write(key, at)
+      at += buffer.write(key, at, 'latin1')
       const value = valueOf(i)
       at = buffer.writeUInt32LE(value.length, at)
       buffer.set(value, at)

@@ -43,7 +43,7 @@ function naiveLoad(file: string): Map<string, { key: string; value: Buffer; vers
     chunks.push(chunk.subarray(0, n))
   }
   const bytes = Buffer.concat(chunks)
-  for (let at = 6; at < bytes.length; ) {
+  for (let at = 6; at < bytes.length;) {
     const type = bytes[at + 4]
     if (type !== 1) break
     const keyEnd = at + 7 + bytes.readUInt16LE(at + 5)

@@ -12,11 +12,17 @@ import { followRows } from './rows/follow-linear.ts'
 import { batches } from './workload.ts'
 
 const { values } = parseArgs({
-  options: { entries: { type: 'string', default: '1000000' }, follow: { type: 'boolean', default: true }, 'no-follow': { type: 'boolean', default: false } },
+  options: {
+    entries: { type: 'string', default: '1000000' },
+    follow: { type: 'boolean', default: true },
+    'no-follow': { type: 'boolean', default: false },
+  },
 })
 const count = Number(values.entries)
 const directory = await mkdtemp(join(tmpdir(), 'slip-bench-'))
-process.stdout.write(`Node ${process.version}, ${count} entries; every row beside its floor, measured in this run\n`)
+process.stdout.write(
+  `Node ${process.version}, ${count} entries; every row beside its floor, measured in this run\n`,
+)
 try {
   const path = await buildRows(directory, count)
   const generation2 = join(directory, 'generation2.slip')

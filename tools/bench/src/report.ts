@@ -16,7 +16,9 @@ export function print(row: Row): void {
   if (row.floor !== undefined)
     parts.push(`floor ${figure(row.floor)} (${row.floorIs ?? ''}): ${(row.ours / row.floor).toFixed(2)} x`)
   if (row.peer !== undefined)
-    parts.push(`peer ${figure(row.peer)} (${row.peerIs ?? ''}): ${(row.peer / row.ours).toFixed(1)} times ours`)
+    parts.push(
+      `peer ${figure(row.peer)} (${row.peerIs ?? ''}): ${(row.peer / row.ours).toFixed(1)} times ours`,
+    )
   if (row.note !== undefined) parts.push(row.note)
   process.stdout.write(`${parts.join('  |  ')}\n`)
 }

@@ -29,7 +29,12 @@ export function valueOf(i: number): Uint8Array {
 }
 
 export function putOf(i: number): KvPutUpdate {
-  return { operation: 'put', key: keyOf(i), value: valueOf(i), version: VersionToken.fromRevision(BigInt(i + 1)) }
+  return {
+    operation: 'put',
+    key: keyOf(i),
+    value: valueOf(i),
+    version: VersionToken.fromRevision(BigInt(i + 1)),
+  }
 }
 
 /** `count` updates in batches of `size`. */

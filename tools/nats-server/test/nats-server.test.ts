@@ -3,7 +3,16 @@ import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fork } from 'node:child_process'
-import { findServer, NatsServer, natsServerOrSkip, NoServerError, Proxy, SERVER_MATRIX, startCluster, startNatsServer } from '@slip/nats-server'
+import {
+  findServer,
+  NatsServer,
+  natsServerOrSkip,
+  NoServerError,
+  Proxy,
+  SERVER_MATRIX,
+  startCluster,
+  startNatsServer,
+} from '@slip/nats-server'
 import { describe, expect, test } from 'vitest'
 
 const { skip } = await natsServerOrSkip()
@@ -22,13 +31,17 @@ test('where no server can be obtained the error says what to install', async () 
 })
 
 describe.skipIf(skip)('a server', () => {
-  test('of every line of the matrix starts, and says the release it was asked for', { timeout: 400_000 }, async () => {
-    for (const line of SERVER_MATRIX) {
-      await using server = await startNatsServer({ version: line })
-      expect((await greeting(server.port))['version']).toBe(server.version)
-      expect(server.version.startsWith(`${line}.`)).toBe(true)
-    }
-  })
+  test(
+    'of every line of the matrix starts, and says the release it was asked for',
+    { timeout: 400_000 },
+    async () => {
+      for (const line of SERVER_MATRIX) {
+        await using server = await startNatsServer({ version: line })
+        expect((await greeting(server.port))['version']).toBe(server.version)
+        expect(server.version.startsWith(`${line}.`)).toBe(true)
+      }
+    },
+  )
 
   test('keeps port and data over kill and restart, and is gone after dispose', async () => {
     const server = await startNatsServer()
@@ -52,7 +65,9 @@ describe.skipIf(skip)('a server', () => {
 
   test('dies with the process that started it', { timeout: 60_000 }, async () => {
     const child = fork(new URL('./start-and-die.mjs', import.meta.url))
-    const pid = await new Promise<number>((resolve) => child.once('message', (message) => resolve(message as number)))
+    const pid = await new Promise<number>((resolve) =>
+      child.once('message', (message) => resolve(message as number)),
+    )
     expect(isAlive(pid)).toBe(true)
     child.send('go')
     await new Promise((resolve) => child.once('exit', resolve))

@@ -5,7 +5,12 @@ import { controlStalls, stallsOf } from '../measure.ts'
 import { print } from '../report.ts'
 
 /** L8: compaction, and what it does to the event loop beside a process that does nothing. */
-export async function compactRow(store: AppendLogSnapshot, path: string, directory: string, count: number): Promise<void> {
+export async function compactRow(
+  store: AppendLogSnapshot,
+  path: string,
+  directory: string,
+  count: number,
+): Promise<void> {
   const control = await controlStalls(1_500)
   const residentBefore = process.memoryUsage().rss
   let ms = 0

@@ -31,7 +31,13 @@ export async function readRows(store: AppendLogSnapshot, count: number): Promise
     keys.map((key) => `${key}x`),
     (key) => store.get(key),
   )
-  print({ id: 'L6', what: 'get of an absent key: p50', ours: absent.p50, unit: 'us', note: `p99 ${absent.p99.toFixed(2)} us` })
+  print({
+    id: 'L6',
+    what: 'get of an absent key: p50',
+    ours: absent.p50,
+    unit: 'us',
+    note: `p99 ${absent.p99.toFixed(2)} us`,
+  })
   prefixRows(store, map, count)
 }
 

@@ -33,7 +33,8 @@ export async function followRows(keys: number): Promise<void> {
       await fold.close()
     })
     await rm(directory, { recursive: true, force: true })
-    const growth = before === undefined ? '' : `, ${(ms / before).toFixed(2)} times the time for twice the keys`
+    const growth =
+      before === undefined ? '' : `, ${(ms / before).toFixed(2)} times the time for twice the keys`
     process.stdout.write(
       `R1   follow a bucket of ${count} keys: ${(ms / 1e3).toFixed(2)} s, ${(count / ms).toFixed(0)} k/s${growth}  |  longest slice ${stalls.longestSliceMs.toFixed(1)} ms, event-loop delay p99 ${stalls.p99Ms.toFixed(1)} ms  |  R7 bulk write ${(count / loadMs).toFixed(0)} k/s\n`,
     )
