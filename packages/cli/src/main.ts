@@ -1,4 +1,6 @@
 #!/usr/bin/env node
-import { run } from './run.ts'
+import { reportBug, run } from './run.ts'
 
-process.exitCode = await run(process.argv.slice(2))
+const args = process.argv.slice(2)
+process.on('uncaughtException', (error) => process.exit(reportBug(args, error)))
+process.exitCode = await run(args)

@@ -34,6 +34,13 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
+/** For what nobody caught: the error line, and the exit code to end with. */
+export function reportBug(args: readonly string[], error: unknown): number {
+  const explained = explain(error)
+  new Output({ json: args.includes('--json'), quiet: true }).failure(explained, error)
+  return explained.exit
+}
+
 /** The command is the first word, or the first two (`bucket create`); options may stand before them. */
 function findCommand(args: readonly string[]): {
   readonly command: Command

@@ -20,7 +20,7 @@ export const bucketCreate: Command = {
   async run({ words: [name = ''], options, output }) {
     const config = bucketConfig(options)
     return await withConnection(options, async (connection) => {
-      const { drift = [] } = await connection.store(name, config)
+      const { drift } = await connection.store(name, config)
       if (drift.length === 0) return await answerInfo(output, await connection.bucketInfo(name))
       await output.answer(
         { name, exists: true, differs: drift },

@@ -20,12 +20,7 @@ export const diff: Command = {
   example: 'slip diff log:./routes.slip routes',
   async run({ words: [fold = '', name = ''], options, output }) {
     return await withReader(fold, async (reader) => {
-      const scope = foldPrefixes(reader.lineage)
-      const prefixes = narrowed(scope, options.text('prefix'))
-      if (prefixes.length === 0)
-        throw new UsageError(
-          `the fold holds nothing under '${options.text('prefix')}': its scope is ${scope.join(', ')}`,
-        )
+      const prefixes = prefixesToCompare(foldPrefixes(reader.lineage), options.text('prefix'))
       return await withBucket(options, name, async (bucket) => {
         const progress = new Progress(output.quiet)
         const { at, ...counts } = await compareFold(
@@ -45,4 +40,20 @@ export const diff: Command = {
       })
     })
   },
+}
+
+function prefixesToCompare(
+  scope: readonly string[] | undefined,
+  wanted: string | undefined,
+): readonly string[] {
+  if (scope === undefined && wanted === undefined)
+    throw new UsageError(
+      'the scope of the fold has too many prefixes to be kept in it: give one with --prefix',
+    )
+  const prefixes = scope === undefined ? [wanted ?? ''] : narrowed(scope, wanted)
+  if (prefixes.length === 0)
+    throw new UsageError(
+      `the fold holds nothing under '${wanted ?? ''}': its scope is ${scope?.join(', ') ?? ''}`,
+    )
+  return prefixes
 }

@@ -41,5 +41,5 @@ export const inspect: Command = {
 
 function plain(value: unknown): string {
   if (value === null || value === '') return '-'
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }

@@ -4,9 +4,6 @@ import { RANGE_OPTIONS, rangeOptions } from '../fold/range-flags.ts'
 import { EXIT } from '../output/exit-code.ts'
 import { entryLine, keyLine, shown } from '../output/wire.ts'
 
-/** Lines between two looks at whether anybody still reads. */
-const YIELD_EVERY = 512
-
 export const ls: Command = {
   name: 'ls',
   words: ['FOLD', '[PREFIX]'],
@@ -16,8 +13,9 @@ export const ls: Command = {
   exits: ['4  the fold is damaged or not a fold'],
   example: 'slip ls log:./routes.slip route.eu.',
   async run({ words: [fold = '', prefix = ''], options, output }) {
+    const range = rangeOptions(options)
     return await withReader(fold, async (reader) => {
-      for (const entry of reader.entries(prefix, rangeOptions(options))) {
+      for (const entry of reader.entries(prefix, range)) {
         await output.answer(keyLine(entry.key, entry.version), entry.key)
         if (!output.wanted) break
       }
@@ -36,15 +34,14 @@ export const dump: Command = {
   exits: ['4  the fold is damaged or not a fold'],
   example: 'slip dump log:./routes.slip --json > routes.ndjson',
   async run({ words: [fold = '', prefix = ''], options, output }) {
+    const range = rangeOptions(options)
     return await withReader(fold, async (reader) => {
       if (reader.recovery !== undefined)
         output.warn(
           `the last write is unfinished: ${reader.recovery.bytes} bytes from ${reader.recovery.at} on are left out`,
         )
-      let count = 0
-      for (const entry of reader.entries(prefix, rangeOptions(options))) {
+      for (const entry of reader.entries(prefix, range)) {
         await output.answer(entryLine(entry), `${entry.key}\t${shown(entry.value)}`)
-        if (++count % YIELD_EVERY === 0) await new Promise((resolve) => setImmediate(resolve))
         if (!output.wanted) break
       }
       return EXIT.done

@@ -1,4 +1,4 @@
-import type { FollowOptions, KvUpdate, WatchScope } from '@slip/kv-core'
+import type { FollowOptions, WatchScope } from '@slip/kv-core'
 import { appendLog, type AppendLogOptions, type AppendLogSnapshot } from '@slip/store-applog'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs, oneOf, optional } from '../command/units.ts'
@@ -50,7 +50,7 @@ export const LATER_OPTIONS: OptionSpecs = {
   metrics: { value: 'HOST:PORT', help: 'not in this version' },
 }
 
-type CommandLineOptions = Omit<FollowOptions<AppendLogSnapshot, KvUpdate>, 'source'>
+type CommandLineOptions = Omit<FollowOptions<AppendLogSnapshot>, 'source'>
 
 /** The options of `follow()`; UsageError for what cannot be. */
 export function followOptions(options: ParsedOptions): CommandLineOptions {

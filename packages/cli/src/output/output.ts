@@ -6,11 +6,15 @@ export interface OutputOptions {
   readonly quiet: boolean
 }
 
+/** Lines between two turns of the event loop: only there does it show that the reader of a pipe went away. */
+const TURN_EVERY = 256
+
 /** Where a command writes: answers to stdout, everything about them to stderr. */
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
   #closed = false
+  #answers = 0
   #drain: Promise<unknown> | undefined
 
   constructor({ json, quiet }: OutputOptions) {
@@ -31,7 +35,9 @@ export class Output {
   /** One answer: `line` as NDJSON, or `text` for people. Wait for it, so that a slow reader slows us. */
   async answer(line: object, text: string): Promise<void> {
     if (this.#closed) return
-    if (process.stdout.write(this.json ? `${JSON.stringify(line)}\n` : `${text}\n`)) return
+    process.stdout.write(this.json ? `${JSON.stringify(line)}\n` : `${text}\n`)
+    if (++this.#answers % TURN_EVERY === 0) await new Promise((resolve) => setImmediate(resolve))
+    if (!process.stdout.writableNeedDrain || this.#closed) return
     this.#drain ??= once(process.stdout, 'drain')
       .catch(() => undefined)
       .finally(() => (this.#drain = undefined))

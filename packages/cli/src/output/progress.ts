@@ -9,7 +9,7 @@ export class Progress {
   #drawn = false
 
   constructor(quiet: boolean) {
-    this.#shown = !quiet && process.stderr.isTTY === true
+    this.#shown = !quiet && process.stderr.isTTY
   }
 
   /** Call as often as you like; `text` is asked for only when it will be drawn. */
