@@ -42,7 +42,8 @@ async function readEvents(connection: NatsConnection, listeners: Set<Listener>):
         tell(refusal ?? new KvError('Unreachable', 'the connection to the server was lost'))
         break
       case 'staleConnection':
-        tell(new KvError('Unreachable', 'the server does not answer pings'))
+        // The client also says this when the server refused the credentials it had accepted.
+        tell(refusal ?? new KvError('Unreachable', 'the server does not answer pings'))
         break
       case 'forceReconnect':
         tell(new KvError('Unreachable', 'the connection is being replaced'))

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 
-import { scopeCovers, VersionToken, type KvUpdate } from '@slip/kv-core'
+import { VersionToken, type KvUpdate } from '@slip/kv-core'
 
+import { covered } from './filters.ts'
 import { readHeaders } from './message-headers.ts'
 import type { DeliveryPosition } from './reply-subject.ts'
 
@@ -39,7 +40,7 @@ export class DeliveryDecoder {
     const key = keyOf(subject, this.#keyOffset)
     if (key === undefined) return 'undecodable'
     const { prefixes, emptyValues, maxAgeMs } = this.#rules
-    if (prefixes !== undefined && !scopeCovers(prefixes, key)) return 'outOfScope'
+    if (prefixes !== undefined && !covered(prefixes, key)) return 'outOfScope'
     const version = VersionToken.fromRevision(BigInt(position.streamSequence))
     const fields = headers === undefined ? undefined : readHeaders(headers).fields
     if (fields !== undefined) {
@@ -73,9 +74,14 @@ function removalOf(
 }
 
 function keyOf(subject: Uint8Array, offset: number): string | undefined {
-  const bytes = Buffer.from(subject.buffer, subject.byteOffset + offset, subject.byteLength - offset)
-  for (const byte of bytes) if (byte > 0x7f) return isUtf8(bytes) ? bytes.toString('utf8') : undefined
-  return bytes.toString('latin1')
+  const bytes = Buffer.isBuffer(subject)
+    ? subject
+    : Buffer.from(subject.buffer, subject.byteOffset, subject.length)
+  for (let i = offset; i < bytes.length; i++) {
+    if (bytes[i]! <= 0x7f) continue
+    return isUtf8(bytes.subarray(offset)) ? bytes.toString('utf8', offset) : undefined
+  }
+  return bytes.toString('latin1', offset)
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = {

@@ -1,4 +1,4 @@
-import { scopePrefixes, type WatchScope } from '@slip/kv-core'
+import { compareKeys, scopePrefixes, type WatchScope } from '@slip/kv-core'
 
 /** How a scope is split between the server and us. */
 export interface ScopeFilters {
@@ -33,6 +33,21 @@ export function scopeFilters(subjectPrefix: string, scope: WatchScope): ScopeFil
     subjects: merged.map((parent) => `${subjectPrefix}${parent}>`),
     exact: parents.every((parent, i) => parent === prefixes[i]),
   }
+}
+
+/**
+ * Whether `key` lies under one of the canonical `prefixes`. They are sorted and none is inside
+ * another, so the last one not above the key is the only one it can lie under.
+ */
+export function covered(prefixes: readonly string[], key: string): boolean {
+  let low = 0
+  let high = prefixes.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareKeys(prefixes[middle]!, key) <= 0) low = middle + 1
+    else high = middle
+  }
+  return low > 0 && key.startsWith(prefixes[low - 1]!)
 }
 
 /** The longest beginning of `prefix` that is whole literal tokens, the last dot included. */

@@ -1,6 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
-import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/nats-core'
+import {
+  PermissionViolationError,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription,
+} from '@nats-io/nats-core'
+import { KvError } from '@slip/kv-core'
 
 /**
  * What a session needs of a connection to receive: the raw parts of each message, in order, by
@@ -21,7 +28,7 @@ export interface ReceiveHandlers {
     payload: Uint8Array,
   ): void
   /** The subscription is over: refused, or closed by another hand. */
-  ended(cause: Error | undefined): void
+  ended(error: KvError): void
 }
 
 export interface ReceiveSubscription {
@@ -49,14 +56,14 @@ export class ClientReceivePath implements ReceivePath {
     const subscription: Subscription = this.#connection.subscribe(subject, {
       callback: (error, message) => {
         if (!open) return
-        if (error) handlers.ended(error)
+        if (error) handlers.ended(endOf(error))
         else deliver(message, handlers)
       },
     })
     void subscription.closed.then(async (cause) => {
       // A closing connection ends its subscriptions first; it has more to say about why.
       await Promise.race([this.#connection.closed(), wait(CLOSING_MS, undefined, { ref: false })])
-      if (open) handlers.ended(cause instanceof Error ? cause : undefined)
+      if (open) handlers.ended(endOf(cause))
     })
     return {
       close: () => {
@@ -69,6 +76,12 @@ export class ClientReceivePath implements ReceivePath {
   answer(subject: string): void {
     if (!this.#connection.isClosed()) this.#connection.publish(subject)
   }
+}
+
+function endOf(cause: unknown): KvError {
+  if (cause instanceof PermissionViolationError)
+    return new KvError('PermissionDenied', `subscribing to ${cause.subject} is not allowed`, { cause })
+  return new KvError('Unreachable', 'the subscription ended', { cause })
 }
 
 /**

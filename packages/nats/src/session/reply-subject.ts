@@ -14,7 +14,13 @@ const ZERO = 0x30
 const ACK_PREFIX = Buffer.from('$JS.ACK.')
 const SHORT_FORM_TOKENS = 9
 const LONG_FORM_TOKENS = 11
+/** Which token, from 0, is the stream sequence; the others follow it. */
+const SHORT_FORM_SEQUENCE = 5
+const LONG_FORM_SEQUENCE = 7
 const NANOSECOND_DIGITS_BELOW_MS = 6
+
+/** `dots[n]` is where the n-th token ends its predecessor; kept between calls to save an array each. */
+const dots = new Int32Array(16)
 
 /** A position to read into. */
 export function emptyPosition(): DeliveryPosition {
@@ -31,31 +37,20 @@ export function emptyPosition(): DeliveryPosition {
 export function readReplySubject(reply: Uint8Array, position: DeliveryPosition): boolean {
   for (let i = 0; i < ACK_PREFIX.length; i++) if (reply[i] !== ACK_PREFIX[i]) return false
   let tokens = 1
-  for (const byte of reply) if (byte === DOT) tokens++
+  for (let i = 0; i < reply.length; i++) if (reply[i] === DOT && tokens < dots.length) dots[tokens++] = i
   if (tokens !== SHORT_FORM_TOKENS && tokens < LONG_FORM_TOKENS) return false
-  let skip = tokens === SHORT_FORM_TOKENS ? 3 : 5
-  let at = ACK_PREFIX.length
-  for (; skip > 0; skip--) at = reply.indexOf(DOT, at) + 1
-  const streamEnd = tokenEnd(reply, at)
-  const consumerEnd = tokenEnd(reply, streamEnd + 1)
-  const timeEnd = tokenEnd(reply, consumerEnd + 1)
-  const pendingEnd = tokenEnd(reply, timeEnd + 1)
-  position.streamSequence = decimal(reply, at, streamEnd)
-  position.consumerSequence = decimal(reply, streamEnd + 1, consumerEnd)
-  position.timestampMs = decimal(reply, consumerEnd + 1, timeEnd - NANOSECOND_DIGITS_BELOW_MS)
-  position.pending = decimal(reply, timeEnd + 1, pendingEnd)
+  dots[tokens] = reply.length
+  const first = tokens === SHORT_FORM_TOKENS ? SHORT_FORM_SEQUENCE : LONG_FORM_SEQUENCE
+  position.streamSequence = decimal(reply, dots[first]! + 1, dots[first + 1]!)
+  position.consumerSequence = decimal(reply, dots[first + 1]! + 1, dots[first + 2]!)
+  position.timestampMs = decimal(reply, dots[first + 2]! + 1, dots[first + 3]! - NANOSECOND_DIGITS_BELOW_MS)
+  position.pending = decimal(reply, dots[first + 3]! + 1, dots[first + 4]!)
   return (
     position.streamSequence > 0 &&
     position.consumerSequence > 0 &&
     position.timestampMs >= 0 &&
     position.pending >= 0
   )
-}
-
-function tokenEnd(bytes: Uint8Array, from: number): number {
-  let at = from
-  while (at < bytes.length && bytes[at] !== DOT) at++
-  return at
 }
 
 /** -1 for anything but digits. Exact up to 2^53, which a stream does not reach. */

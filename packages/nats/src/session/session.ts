@@ -127,10 +127,7 @@ export class Session {
         if (this.#live === undefined) this.#early.push(parts)
         else this.#live.inflow.message(...parts)
       },
-      ended: (cause) =>
-        this.#intake.fail(
-          new KvError('Unreachable', 'the subscription ended', cause === undefined ? {} : { cause }),
-        ),
+      ended: (error) => this.#intake.fail(error),
     }
   }
 

@@ -1,0 +1,347 @@
+import { scopeCovers, scopePrefixes } from '@slip/kv-core'
+import { describe, expect, test } from 'vitest'
+
+import { watchConsumer } from '../src/session/consumer-config.ts'
+import { DeliveryDecoder, timeToLiveMs, type DecodeRules } from '../src/session/delivery.ts'
+import { covered, scopeFilters } from '../src/session/filters.ts'
+import {
+  DEAD_AFTER_MS,
+  PROBE_AFTER_MS,
+  Silence,
+  TICK_MS,
+  type SilenceVerdict,
+} from '../src/session/heartbeat.ts'
+import { Intake } from '../src/session/intake.ts'
+import { readHeaders } from '../src/session/message-headers.ts'
+import { Readiness, type SessionStart } from '../src/session/readiness.ts'
+import { emptyPosition, readReplySubject } from '../src/session/reply-subject.ts'
+import { expiredStart, lineageError, streamFacts } from '../src/session/stream-facts.ts'
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+describe('the reply subject of a delivery', () => {
+  const short = '$JS.ACK.KV_b.slip_X.1.812.40.1760000000123456789.7'
+  const long = '$JS.ACK.hub.aCcHash.KV_b.slip_X.1.812.40.1760000000123456789.7'
+
+  test.each([short, long, `${long}.random`, `${long}.random.more`])('%s is read', (reply) => {
+    const position = emptyPosition()
+    expect(readReplySubject(bytes(reply), position)).toBe(true)
+    expect(position).toEqual({
+      streamSequence: 812,
+      consumerSequence: 40,
+      timestampMs: 1_760_000_000_123,
+      pending: 7,
+    })
+  })
+
+  test.each([
+    '',
+    '$JS.ACK.',
+    '$JS.FC.KV_b.slip_X.abc',
+    '_INBOX.a.b.c.d.e.f.g.h',
+    `${short}.x`,
+    short.replace('.812.', '.8x2.'),
+    short.replace('.40.', '..'),
+    short.replace('.812.', '.0.'),
+  ])('%s is not a delivery', (reply) => {
+    expect(readReplySubject(bytes(reply), emptyPosition())).toBe(false)
+  })
+})
+
+describe('headers', () => {
+  test('a status line and fields by lower-case name, the first of a repeated one', () => {
+    const block = bytes('NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 5\r\nX: a:b \r\nx: c\r\n\r\n')
+    const { status, description, fields } = readHeaders(block)
+    expect({ status, description }).toEqual({ status: 100, description: 'Idle Heartbeat' })
+    expect([...fields]).toEqual([
+      ['nats-last-consumer', '5'],
+      ['x', 'a:b'],
+    ])
+  })
+
+  test('hostile blocks have no status and no fields', () => {
+    for (const text of ['', 'NATS/1.0', 'NATS/1.0\r\n\r\n', ':\r\n:::', 'HTTP/1.1 100 x', 'NATS/1.0 abc'])
+      expect(readHeaders(bytes(text))).toMatchObject({ status: 0 })
+  })
+})
+
+describe('what a message is', () => {
+  const rules: DecodeRules = {
+    subjectPrefix: '$KV.b.',
+    prefixes: undefined,
+    emptyValues: 'tombstone',
+    messageTtls: true,
+    maxAgeMs: undefined,
+  }
+  const position = { streamSequence: 9, consumerSequence: 1, timestampMs: 1_000_000, pending: 0 }
+  const decode = (
+    headers: string | undefined,
+    value: string,
+    changed: Partial<DecodeRules> = {},
+    key = 'k',
+  ) =>
+    new DeliveryDecoder({ ...rules, ...changed }).decode(
+      bytes(`$KV.b.${key}`),
+      headers === undefined ? undefined : bytes(`NATS/1.0\r\n${headers}\r\n\r\n`),
+      bytes(value),
+      position,
+    )
+
+  test('a marker of any reason is a removal, whatever it carries', () => {
+    expect(decode('Nats-Marker-Reason: MaxAge', '')).toMatchObject({ operation: 'delete', reason: 'expired' })
+    expect(decode('Nats-Marker-Reason: Purge', '')).toMatchObject({ operation: 'purge' })
+    expect(decode('Nats-Marker-Reason: Remove', '')).toMatchObject({ operation: 'delete' })
+    expect(decode('Nats-Marker-Reason: Remove', '')).not.toHaveProperty('reason')
+    expect(decode('Nats-Marker-Reason: Later', 'x', { emptyValues: 'keep' })).toMatchObject({
+      operation: 'delete',
+    })
+  })
+
+  test('an operation header wins over the value, an unknown one does not', () => {
+    expect(decode('KV-Operation: DEL', 'x')).toMatchObject({ operation: 'delete' })
+    expect(decode('KV-Operation: PURGE\r\nNats-Rollup: sub', '')).toMatchObject({ operation: 'purge' })
+    expect(decode('KV-Operation: PUT', 'x')).toMatchObject({ operation: 'put' })
+  })
+
+  test('an expiry is the earlier of the message’s TTL, where the bucket honours it, and the age limit', () => {
+    const expiry = (headers: string | undefined, changed: Partial<DecodeRules>) => {
+      const update = decode(headers, 'x', changed)
+      return typeof update === 'object' && update.operation === 'put' ? update.expiresAtMs : undefined
+    }
+    expect(expiry('Nats-TTL: 90s', {})).toBe(1_090_000)
+    expect(expiry('Nats-TTL: 90', {})).toBe(1_090_000)
+    expect(expiry('Nats-TTL: 90s', { messageTtls: false })).toBeUndefined()
+    expect(expiry('Nats-TTL: 90s', { maxAgeMs: 10_000 })).toBe(1_010_000)
+    expect(expiry('Nats-TTL: 5s', { maxAgeMs: 10_000 })).toBe(1_005_000)
+    expect(expiry('Nats-TTL: never', { maxAgeMs: 10_000 })).toBe(1_010_000)
+    expect(expiry(undefined, { maxAgeMs: 10_000 })).toBe(1_010_000)
+  })
+
+  test('durations', () => {
+    expect(timeToLiveMs('1h30m')).toBe(5_400_000)
+    expect(timeToLiveMs('1m0.5s')).toBe(60_500)
+    for (const text of [undefined, '', 'never', '0', '-5', '5x', 's'])
+      expect(timeToLiveMs(text)).toBeUndefined()
+  })
+
+  test('the local filter is by bytes', () => {
+    expect(decode(undefined, 'x', { prefixes: ['no', 'é'] }, 'nodes')).toMatchObject({ key: 'nodes' })
+    expect(decode(undefined, 'x', { prefixes: ['no', 'é'] }, 'é.1')).toMatchObject({ key: 'é.1' })
+    expect(decode(undefined, 'x', { prefixes: ['no'] }, 'n')).toBe('outOfScope')
+  })
+})
+
+describe('filters', () => {
+  const filters = (...prefixes: string[]) => scopeFilters('$KV.b.', { prefixes })
+
+  test('a scope is narrowed to whole tokens and the rest is left to us', () => {
+    expect(filters('a.b.')).toMatchObject({ subjects: ['$KV.b.a.b.>'], exact: true })
+    expect(filters('a.b')).toMatchObject({ subjects: ['$KV.b.a.>'], exact: false })
+    expect(filters('node')).toMatchObject({ subjects: ['$KV.b.>'], exact: false })
+    expect(scopeFilters('$KV.b.', 'all')).toMatchObject({ subjects: ['$KV.b.>'], exact: true })
+  })
+
+  test('filters never overlap', () => {
+    expect(filters('a.b', 'a.c.', 'z.')).toMatchObject({ subjects: ['$KV.b.a.>', '$KV.b.z.>'], exact: false })
+    expect(filters('a.', 'a.b.', 'node')).toMatchObject({ subjects: ['$KV.b.>'], exact: false })
+  })
+
+  test('a wildcard, an empty or an unsendable token ends what the server is asked', () => {
+    for (const prefix of ['a.*.x.', 'a.>.', 'a..b.', 'a.x y.', 'a.\u0000.'])
+      expect(filters(prefix)).toMatchObject({ subjects: ['$KV.b.a.>'], exact: false })
+  })
+
+  test('a filter fits into one protocol line', () => {
+    const token = 'é'.repeat(700)
+    expect(filters(`${token}.${token}.`)).toMatchObject({ subjects: [`$KV.b.${token}.>`], exact: false })
+  })
+
+  test('a key is looked up among many prefixes as if each were tried', () => {
+    const parts = ['', 'a', 'b', '\u{10000}', '\uffff', 'é', 'z', '.']
+    const words = parts.flatMap((x) => parts.flatMap((y) => parts.map((z) => x + y + z)))
+    for (let i = 0; i < words.length; i++) {
+      const prefixes = scopePrefixes({
+        prefixes: words.filter((word, j) => word !== '' && (j * 31 + i) % 11 === 0),
+      })
+      expect(words.filter((key) => covered(prefixes, key) !== scopeCovers(prefixes, key))).toEqual([])
+    }
+  })
+
+  test('above 300 filters there is none', () => {
+    const many = (count: number) => filters(...Array.from({ length: count }, (_, i) => `p${i}.`))
+    expect(many(300).subjects).toHaveLength(300)
+    expect(many(301)).toMatchObject({ subjects: ['$KV.b.>'], exact: false })
+  })
+})
+
+describe('the consumer', () => {
+  const plan = { stream: 'KV_b', name: 'slip_x', deliverFrom: 'lastPerSubject' } as const
+
+  test('one filter is in the request’s subject, several are in its body', () => {
+    const one = watchConsumer({ ...plan, subjects: ['$KV.b.a.>'] }, '_I.1')
+    expect(one.subject).toBe('CONSUMER.CREATE.KV_b.slip_x.$KV.b.a.>')
+    expect(one.body).toMatchObject({ config: { filter_subject: '$KV.b.a.>' } })
+    const two = watchConsumer({ ...plan, subjects: ['$KV.b.a.>', '$KV.b.c.>'] }, '_I.1')
+    expect(two.subject).toBe('CONSUMER.CREATE.KV_b.slip_x')
+    expect(two.body).toMatchObject({ config: { filter_subjects: ['$KV.b.a.>', '$KV.b.c.>'] } })
+  })
+})
+
+describe('silence', () => {
+  const run = (silence: Silence, ms: number): SilenceVerdict[] =>
+    Array.from({ length: ms / TICK_MS }, () => silence.passed(TICK_MS))
+
+  test('a late heartbeat is asked about, again and again, and three seconds are the end', () => {
+    const verdicts = run(new Silence(), DEAD_AFTER_MS)
+    expect(verdicts.indexOf('probe')).toBe(Math.ceil(PROBE_AFTER_MS / TICK_MS) - 1)
+    expect(verdicts.filter((verdict) => verdict === 'probe')).toHaveLength(4)
+    expect(verdicts.at(-1)).toBe('dead')
+  })
+
+  test('a sign of life starts it anew, and a stalled event loop is not silence', () => {
+    const silence = new Silence()
+    run(silence, 2_500)
+    silence.heard()
+    expect(run(silence, 600)).not.toContain('probe')
+    expect(new Silence().passed(60_000)).toBe('alive')
+  })
+})
+
+describe('caught up and frontier', () => {
+  const start: SessionStart = { after: 0, streamLast: 100, pending: 3, singleReplica: true }
+
+  test('nothing pending at creation is caught up, at the stream’s end or the cursor', () => {
+    const empty = new Readiness({ ...start, pending: 0 })
+    expect([empty.caughtUp, empty.frontier]).toEqual([true, 100])
+    const resumed = new Readiness({ ...start, after: 100, pending: 0 })
+    expect([resumed.caughtUp, resumed.frontier]).toEqual([true, 100])
+  })
+
+  test('a replica may be behind: it is caught up by a heartbeat or a delivery at the stream’s end', () => {
+    const readiness = new Readiness({ ...start, pending: 0, singleReplica: false })
+    expect([readiness.caughtUp, readiness.frontier]).toEqual([false, 0])
+    readiness.delivered(50, 1, 0)
+    expect(readiness.caughtUp).toBe(false)
+    readiness.heartbeat(1, 99, false)
+    expect(readiness.caughtUp).toBe(false)
+    readiness.heartbeat(1, 100, false)
+    expect(readiness.caughtUp).toBe(true)
+    const other = new Readiness({ ...start, singleReplica: false })
+    other.delivered(100, 1, 0)
+    expect(other.caughtUp).toBe(true)
+  })
+
+  test('passing the stream’s end is not caught up while something is pending', () => {
+    const readiness = new Readiness(start)
+    readiness.delivered(40, 1, 2)
+    readiness.delivered(120, 2, 1)
+    expect(readiness.caughtUp).toBe(false)
+    readiness.delivered(130, 3, 0)
+    expect([readiness.caughtUp, readiness.frontier]).toEqual([true, 130])
+  })
+
+  test('a heartbeat in the middle, or a stalled one, proves nothing', () => {
+    const readiness = new Readiness(start)
+    readiness.delivered(10, 1, 2)
+    readiness.heartbeat(1, 60, false)
+    expect([readiness.caughtUp, readiness.frontier]).toEqual([false, 60])
+    readiness.heartbeat(1, 500, true)
+    expect([readiness.caughtUp, readiness.frontier]).toEqual([false, 60])
+    readiness.heartbeat(1, 100, false)
+    expect([readiness.caughtUp, readiness.frontier]).toEqual([true, 100])
+  })
+
+  test('a gap, a count that differs and a step back are faults', () => {
+    const readiness = new Readiness(start)
+    expect(readiness.delivered(10, 2, 2)).toEqual({ kind: 'gap', expected: 1, got: 2 })
+    expect(readiness.delivered(10, 1, 2)).toBeUndefined()
+    expect(readiness.heartbeat(2, 60, false)).toEqual({ kind: 'lost', sent: 2, received: 1 })
+    expect(readiness.heartbeat(0, 60, true)).toEqual({ kind: 'lost', sent: 0, received: 1 })
+    expect(readiness.delivered(10, 2, 1)).toEqual({ kind: 'order', frontier: 10, got: 10 })
+    expect(readiness.frontier).toBe(10)
+  })
+})
+
+describe('the queue of a session', () => {
+  const put = { operation: 'put', key: 'k', value: bytes('v'), version: undefined as never } as const
+
+  test('a flow-control request is answered when the reader comes back for what follows', async () => {
+    const answered: string[] = []
+    const intake = new Intake((subject) => answered.push(subject), 0)
+    intake.received(put, 10, 1)
+    intake.owe('FC.1')
+    intake.owe('FC.1')
+    intake.received(put, 10, 2)
+    expect((await intake.take()).updates).toHaveLength(2)
+    expect(answered).toEqual([])
+    const next = intake.take()
+    expect(answered).toEqual(['FC.1'])
+    intake.owe('FC.2')
+    await Promise.resolve()
+    await Promise.resolve()
+    expect(answered).toEqual(['FC.1', 'FC.2'])
+    intake.pulse(2)
+    expect((await next).updates).toEqual([])
+  })
+
+  test('a bookmark never passes updates that are still queued', async () => {
+    const intake = new Intake(() => undefined, 0)
+    for (let revision = 1; revision <= 1_500; revision++) intake.received(put, 10, revision)
+    intake.caughtUp(1_500)
+    intake.pulse(9_000)
+    const first = await intake.take()
+    expect([first.updates.length, first.bookmark!.revision, first.caughtUp]).toEqual([1_024, 1_024n, false])
+    const second = await intake.take()
+    expect([second.updates.length, second.bookmark!.revision, second.caughtUp]).toEqual([476, 9_000n, true])
+    expect(intake.queuedBytes).toBe(0)
+    expect(intake.peakBytes).toBe(15_000)
+  })
+
+  test('a failure ends it at once, the first one counts, and a waiting reader hears of it', async () => {
+    const intake = new Intake(() => undefined, 0)
+    const waiting = intake.take()
+    const error = new Error('first')
+    intake.fail(error)
+    intake.fail(new Error('second'))
+    await expect(waiting).rejects.toBe(error)
+    intake.received(put, 10, 1)
+    await expect(intake.take()).rejects.toBe(error)
+    await expect(intake.orFailure(new Promise(() => undefined))).rejects.toBe(error)
+  })
+})
+
+describe('what the stream says', () => {
+  const reply = (config: object, state: object = {}) => ({
+    created: 'then',
+    config: { num_replicas: 1, max_bytes: -1, max_msgs: -1, discard: 'new', ...config },
+    state: { first_seq: 5, last_seq: 9, ...state },
+  })
+
+  test('a bucket evicts current values by age, by TTL, or by discarding old within a limit', () => {
+    const evicts = (config: object) => streamFacts(reply(config)).evictsCurrentValues
+    expect(evicts({})).toBe(false)
+    expect(evicts({ max_age: 1_000_000 })).toBe(true)
+    expect(evicts({ allow_msg_ttl: true })).toBe(true)
+    expect(evicts({ discard: 'old', max_bytes: 100 })).toBe(true)
+    expect(evicts({ discard: 'old', max_msgs: 100 })).toBe(true)
+    expect(evicts({ discard: 'old' })).toBe(false)
+    expect(evicts({ max_bytes: 100 })).toBe(false)
+  })
+
+  test('another creation time or an earlier end is another history', () => {
+    const facts = streamFacts(reply({}))
+    expect(lineageError('b', facts, 'then', 9)).toBeUndefined()
+    expect(lineageError('b', facts, 'then', 10)).toMatchObject({ code: 'BucketRolledBack' })
+    expect(lineageError('b', facts, 'before', 9)).toMatchObject({ code: 'BucketRecreated' })
+  })
+
+  test('a start moved up is expired only where values are evicted, beyond what was described', () => {
+    const evicting = streamFacts(reply({ max_age: 1_000_000 }))
+    expect(expiredStart('b', evicting, 3, undefined)).toMatchObject({ code: 'CursorExpired' })
+    expect(expiredStart('b', evicting, 4, undefined)).toBeUndefined()
+    expect(expiredStart('b', evicting, 3, 5)).toBeUndefined()
+    expect(expiredStart('b', evicting, 3, 4)).toMatchObject({ code: 'CursorExpired' })
+    expect(expiredStart('b', evicting, 0, undefined)).toBeUndefined()
+    expect(expiredStart('b', streamFacts(reply({})), 3, undefined)).toBeUndefined()
+  })
+})
