@@ -1,1 +1,8 @@
-export {}
+export type { BucketInfo } from './bucket/bucket-info.ts'
+export type { Credentials, NatsConnectionConfig } from './connect/config.ts'
+export { selectedContext } from './connect/context-file.ts'
+export { natsConnect } from './connect/raw-connect.ts'
+export { NatsConnection } from './connection.ts'
+export { ServerRefusal } from './errors.ts'
+export { natsBucket } from './nats-bucket.ts'
+export type { NatsStore } from './store.ts'

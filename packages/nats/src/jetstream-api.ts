@@ -1,0 +1,66 @@
+import type { Msg, NatsConnection } from '@nats-io/nats-core'
+import type { WaitOptions } from '@slip/kv-core'
+
+import { orAbort } from './abort.ts'
+import { asKvError, refusal, type ApiErrorReply, type Attempt } from './errors.ts'
+
+/** Requests to the JetStream API of one connection, under its prefix or domain. */
+export class JetStreamApi {
+  readonly prefix: string
+  /** How long a request waits when the caller says nothing, in milliseconds. */
+  readonly timeoutMs: number
+  readonly #connection: NatsConnection
+
+  constructor(connection: NatsConnection, prefix: string, timeoutMs: number) {
+    this.#connection = connection
+    this.prefix = prefix
+    this.timeoutMs = timeoutMs
+  }
+
+  /**
+   * One request; `subject` is without the prefix. Throws KvError; what the server refused has its
+   * `err_code` as `code` of the cause.
+   */
+  async request(
+    subject: string,
+    body: object | undefined,
+    options: WaitOptions = {},
+    attempt: Attempt = 'read',
+  ): Promise<unknown> {
+    const payload = body === undefined ? '' : JSON.stringify(body)
+    const message = await this.message(subject, payload, options, attempt)
+    let reply: unknown
+    try {
+      reply = message.json()
+    } catch (error) {
+      throw asKvError(error, operationOf(subject), attempt)
+    }
+    const { error } = reply as { readonly error?: ApiErrorReply }
+    if (error !== undefined) throw refusal(error, operationOf(subject))
+    return reply
+  }
+
+  /** The same with the reply as it came. */
+  async message(
+    subject: string,
+    payload: string,
+    options: WaitOptions,
+    attempt: Attempt = 'read',
+  ): Promise<Msg> {
+    options.signal?.throwIfAborted()
+    const timeout = options.timeoutMs ?? this.timeoutMs
+    try {
+      const reply = this.#connection.request(`${this.prefix}.${subject}`, payload, { timeout })
+      return await orAbort(reply, options.signal)
+    } catch (error) {
+      if (options.signal?.aborted === true && error === options.signal.reason) throw error
+      throw asKvError(error, operationOf(subject), attempt)
+    }
+  }
+}
+
+/** `STREAM.INFO KV_b` of `STREAM.INFO.KV_b`, for messages. */
+function operationOf(subject: string): string {
+  const [noun, verb, ...rest] = subject.split('.')
+  return `${noun}.${verb} ${rest.join('.')}`.trim()
+}

@@ -1,0 +1,53 @@
+import type { KvEntry, KvReader, ListedKey, Listing, WaitOptions } from '@slip/kv-core'
+
+import type { BucketContext } from '../bucket-context.ts'
+import type { JetStreamApi } from '../jetstream-api.ts'
+import { checkKey } from '../key.ts'
+import { listing } from './listing.ts'
+import { entryOf, readAtLeader, readDirect, type ReadRules } from './point-read.ts'
+
+export interface ReaderParts {
+  readonly context: BucketContext
+  readonly api: JetStreamApi
+  readonly rules: ReadRules & { readonly direct: boolean }
+}
+
+/**
+ * Reads of one bucket. `get` may be answered by a replica that is a moment behind the leader, and then
+ * does not show a write that was just acknowledged; `entry` is the leader's word. KvError `InvalidKey`,
+ * `BucketNotFound`, `Timeout`, `Unreachable`, `PermissionDenied`, `Closed`.
+ */
+export class NatsReader implements KvReader {
+  readonly #parts: ReaderParts
+
+  constructor(parts: ReaderParts) {
+    this.#parts = parts
+  }
+
+  async get(key: string, options?: WaitOptions): Promise<KvEntry | undefined> {
+    checkKey(key)
+    const { context, api, rules } = this.#parts
+    const message = rules.direct
+      ? await readDirect(context, api, key, options)
+      : await readAtLeader(context, key, options)
+    const entry = message === undefined ? undefined : entryOf(context, rules, key, message)
+    return entry?.value.length === 0 ? undefined : entry
+  }
+
+  async entry(key: string, options?: WaitOptions): Promise<KvEntry | undefined> {
+    checkKey(key)
+    const { context, rules } = this.#parts
+    const message = await readAtLeader(context, key, options)
+    return message === undefined ? undefined : entryOf(context, rules, key, message)
+  }
+
+  keys(prefix = '', options?: WaitOptions): Listing<ListedKey> {
+    const item = ({ key, version }: ListedKey) => ({ key, version })
+    return listing<ListedKey>(this.#parts.context, { prefix, headersOnly: true, item }, options)
+  }
+
+  scan(prefix = '', options?: WaitOptions): Listing<KvEntry> {
+    const item = ({ operation: _, ...entry }: KvEntry & { readonly operation: 'put' }) => entry
+    return listing<KvEntry>(this.#parts.context, { prefix, headersOnly: false, item }, options)
+  }
+}
