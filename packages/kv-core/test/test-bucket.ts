@@ -158,7 +158,7 @@ export class TestBucket {
           const complete = updates.length < this.maxBatch
           if (complete) position = this.last > position ? this.last : position
           else position = updates.at(-1)!.version.revision!
-          const reached = !caughtUp && complete && position >= target
+          const reached: boolean = !caughtUp && complete && position >= target
           caughtUp ||= reached
           yield {
             updates,

@@ -19,9 +19,14 @@ export class CountAudit<S extends SnapshotStore, T> {
     this.#parts = parts
   }
 
-  /** Whether counts differed for a fold that had just been listed anew: they count different things. */
+  /** Whether the two counts are known to count different things. */
   get distrusted(): boolean {
     return this.#distrusted
+  }
+
+  /** The fold keeps names of deleted keys that the bucket never had. */
+  distrust(): void {
+    this.#distrusted = true
   }
 
   /** `rebuiltFor` is why the fold was listed anew a moment ago. A source that does not answer is `wait`: its session ends by itself. */

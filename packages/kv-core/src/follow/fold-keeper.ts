@@ -54,6 +54,10 @@ export class FoldKeeper<S extends SnapshotStore> {
     this.#closed = false
   }
 
+  get replaceable(): boolean {
+    return this.#location.setAside !== undefined
+  }
+
   /** Sets the fold aside, whatever it is, and opens an empty one. SnapshotError `Backend` where that is impossible. */
   async replace(): Promise<void> {
     if (this.#location.setAside === undefined)

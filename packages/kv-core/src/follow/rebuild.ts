@@ -3,25 +3,24 @@ import { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
 import type { Binding } from '../lineage.ts'
 import type { RebuildReason } from '../protocol/attach.ts'
-import { Slices } from '../slices.ts'
 import type { SnapshotStore, StagedFold } from '../store.ts'
 import { VersionToken } from '../token.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
-
-const CHUNK = 1024
-const YIELD_EVERY = 64
+import { handRemovals } from './removals.ts'
+import { stageInPlace } from './stage-in-place.ts'
 
 /**
  * A second fold, hydrated from nothing while readers keep the first. `finish` gives `apply` the keys
  * that vanished, then swaps. A crash before the swap leaves the first fold as it was.
  *
- * A store that cannot stage is emptied first and hydrated in place; its cursor is none until then, so
- * that a crash in between is rebuilt again.
+ * A store that cannot stage is emptied first and hydrated in place.
  */
 export class Rebuild<S extends SnapshotStore, T> {
   readonly reason: RebuildReason
   readonly binding: Binding
+  /** Whether the fold in use is the one that is hydrated. */
+  readonly inPlace: boolean
   readonly #parts: FoldParts<S, T>
   readonly #writer: FoldWriter<S, T>
   readonly #staged: StagedFold
@@ -32,13 +31,19 @@ export class Rebuild<S extends SnapshotStore, T> {
     parts: FoldParts<S, T>,
     writer: FoldWriter<S, T>,
     staged: StagedFold,
-    what: { readonly reason: RebuildReason; readonly binding: Binding; readonly start: WatchCursor },
+    what: {
+      readonly reason: RebuildReason
+      readonly binding: Binding
+      readonly start: WatchCursor
+      readonly inPlace: boolean
+    },
   ) {
     this.#parts = parts
     this.#writer = writer
     this.#staged = staged
     this.reason = what.reason
     this.binding = what.binding
+    this.inPlace = what.inPlace
     this.#cursor = what.start
   }
 
@@ -55,6 +60,7 @@ export class Rebuild<S extends SnapshotStore, T> {
       ? WatchCursor.fromToken(VersionToken.unknown, { evictionSeen: true })
       : WatchCursor.none
     let staged: StagedFold | undefined
+    let inPlace = false
     await gate.run(() =>
       flusher.flush({
         updates: [],
@@ -65,7 +71,10 @@ export class Rebuild<S extends SnapshotStore, T> {
         commit: async () => {
           const { store } = keeper
           if (store.features.staging && store.stage !== undefined) staged = await store.stage()
-          else if (await emptied(parts, start)) staged = inPlace(store)
+          else {
+            staged = await stageInPlace(parts, start)
+            inPlace = true
+          }
         },
         reopen: async () => {
           await writer.reopen([])
@@ -73,7 +82,7 @@ export class Rebuild<S extends SnapshotStore, T> {
         },
       }),
     )
-    return staged === undefined ? undefined : new Rebuild(parts, writer, staged, { ...what, start })
+    return staged === undefined ? undefined : new Rebuild(parts, writer, staged, { ...what, start, inPlace })
   }
 
   /** What the staged fold holds: a session that broke goes on from here. */
@@ -112,7 +121,7 @@ export class Rebuild<S extends SnapshotStore, T> {
   finish(): Promise<FlushOutcome> {
     const { keeper, flusher, feed, gate } = this.#parts
     return gate.run(async () => {
-      const removed = await this.#removeVanished()
+      const removed = await handRemovals(this.#parts, this.#cursor, (key) => this.#staged.has(key))
       if (removed !== 'committed') return removed
       const outcome = await flusher.flush({
         updates: [],
@@ -151,77 +160,4 @@ export class Rebuild<S extends SnapshotStore, T> {
     await this.#writer.reopen([])
     return 'restart'
   }
-
-  async #removeVanished(): Promise<FlushOutcome> {
-    const slices = new Slices('follow.apply')
-    let sinceYield = 0
-    let vanished: KvUpdate[] = []
-    slices.begin()
-    for (const key of this.#parts.keeper.store.keys()) {
-      if (!this.#staged.has(key)) vanished.push(syntheticDelete(key))
-      if (vanished.length === CHUNK) {
-        slices.end()
-        const outcome = await this.#hand(vanished)
-        if (outcome !== 'committed') return outcome
-        vanished = []
-        slices.begin()
-      } else if (++sinceYield === YIELD_EVERY) {
-        sinceYield = 0
-        if (slices.due()) await slices.pause()
-      }
-    }
-    slices.end()
-    return vanished.length === 0 ? 'committed' : this.#hand(vanished)
-  }
-
-  async #hand(vanished: readonly KvUpdate[]): Promise<FlushOutcome> {
-    const { keeper, flusher, board, feed } = this.#parts
-    const outcome = await flusher.flush({
-      updates: vanished,
-      cursor: this.#cursor,
-      phase: 'resync',
-      standing: keeper.figures.cursor,
-      commit: () => Promise.resolve(),
-    })
-    if (outcome !== 'committed') return outcome
-    board.applied += vanished.length
-    feed.hold(vanished, 'resync')
-    return outcome
-  }
-}
-
-/** Empties the fold key by key, through `apply`; false when the caller ended first. */
-async function emptied<S extends SnapshotStore, T>(
-  parts: FoldParts<S, T>,
-  start: WatchCursor,
-): Promise<boolean> {
-  const { keeper, flusher, board, feed } = parts
-  for (;;) {
-    const updates = [...keeper.store.keys('', { limit: CHUNK })].map(syntheticDelete)
-    const before = keeper.figures.cursor
-    const outcome = await flusher.flush({
-      updates,
-      cursor: start,
-      phase: 'resync',
-      standing: before,
-      commit: () => keeper.store.apply(updates, start),
-    })
-    if (outcome !== 'committed') return false
-    board.applied += updates.length
-    feed.publish(updates, 'resync')
-    if (updates.length < CHUNK) return true
-  }
-}
-
-function inPlace(store: SnapshotStore): StagedFold {
-  return {
-    apply: (batch, cursor, options) => store.apply(batch, cursor, options),
-    has: (key) => store.has(key),
-    commit: () => Promise.resolve(),
-    discard: () => Promise.resolve(),
-  }
-}
-
-function syntheticDelete(key: string): KvUpdate {
-  return { operation: 'delete', key, version: VersionToken.unknown, reason: 'resync' }
 }

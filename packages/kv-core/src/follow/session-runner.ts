@@ -244,18 +244,18 @@ export class SessionRunner<S extends SnapshotStore, T> {
 
   async #caughtUp(source: FollowSource, binding: Binding): Promise<FlushOutcome> {
     const { board, keeper } = this.#parts
-    const rebuiltFor = this.#rebuild?.reason
-    if (this.#rebuild !== undefined) {
-      const outcome = await this.#rebuild.finish()
-      if (outcome === 'restart') this.#rebuild = undefined
+    const rebuild = this.#rebuild
+    if (rebuild !== undefined) {
+      const outcome = await rebuild.finish()
+      if (outcome !== 'abandoned') this.#rebuild = undefined
       if (outcome !== 'committed') return outcome
-      this.#rebuild = undefined
+      if (rebuild.inPlace && !keeper.replaceable) this.#audit.distrust()
     } else if (this.#writer.bindingDue) {
       const outcome = await this.#writer.flush([], 0, keeper.store.cursor, 'live')
       if (outcome !== 'committed') return outcome
     }
     if (this.#settings.auditIntervalMs !== false) {
-      const result = await this.#audit.run(binding, () => this.#describe(source), rebuiltFor)
+      const result = await this.#audit.run(binding, () => this.#describe(source), rebuild?.reason)
       if (result.verdict === 'mend') {
         this.#finding = result.finding
         return 'restart'

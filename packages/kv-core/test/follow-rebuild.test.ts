@@ -1,0 +1,343 @@
+import { KvError, SnapshotError, WatchCursor, type Change } from '@slip/kv-core'
+import { describe, expect, test } from 'vitest'
+import { FollowRun } from './follow-run.ts'
+import { MapLocation, textOf } from './map-store.ts'
+import { TestBucket } from './test-bucket.ts'
+
+function filled(...keys: string[]): TestBucket {
+  const bucket = new TestBucket()
+  for (const key of keys) bucket.put(key)
+  return bucket
+}
+
+/** A fold of `bucket`, left by a follower that was closed. */
+async function folded(
+  bucket: TestBucket,
+  options: Parameters<typeof FollowRun.start>[0] = {},
+): Promise<MapLocation> {
+  const location = options.location ?? new MapLocation()
+  await using run = await FollowRun.start({ ...options, bucket, location })
+  await run.caughtUp()
+  return location
+}
+
+describe('a rebuild', () => {
+  test('after the bucket was recreated: announced, vanished keys deleted, readers keep the old fold until the swap', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a', 'b', 'c') })
+    await run.caughtUp()
+    const seen: string[][] = []
+    run.location.failing.stagedCommit = () => void seen.push(run.keys)
+    run.bucket.recreate()
+    run.bucket.put('b', 'again')
+    run.bucket.put('z')
+    run.bucket.breakSessions()
+    await run.until(() => run.reasons.includes('bucketRecreated'))
+    await run.caughtUp()
+    expect(seen).toEqual([['a', 'b', 'c']])
+    expect(run.keys).toEqual(['b', 'z'])
+    expect(textOf(run.follower, 'b')).toBe('again')
+    expect(run.applied.slice(3)).toMatchObject([
+      { operation: 'put', key: 'b', phase: 'resync' },
+      { operation: 'put', key: 'z', phase: 'resync' },
+      { operation: 'delete', key: 'a', reason: 'resync', revision: undefined, phase: 'resync' },
+      { operation: 'delete', key: 'c', reason: 'resync', revision: undefined, phase: 'resync' },
+    ])
+    expect(run.follower.status).toMatchObject({ delivered: 3, relisted: 2, applied: 7, verifiedThrough: 2n })
+    expect(run.positions).toEqual([3n, 2n])
+    await run.waitFor(run.bucket.put('late'))
+    expect(run.applied.at(-1)).toMatchObject({ key: 'late', phase: 'live' })
+    expect(run.bucket.watches).toHaveLength(2)
+  })
+
+  test('after the bucket was recreated while nobody followed, although revisions went further than before', async () => {
+    const bucket = filled('a', 'b')
+    const location = await folded(bucket)
+    bucket.recreate()
+    for (const key of ['x', 'y', 'z']) bucket.put(key)
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.keys).toEqual(['x', 'y', 'z'])
+    expect(run.reasons).toEqual(['bucketRecreated'])
+  })
+
+  test('after the bucket was rolled back', async () => {
+    const bucket = filled('a', 'b', 'c')
+    const location = await folded(bucket)
+    bucket.rollBack(1n)
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.keys).toEqual(['a'])
+    expect(run.reasons).toEqual(['bucketRolledBack'])
+  })
+
+  test.each([true, undefined])('after the cursor expired where evictsCurrentValues is %s', async (evicts) => {
+    const bucket = filled('a', 'b')
+    bucket.evicts = evicts
+    const location = await folded(bucket)
+    bucket.vanish('a')
+    for (const key of ['x', 'y', 'z']) bucket.put(key)
+    bucket.vanish('b')
+    bucket.floor = 4n
+    bucket.vanish('x')
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.keys).toEqual(['y', 'z'])
+    expect(run.reasons).toEqual(['cursorExpired'])
+    expect(run.follower.status).toMatchObject({ delivered: 0, relisted: 2 })
+    // Eviction that was certain is remembered with the cursor.
+    expect(location.image!.cursor.memo !== undefined).toBe(evicts === true)
+  })
+
+  test('because the source refuses the position, although its description allows it', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a') })
+    await run.caughtUp()
+    run.bucket.put('b')
+    await run.waitFor(2n)
+    run.bucket.breakSessions(new KvError('Unreachable', 'first'))
+    await run.until(() => run.bucket.watches.length === 2)
+    run.bucket.breakSessions(new KvError('CursorExpired', 'the position is gone'))
+    await run.until(() => run.states.includes('resyncing'))
+    await run.caughtUp()
+    expect(run.reasons).toContain('cursorExpired')
+    expect(run.follower.status.relisted).toBe(2)
+  })
+
+  test('because keys vanished without a message, found by the count at once and at the interval', async () => {
+    const bucket = filled('a', 'b', 'c')
+    const location = await folded(bucket)
+    bucket.vanish('b')
+    await using run = await FollowRun.start({ bucket, location, auditIntervalMs: 50 })
+    await run.caughtUp()
+    expect(run.keys).toEqual(['a', 'c'])
+    expect(run.reasons).toContain('countMismatch')
+    expect(run.states.slice(0, run.states.indexOf('resyncing'))).not.toContain('live')
+    bucket.vanish('a')
+    await run.until(() => run.keys.length === 1)
+    await run.caughtUp()
+    expect(run.domain).toEqual(['c'])
+    expect(run.follower.status.verifiedThrough).toBe(3n)
+  })
+
+  test('for a count that is never equal happens once; then the count is not trusted, and says so', async () => {
+    const bucket = filled('a')
+    bucket.countOffset = 1n
+    await using run = await FollowRun.start({ bucket, auditIntervalMs: 20 })
+    await run.caughtUp()
+    expect(run.follower.status.unverified).toContain('count')
+    const sessions = bucket.watches.length
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    expect(bucket.watches).toHaveLength(sessions)
+    expect(run.follower.status.verifiedThrough).toBeUndefined()
+    bucket.countOffset = 0n
+    await run.until(() => run.follower.status.verifiedThrough === 1n)
+  })
+
+  test('counts deleted keys and leaves deleted keys alone', async () => {
+    const bucket = filled('a', 'b')
+    bucket.delete('a')
+    const location = await folded(bucket)
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({ relisted: 0, verifiedThrough: 3n })
+  })
+
+  test('goes on from where it was when its session breaks', async () => {
+    const bucket = filled('old')
+    const location = await folded(bucket)
+    bucket.recreate()
+    for (let i = 0; i < 300; i++) bucket.put(`new.${i}`)
+    let applies = 0
+    location.failing.stagedApply = () => {
+      if (++applies === 2) bucket.breakSessions()
+    }
+    await using run = await FollowRun.start({ bucket, location, batch: { maxCount: 100 } })
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({ relisted: 300, entries: 300 })
+    expect(run.applied).toHaveLength(301)
+    expect(bucket.watches.map(({ after }) => after)).toEqual([undefined, undefined, 200n])
+  })
+
+  test('that is cut short leaves the old fold, and is begun again by the next follower', async () => {
+    const bucket = filled('a', 'b')
+    const location = await folded(bucket)
+    bucket.recreate()
+    for (let i = 0; i < 300; i++) bucket.put(`new.${i}`)
+    location.failing.stagedApply = () => {
+      bucket.frozen = true
+    }
+    {
+      await using run = await FollowRun.start({ bucket, location, batch: { maxCount: 100 } })
+      await run.until(() => run.follower.status.relisted > 0)
+    }
+    expect([...location.image!.entries.keys()]).toEqual(['a', 'b'])
+    location.failing = {}
+    bucket.frozen = false
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.follower.status.entries).toBe(300)
+  })
+
+  test('deletes many vanished keys in chunks', async () => {
+    const bucket = new TestBucket()
+    for (let i = 0; i < 3_000; i++) bucket.put(`key.${i}`)
+    const location = await folded(bucket)
+    bucket.recreate()
+    const sizes: number[] = []
+    await using run = await FollowRun.start({
+      bucket,
+      location,
+      apply: (batch) => void sizes.push(batch.length),
+    })
+    await run.caughtUp()
+    expect(sizes).toEqual([1024, 1024, 952])
+    expect(run.keys).toEqual([])
+  })
+
+  test.each([true, false])(
+    'of a store that cannot stage happens in place (can be set aside: %s)',
+    async (aside) => {
+      const bucket = filled('a', 'b')
+      const location = new MapLocation()
+      location.features = { staging: false }
+      if (!aside) Object.defineProperty(location, 'setAside', { value: undefined })
+      await folded(bucket, { location })
+      bucket.recreate()
+      bucket.put('z')
+      await using run = await FollowRun.start({ bucket, location })
+      await run.caughtUp()
+      expect(run.keys).toEqual(['z'])
+      expect(run.applied.map(({ key, operation }) => `${operation} ${key}`)).toEqual([
+        'delete a',
+        'delete b',
+        'put z',
+      ])
+      expect(location.setAsides).toBe(aside ? 1 : 0)
+      expect(run.follower.status.verifiedThrough).toBe(aside ? 1n : undefined)
+    },
+  )
+
+  test('in place that is cut short is begun again: a fold without a position is not resumed', async () => {
+    const bucket = filled('a', 'b')
+    const location = await folded(bucket)
+    location.image!.cursor = WatchCursor.none
+    bucket.vanish('a')
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.keys).toEqual(['b'])
+    expect(run.reasons).toEqual(['cursorMissing'])
+  })
+
+  test('whose commit fails starts over and does not lose the old fold', async () => {
+    const bucket = filled('a')
+    const location = await folded(bucket)
+    bucket.recreate()
+    bucket.put('z')
+    let failures = 0
+    location.failing.stagedCommit = () => {
+      if (++failures <= 2) throw new SnapshotError('Io', 'no space left')
+    }
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(failures).toBe(3)
+    expect(run.keys).toEqual(['z'])
+  })
+
+  test('that can never be committed fails within the budget, with the old fold untouched', async () => {
+    const bucket = filled('a')
+    const location = await folded(bucket)
+    bucket.recreate()
+    bucket.put('z')
+    location.failing.stagedCommit = () => {
+      throw new SnapshotError('Io', 'no space left')
+    }
+    await using run = await FollowRun.start({ bucket, location, retryBudgetMs: 200 })
+    expect(await run.failure()).toMatchObject({ code: 'Io' })
+    expect(run.keys).toEqual(['a'])
+  })
+})
+
+describe('the fold of something else', () => {
+  const others: Record<string, (bucket: TestBucket) => Parameters<typeof FollowRun.start>[0]> = {
+    'another bucket': (bucket) => {
+      bucket.name = 'other'
+      return {}
+    },
+    'another scope': () => ({ scope: { prefix: 'a' } }),
+  }
+
+  test.each(Object.keys(others))('%s is refused and untouched', async (what) => {
+    const bucket = filled('a', 'b')
+    const location = await folded(bucket)
+    const before = location.image
+    await using run = await FollowRun.start({ ...others[what]!(bucket), bucket, location })
+    expect(await run.failure()).toMatchObject({ name: 'SnapshotError', code: 'ForeignFold' })
+    expect(run.follower.status).toMatchObject({ state: 'failed', reason: 'ForeignFold' })
+    expect(location.image).toBe(before)
+    expect(location.setAsides).toBe(0)
+    expect(run.keys).toEqual(['a', 'b'])
+  })
+
+  test.each(Object.keys(others))('%s is set aside on request', async (what) => {
+    const bucket = filled('a', 'b')
+    const location = await folded(bucket)
+    bucket.put('aa')
+    await using run = await FollowRun.start({
+      ...others[what]!(bucket),
+      bucket,
+      location,
+      onForeignFold: 'rebuild',
+    })
+    await run.caughtUp()
+    expect(location.setAsides).toBe(1)
+    expect(run.keys).toContain('aa')
+  })
+})
+
+describe('whenEvicted keep', () => {
+  test('refuses to repair an expired cursor from a listing, and the fold is untouched', async () => {
+    const bucket = filled('a', 'b')
+    bucket.evicts = true
+    const location = await folded(bucket, { whenEvicted: 'keep' })
+    const { cursor } = location.image!
+    for (const key of ['x', 'y']) bucket.put(key)
+    for (const key of ['a', 'b', 'x']) bucket.vanish(key)
+    await using run = await FollowRun.start({ bucket, location, whenEvicted: 'keep' })
+    expect(await run.failure()).toMatchObject({ name: 'KvError', code: 'RepairRefused', cursor })
+    expect(run.follower.status).toMatchObject({ state: 'failed', reason: 'RepairRefused' })
+    expect([...location.image!.entries.keys()]).toEqual(['a', 'b'])
+    expect(location.image!.cursor.equals(cursor)).toBe(true)
+  })
+
+  test('keeps evicted keys while it follows', async () => {
+    const bucket = filled('a', 'b')
+    bucket.evicts = true
+    await using run = await FollowRun.start({ bucket, whenEvicted: 'keep', auditIntervalMs: 20 })
+    await run.caughtUp()
+    bucket.vanish('a')
+    await run.waitFor(bucket.put('c'))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(run.keys).toEqual(['a', 'b', 'c'])
+    expect(run.states).not.toContain('resyncing')
+  })
+})
+
+describe('a rebuild and changes()', () => {
+  test('are seen after the swap, in order, with phase resync', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a', 'b') })
+    await run.caughtUp()
+    const changes = run.follower.changes()
+    run.bucket.recreate()
+    run.bucket.put('b', 'again')
+    run.bucket.breakSessions()
+    await run.until(() => run.reasons.includes('bucketRecreated'))
+    await run.caughtUp()
+    await run.waitFor(run.bucket.put('c'))
+    const seen: Change[] = []
+    for await (const change of changes) if (seen.push(change) === 3) break
+    expect(seen.map(({ key, operation, phase }) => [key, operation, phase])).toEqual([
+      ['b', 'put', 'resync'],
+      ['a', 'delete', 'resync'],
+      ['c', 'put', 'live'],
+    ])
+  })
+})

@@ -1,0 +1,219 @@
+import { SnapshotError, WatchCursor } from '@slip/kv-core'
+import { describe, expect, test } from 'vitest'
+import { FollowRun } from './follow-run.ts'
+import { MapLocation } from './map-store.ts'
+import { TestBucket } from './test-bucket.ts'
+
+function filled(...keys: string[]): TestBucket {
+  const bucket = new TestBucket()
+  for (const key of keys) bucket.put(key)
+  return bucket
+}
+
+describe('opening', () => {
+  test.each([
+    new SnapshotError('Corrupted', 'a bad checksum', { at: 4_711 }),
+    new SnapshotError('InvalidFormat', 'an unknown record', { at: 4_711 }),
+  ])('a damaged fold ($code) sets it aside, says so, and rebuilds', async (damage) => {
+    const location = new MapLocation()
+    location.damage = damage
+    await using run = await FollowRun.start({ bucket: filled('a'), location })
+    expect(run.follower.status.recovery).toEqual({
+      verdict: 'corrupt',
+      at: 4_711,
+      bytes: 0,
+      movedTo: 'elsewhere',
+    })
+    await run.caughtUp()
+    expect(run.keys).toEqual(['a'])
+    expect(location.setAsides).toBe(1)
+  })
+
+  test.each([
+    new SnapshotError('Busy', 'held by process 7'),
+    new SnapshotError('InvalidFormat', 'not ours'),
+    new SnapshotError('InvalidFormat', 'not ours', { at: 0 }),
+    new SnapshotError('Io', 'no permission'),
+  ])('rejects with $code at $at and touches nothing', async (error) => {
+    const location = new MapLocation()
+    location.damage = error
+    await expect(FollowRun.start({ location })).rejects.toBe(error)
+    expect(location.setAsides).toBe(0)
+    expect(location.opens).toBe(1)
+  })
+
+  test('asks for an artifact only when nothing local exists, and goes on without one', async () => {
+    const asked: string[] = []
+    const bootstrap = async (): Promise<boolean> => {
+      asked.push('asked')
+      throw new Error('no artifact')
+    }
+    const location = new MapLocation()
+    {
+      await using run = await FollowRun.start({ bucket: filled('a'), location, bootstrap })
+      await run.caughtUp()
+    }
+    await using run = await FollowRun.start({ bucket: filled('a'), location, bootstrap })
+    await run.caughtUp()
+    expect(asked).toEqual(['asked'])
+  })
+})
+
+describe('a commit that fails', () => {
+  test('is made again on the reopened fold from memory: apply does not see the batch twice', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a') })
+    await run.caughtUp()
+    let failures = 0
+    run.location.failing.apply = () => {
+      if (++failures <= 2) throw new SnapshotError('Io', 'no space left')
+    }
+    await run.waitFor(run.bucket.put('b'))
+    expect(failures).toBe(3)
+    expect(run.location.opens).toBe(3)
+    expect(run.applied.map(({ key }) => key)).toEqual(['a', 'b'])
+    expect(run.keys).toEqual(['a', 'b'])
+    expect(run.positions).toEqual([1n, 2n])
+    expect(run.follower.status).toMatchObject({ applied: 2, delivered: 2, sessions: 1 })
+  })
+
+  test('is retried while opening fails too, and nothing was moved aside', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a') })
+    await run.caughtUp()
+    let opens = 0
+    let failed = false
+    run.location.failing = {
+      apply: () => {
+        if (!failed) {
+          failed = true
+          throw new Error('the disk went away')
+        }
+      },
+      open: () => {
+        if (++opens <= 2) throw new SnapshotError('Io', 'the disk is away')
+      },
+    }
+    await run.waitFor(run.bucket.put('b'))
+    expect(opens).toBe(3)
+    expect(run.keys).toEqual(['a', 'b'])
+    expect(run.location.setAsides).toBe(0)
+  })
+
+  test('ends in the typed error of the store once the budget is spent, with the cursor of what is held', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a'), retryBudgetMs: 200 })
+    await run.caughtUp()
+    run.location.failing.apply = () => {
+      throw new SnapshotError('Io', 'no space left', { path: 'fold' })
+    }
+    run.bucket.put('b')
+    const error = await run.failure()
+    expect(error).toMatchObject({ name: 'SnapshotError', code: 'Io', path: 'fold' })
+    expect((error as SnapshotError).cursor?.revision).toBe(1n)
+    expect(run.follower.status).toMatchObject({ state: 'failed', reason: 'Io' })
+    expect(run.positions).toEqual([1n])
+    expect(run.location.image!.cursor.revision).toBe(1n)
+  })
+
+  test('on a fold that comes back older makes a new session from there, and apply sees nothing twice', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a', 'b'), batch: { maxCount: 1 } })
+    await run.caughtUp()
+    let failed = false
+    run.location.failing.apply = () => {
+      if (failed) return
+      failed = true
+      const { image } = run.location
+      image!.entries.delete('b')
+      image!.cursor = WatchCursor.fromRevision(1n)
+      throw new SnapshotError('Io', 'lost a page')
+    }
+    await run.waitFor(run.bucket.put('c'))
+    expect(run.keys).toEqual(['a', 'b', 'c'])
+    expect(run.bucket.watches.at(-1)!.after).toBe(1n)
+    expect(run.applied.map(({ key }) => key)).toEqual(['a', 'b', 'c'])
+  })
+
+  test('on a fold that comes back damaged hydrates a new one and says so', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a', 'b') })
+    await run.caughtUp()
+    let failed = false
+    run.location.failing.apply = () => {
+      if (failed) return
+      failed = true
+      run.location.damage = new SnapshotError('Corrupted', 'a bad checksum', { at: 9 })
+      throw new SnapshotError('Io', 'the write tore')
+    }
+    await run.waitFor(run.bucket.put('c'))
+    await run.caughtUp()
+    expect(run.keys).toEqual(['a', 'b', 'c'])
+    expect(run.follower.status.recovery).toMatchObject({ verdict: 'corrupt', movedTo: 'elsewhere' })
+  })
+
+  test('the cursor told to the caller is never ahead of the store, whatever fails when', async () => {
+    const bucket = new TestBucket()
+    for (let i = 0; i < 400; i++) bucket.put(`key.${i}`)
+    const location = new MapLocation()
+    let call = 0
+    location.failing.apply = () => {
+      if (++call % 7 === 3) throw new SnapshotError('Io', 'now and then')
+    }
+    const told: bigint[] = []
+    await using run = await FollowRun.start({
+      bucket,
+      location,
+      batch: { maxCount: 40 },
+      onApplied: (cursor) => {
+        expect(location.image!.cursor.revision! >= cursor.revision!).toBe(true)
+        told.push(cursor.revision!)
+      },
+    })
+    await run.caughtUp()
+    expect(told).toEqual(told.toSorted((a, b) => (a < b ? -1 : 1)))
+    expect(run.applied.map(({ revision }) => revision)).toEqual(
+      Array.from({ length: 400 }, (_, i) => BigInt(i + 1)),
+    )
+  })
+})
+
+describe('what is above the limits of the store', () => {
+  const limited = (): MapLocation => {
+    const location = new MapLocation()
+    location.features = { maxKeyBytes: 10, maxValueBytes: 10 }
+    return location
+  }
+
+  test('is skipped and counted; the count still agrees', async () => {
+    const bucket = filled('a', 'a-very-long-key')
+    bucket.put('big', 'x'.repeat(11))
+    await using run = await FollowRun.start({ bucket, location: limited() })
+    await run.caughtUp()
+    expect(run.keys).toEqual(['a'])
+    expect(run.follower.status).toMatchObject({
+      skipped: 2,
+      delivered: 3,
+      verifiedThrough: 3n,
+      state: 'live',
+    })
+    expect(run.applied.map(({ key }) => key)).toEqual(['a', 'a-very-long-key', 'big'])
+  })
+
+  test('is never served as its older value, and no longer skipped once it fits', async () => {
+    const bucket = filled('k')
+    await using run = await FollowRun.start({ bucket, location: limited() })
+    await run.caughtUp()
+    await run.waitFor(bucket.put('k', 'x'.repeat(11)))
+    expect(run.follower.has('k')).toBe(false)
+    expect(run.follower.status.skipped).toBe(1)
+    await run.waitFor(bucket.put('k', 'fits'))
+    expect(run.follower.has('k')).toBe(true)
+    expect(run.follower.status.skipped).toBe(0)
+  })
+
+  test('ends the follower under fail, without a retry', async () => {
+    const bucket = filled('a')
+    bucket.put('big', 'x'.repeat(11))
+    const location = limited()
+    await using run = await FollowRun.start({ bucket, location, oversize: 'fail' })
+    expect(await run.failure()).toMatchObject({ code: 'LimitExceeded', cursor: WatchCursor.none })
+    expect(location.opens).toBe(1)
+    expect(location.commits).toEqual([])
+  })
+})
