@@ -56,11 +56,22 @@ function attachDashValues(args: readonly string[], specs: OptionSpecs): string[]
   return joined
 }
 
+/** Words whose shape says that they name a bucket, by the rule of NATS KV. */
+function checkBucketNames(command: Command, words: readonly string[]): void {
+  for (const [i, shape] of command.words.entries())
+    if ((shape === 'BUCKET' || shape === 'NAME') && !/^[-_a-zA-Z0-9]+$/.test(words[i] ?? ''))
+      throw new UsageError(
+        `'${words[i] ?? ''}' cannot be a bucket: letters, digits, - and _ only`,
+        command.name,
+      )
+}
+
 function checkWords(command: Command, words: readonly string[]): void {
   const required = command.words.filter((word) => !word.startsWith('['))
   const open = command.words.some((word) => word.endsWith('…'))
   if (words.length < required.length)
     throw new UsageError(`${required.slice(words.length).join(' and ')} missing`, command.name)
+  checkBucketNames(command, words)
   if (!open && words.length > command.words.length)
     throw new UsageError(`'${words[command.words.length]}' is one word too many`, command.name)
 }
