@@ -13,11 +13,13 @@ export class Bell {
     }
   }
 
-  async wait(): Promise<void> {
-    if (!this.#rung)
-      await new Promise<void>((resolve) => {
-        this.#waiting = resolve
-      })
-    this.#rung = false
+  wait(): Promise<void> {
+    if (this.#rung) {
+      this.#rung = false
+      return Promise.resolve()
+    }
+    return new Promise((resolve) => {
+      this.#waiting = resolve
+    })
   }
 }

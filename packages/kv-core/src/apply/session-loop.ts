@@ -60,6 +60,8 @@ class SessionLoop {
   #pulled: Pulled | undefined
   #lastCommitMs = performance.now()
   #over = false
+  #timer: NodeJS.Timeout | undefined
+  #armedForMs = Infinity
 
   constructor(ports: SessionPorts) {
     this.#ports = ports
@@ -76,6 +78,7 @@ class SessionLoop {
       return await this.#loop()
     } finally {
       signal.removeEventListener('abort', this.#bell.ring)
+      clearTimeout(this.#timer)
       // The source may be the reason for the end, or be stuck: its farewell is not waited for.
       void Promise.resolve(this.#iterator.return?.()).catch(() => undefined)
     }
@@ -156,12 +159,21 @@ class SessionLoop {
     return this.#ports.hurry?.() === true ? 0 : this.#lastCommitMs + BOOKMARK_INTERVAL_MS
   }
 
-  async #waitUntilDue(): Promise<void> {
+  /** One timer serves a whole window, however many deliveries come in it. */
+  #waitUntilDue(): Promise<void> {
     const dueAtMs = this.#dueAtMs()
-    if (dueAtMs === Infinity) return this.#bell.wait()
-    const timer = setTimeout(this.#bell.ring, Math.max(0, Math.ceil(dueAtMs - performance.now())))
-    await this.#bell.wait()
-    clearTimeout(timer)
+    if (dueAtMs !== this.#armedForMs) {
+      clearTimeout(this.#timer)
+      this.#armedForMs = dueAtMs
+      if (dueAtMs !== Infinity)
+        this.#timer = setTimeout(this.#onTimer, Math.max(0, Math.ceil(dueAtMs - performance.now())))
+    }
+    return this.#bell.wait()
+  }
+
+  readonly #onTimer = (): void => {
+    this.#armedForMs = Infinity
+    this.#bell.ring()
   }
 
   /** Commits what was collected, and the position; nothing to commit counts as committed. */
