@@ -364,6 +364,6 @@ export class AppendLogSnapshot implements SnapshotStore {
 export const COPY_NAME: Record<Generation, string> = { 2: 'fold.snap', 3: 'fold.slip' }
 
 /** A log stays what it is when asked to be generation 2; otherwise it becomes native. */
-function targetGeneration(generation: Generation, format: Generation | undefined): Generation {
+export function targetGeneration(generation: Generation, format: Generation | undefined): Generation {
   return generation === 2 && format === 2 ? 2 : 3
 }

@@ -40,8 +40,8 @@ export class LogDraft {
     generation: Generation,
     options: { readonly keepExisting?: boolean } = {},
   ): Promise<LogDraft> {
-    if (options.keepExisting !== true) await removeIfThere(files, path)
     try {
+      if (options.keepExisting !== true) await removeIfThere(files, path)
       return new LogDraft(files, path, generation, await files.open(path, 'create'))
     } catch (error) {
       throw asIo(error, 'creation', path)

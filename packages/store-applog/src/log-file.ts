@@ -41,15 +41,17 @@ export class LogFile {
     this.#fence = fence
   }
 
-  /** Takes over `handle`, whose file has the name `path` and ends at `end`. */
+  /** Takes over `handle`, whose file has the name `path` and ends at `end`; `fresh` when this process made it. */
   static async over(
     files: FileSystem,
     path: string,
     handle: LogHandle,
     end: number,
     fence: Fence,
+    fresh: boolean,
   ): Promise<LogFile> {
     const { ino, dev } = await handle.stat()
+    if (fresh) doubtful.delete(`${dev}:${ino}`)
     return new LogFile(files, path, handle, { ino, dev, end }, fence)
   }
 

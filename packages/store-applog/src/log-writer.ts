@@ -78,7 +78,7 @@ export class LogWriter {
   async replace(draft: LogDraft): Promise<void> {
     if (this.failure !== undefined) throw this.failure
     const old = this.#file
-    const file = await LogFile.over(this.#files, old.path, draft.handle, draft.end, this.#fence)
+    const file = await LogFile.over(this.#files, old.path, draft.handle, draft.end, this.#fence, true)
     await draft.rename(old.path)
     this.#file = file
     this.#generation = draft.generation

@@ -69,7 +69,7 @@ async function load<F extends FoldSink>(
   if (at < size) await handle.truncate(at)
   const salt = generation === 3 ? (loaded.header?.salt ?? newSalt()) : new Uint8Array(0)
   const end = empty ? await begin(files, path, handle, fileHeader(generation, salt)) : at
-  const file = await LogFile.over(files, path, handle, end, lock)
+  const file = await LogFile.over(files, path, handle, end, lock, empty)
   return {
     path,
     lock,

@@ -159,7 +159,7 @@ async function claimFile(
     for (;;) {
       try {
         await files.link(draft, path)
-        await files.unlink(draft)
+        await files.unlink(draft).catch(() => undefined)
         return { file: { handle, ino: (await handle.stat()).ino } }
       } catch (error) {
         if (systemCode(error) !== 'EEXIST') throw error
