@@ -48,9 +48,9 @@ export async function openBucket(
   } catch (error) {
     if (config === undefined || !KvError.is(error) || error.code !== 'BucketNotFound') throw error
   }
-  checkServer(config!, options.serverVersion)
+  checkServer(config, options.serverVersion)
   const info = await create(api, bucket, stream!, options)
-  const drift = settingDrift(config!, settingsOf(info.config))
+  const drift = settingDrift(config, settingsOf(info.config))
   if (drift.some(({ setting }) => setting === 'markerTtlMs'))
     throw new KvError(
       'Unsupported',

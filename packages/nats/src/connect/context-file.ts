@@ -58,7 +58,9 @@ export async function readContext(name: string): Promise<ContextFile> {
   try {
     json = await readFile(path, 'utf8')
   } catch (error) {
-    throw new TypeError(`the context ${name} cannot be read: ${systemCode(error)} at ${path}`)
+    throw new TypeError(`the context ${name} cannot be read: ${systemCode(error)} at ${path}`, {
+      cause: error,
+    })
   }
   let content: unknown
   try {

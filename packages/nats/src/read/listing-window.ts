@@ -33,12 +33,16 @@ export class ListingWindow<T extends { readonly key: string }> {
     this.#bytes -= this.#sizeOf(held)
   }
 
-  /** Lets the oldest go that are above the limits. */
+  /**
+   * Above a limit, lets the older half go. Not one by one: finding the first of a Map walks over all
+   * that were deleted before it.
+   */
   *excess(): Generator<T> {
-    while (this.#held.size > MAX_HELD_ITEMS || this.#bytes > MAX_HELD_BYTES) {
-      const [key, item] = this.#held.entries().next().value!
+    if (this.#held.size <= MAX_HELD_ITEMS && this.#bytes <= MAX_HELD_BYTES) return
+    this.#overflowed = true
+    for (const [key, item] of this.#held) {
+      if (this.#held.size <= MAX_HELD_ITEMS / 2 && this.#bytes <= MAX_HELD_BYTES / 2) return
       this.remove(key)
-      this.#overflowed = true
       yield item
     }
   }

@@ -1,5 +1,5 @@
 import type { Msg } from '@nats-io/nats-core'
-import type { KvEntry, WaitOptions } from '@slip/kv-core'
+import type { KvEntry, KvPutUpdate, WaitOptions } from '@slip/kv-core'
 
 import type { BucketContext } from '../bucket-context.ts'
 import { NO_MESSAGE_FOUND, refusal, refusalCode } from '../errors.ts'
@@ -80,6 +80,7 @@ function directMessage(message: Msg): StoredMessage {
   return {
     revision: Number(headers.get('Nats-Sequence')),
     timestampMs: Date.parse(headers.get('Nats-Time-Stamp')),
+    // oxlint-disable-next-line no-base-to-string -- the client's headers print themselves as on the wire
     headers: Buffer.from(headers.toString()),
     value: bytesOf(message.data),
   }
@@ -98,8 +99,12 @@ export function entryOf(
   const subject = Buffer.from(`${subjectPrefix}${key}`)
   const delivery = decoder.decode(subject, message.headers, message.value, position)
   if (typeof delivery === 'string' || delivery.operation !== 'put') return undefined
-  const { operation: _, ...entry } = delivery
-  return entry
+  return entryOfUpdate(delivery)
+}
+
+/** A put without saying that it is one. */
+export function entryOfUpdate({ key, value, version, expiresAtMs }: KvPutUpdate): KvEntry {
+  return expiresAtMs === undefined ? { key, value, version } : { key, value, version, expiresAtMs }
 }
 
 /** A copy, as no view of a pooled Buffer should leave. */

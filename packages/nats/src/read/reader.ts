@@ -4,7 +4,7 @@ import type { BucketContext } from '../bucket-context.ts'
 import type { JetStreamApi } from '../jetstream-api.ts'
 import { checkKey } from '../key.ts'
 import { listing } from './listing.ts'
-import { entryOf, readAtLeader, readDirect, type ReadRules } from './point-read.ts'
+import { entryOf, entryOfUpdate, readAtLeader, readDirect, type ReadRules } from './point-read.ts'
 
 export interface ReaderParts {
   readonly context: BucketContext
@@ -47,7 +47,6 @@ export class NatsReader implements KvReader {
   }
 
   scan(prefix = '', options?: WaitOptions): Listing<KvEntry> {
-    const item = ({ operation: _, ...entry }: KvEntry & { readonly operation: 'put' }) => entry
-    return listing<KvEntry>(this.#parts.context, { prefix, headersOnly: false, item }, options)
+    return listing<KvEntry>(this.#parts.context, { prefix, headersOnly: false, item: entryOfUpdate }, options)
   }
 }

@@ -4,102 +4,154 @@ import { orAbort } from '../abort.ts'
 
 /**
  * Runs `work` over `inputs` with up to `window` unfinished or unread at a time, and gives the results
- * in order. A refill waits until a quarter of the window is free, so that sends go out together.
+ * in order.
+ *
+ * The client writes to its socket whenever the microtask queue gets to it, so work that shall travel
+ * together is started without an await in between: synchronous inputs in one go, asynchronous ones
+ * gathered for a turn of the event loop, and a refill when a quarter of the window is free.
  */
 export async function* pipelined<I, O>(
   inputs: Iterable<I> | AsyncIterable<I>,
   work: (input: I) => Promise<O>,
   options: { readonly window: number; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<O, void, undefined> {
-  const pipeline = new Pipeline(inputs, work, options.window)
-  const pumping = pipeline.pump()
+  options.signal?.throwIfAborted()
+  const pipeline = new Pipeline(work, options.window)
+  const pumping = Symbol.iterator in inputs ? pipeline.pump(inputs) : pipeline.pumpGathered(inputs)
+  pumping.catch(() => undefined)
   try {
     for (;;) {
-      // oxlint-disable-next-line no-await-in-loop -- results are given in order
-      const next = await orAbort(pipeline.next(), options.signal)
-      if (next === undefined) break
-      yield next.result
+      const head = pipeline.head
+      if (head !== undefined) {
+        // oxlint-disable-next-line no-await-in-loop -- results are given in order
+        const result = await orAbort(head, options.signal)
+        pipeline.taken()
+        yield result
+        // oxlint-disable-next-line no-await-in-loop -- this is the wait for an input
+      } else if (!(await orAbort(pipeline.arrival(), options.signal))) break
     }
     await pumping
   } finally {
     pipeline.stop()
-    pumping.catch(() => undefined)
   }
 }
 
+const BURST = 256
+
 class Pipeline<I, O> {
-  readonly #inputs: Iterable<I> | AsyncIterable<I>
   readonly #work: (input: I) => Promise<O>
   readonly #window: number
   #queue: Promise<O>[] = []
-  #head = 0
+  #first = 0
+  #gathered: I[] = []
   #state: 'running' | 'done' | 'stopped' = 'running'
-  #arrival: (() => void) | undefined
+  #arrived: (() => void) | undefined
   #room: (() => void) | undefined
 
-  constructor(inputs: Iterable<I> | AsyncIterable<I>, work: (input: I) => Promise<O>, window: number) {
-    this.#inputs = inputs
+  constructor(work: (input: I) => Promise<O>, window: number) {
     this.#work = work
     this.#window = window
   }
 
   /** Starts work until the input ends, fails or `stop`. */
-  async pump(): Promise<void> {
+  async pump(inputs: Iterable<I>): Promise<void> {
     const slices = new Slices('nats.bulk')
     try {
-      for await (const input of this.#inputs) {
-        if (this.#length >= this.#window) {
+      for (const input of inputs) {
+        if (this.#full) {
           slices.end()
-          await new Promise<void>((resolve) => (this.#room = resolve))
+          // oxlint-disable-next-line no-await-in-loop -- this is the wait for room
+          await this.#hasRoom()
           slices.begin()
         }
         if (this.#state === 'stopped') return
-        const result = this.#work(input)
-        result.catch(() => undefined)
-        this.#queue.push(result)
-        this.#arrive()
+        this.#start(input)
+        // oxlint-disable-next-line no-await-in-loop
         if (slices.due()) await slices.pause()
       }
     } finally {
-      if (this.#state === 'running') this.#state = 'done'
-      this.#arrive()
       slices.end()
+      this.#inputEnded()
     }
   }
 
-  /** The next result; undefined after the last. */
-  async next(): Promise<{ readonly result: O } | undefined> {
-    while (this.#length === 0) {
-      if (this.#state !== 'running') return undefined
-      // oxlint-disable-next-line no-await-in-loop -- this is the wait for an input
-      await new Promise<void>((resolve) => (this.#arrival = resolve))
+  /** The same for inputs that come one by one. */
+  async pumpGathered(inputs: AsyncIterable<I>): Promise<void> {
+    try {
+      for await (const input of inputs) {
+        if (this.#full) {
+          this.#startGathered()
+          await this.#hasRoom()
+        }
+        if (this.#state === 'stopped') return
+        if (this.#gathered.push(input) === 1) setImmediate(() => this.#startGathered())
+        if (this.#gathered.length >= BURST) this.#startGathered()
+      }
+    } finally {
+      this.#startGathered()
+      this.#inputEnded()
     }
-    const result = await this.#queue[this.#head]!
-    this.#head++
-    if (this.#head * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head)
-      this.#head = 0
+  }
+
+  /** The oldest result that was not taken. */
+  get head(): Promise<O> | undefined {
+    return this.#queue[this.#first]
+  }
+
+  taken(): void {
+    this.#first++
+    if (this.#first * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#first)
+      this.#first = 0
     }
     if (this.#length <= this.#window * 0.75) this.#makeRoom()
-    return { result }
+  }
+
+  /** Waits for a `head`; false when none will come. */
+  async arrival(): Promise<boolean> {
+    if (this.#state === 'running') await new Promise<void>((resolve) => (this.#arrived = resolve))
+    return this.head !== undefined
   }
 
   stop(): void {
     this.#state = 'stopped'
+    this.#gathered = []
     this.#makeRoom()
   }
 
   get #length(): number {
-    return this.#queue.length - this.#head
+    return this.#queue.length - this.#first + this.#gathered.length
   }
 
-  #arrive(): void {
-    this.#arrival?.()
-    this.#arrival = undefined
+  get #full(): boolean {
+    return this.#length >= this.#window
+  }
+
+  #start(input: I): void {
+    const result = this.#work(input)
+    result.catch(() => undefined)
+    this.#queue.push(result)
+    this.#arrived?.()
+    this.#arrived = undefined
+  }
+
+  #startGathered(): void {
+    for (const input of this.#gathered.splice(0)) this.#start(input)
+  }
+
+  async #hasRoom(): Promise<void> {
+    if (this.#full && this.#state === 'running')
+      await new Promise<void>((resolve) => (this.#room = resolve))
   }
 
   #makeRoom(): void {
     this.#room?.()
     this.#room = undefined
+  }
+
+  #inputEnded(): void {
+    if (this.#state === 'running') this.#state = 'done'
+    this.#arrived?.()
+    this.#arrived = undefined
   }
 }
