@@ -52,6 +52,8 @@ async function* packageParagraphs() {
 function availablePackages() {
   const child = spawn('apt-cache', ['dumpavail'], { stdio: ['ignore', 'pipe', 'ignore'] })
   child.once('error', () => child.stdout.destroy())
+  // With a limit the rest is not read: a writer nobody reads must not keep this process alive.
+  child.stdout.once('close', () => child.kill())
   return child.stdout
 }
 
@@ -67,6 +69,8 @@ async function* paragraphsOf(stream) {
     }
   } catch (error) {
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+  } finally {
+    stream.destroy()
   }
   if (lines.length > 0) yield lines.join('\n')
 }

