@@ -51,7 +51,9 @@ describe('opening', () => {
     const location = new MapLocation()
     {
       await using run = await FollowRun.start({ bucket: filled('a'), location, bootstrap })
+      expect(run.follower.status.error?.message).toBe('no artifact')
       await run.caughtUp()
+      expect(run.follower.status.error).toBeUndefined()
     }
     await using run = await FollowRun.start({ bucket: filled('a'), location, bootstrap })
     await run.caughtUp()

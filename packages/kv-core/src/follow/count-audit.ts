@@ -36,6 +36,7 @@ export class CountAudit<S extends SnapshotStore, T> {
     rebuiltFor: RebuildReason | undefined,
   ): Promise<AuditResult> {
     const { keeper, board } = this.#parts
+    const { store } = keeper
     const before = keeper.figures.cursor
     let source: SourceDescription
     try {
@@ -48,7 +49,7 @@ export class CountAudit<S extends SnapshotStore, T> {
     if (incarnation !== undefined && binding.incarnation !== undefined && incarnation !== binding.incarnation)
       return { verdict: 'mend', finding: 'bucketRecreated' }
     // The count speaks of the instant of the answer: only an untouched fold can be compared with it.
-    if (!keeper.store.cursor.equals(before)) return { verdict: 'wait' }
+    if (!keeper.isOpen || keeper.store !== store || !store.cursor.equals(before)) return { verdict: 'wait' }
     const verdict = protocol.audit({
       appliedRevision: before.isNone ? 0n : before.revision,
       lastRevision: source.lastRevision,

@@ -16,11 +16,14 @@ export class FoldKeeper<S extends SnapshotStore> {
   #closed = false
   #figures: FoldFigures
   recovery: Recovery | undefined
+  /** Why there is no artifact, when one was asked for. */
+  readonly bootstrapError: unknown
 
   private constructor(location: SnapshotLocation<S>, opened: Opened<S>) {
     this.#location = location
     this.#store = opened.store
     this.recovery = opened.recovery
+    this.bootstrapError = opened.bootstrapError
     this.#figures = figuresOf(opened.store)
   }
 
@@ -38,6 +41,11 @@ export class FoldKeeper<S extends SnapshotStore> {
 
   get store(): S {
     return this.#store
+  }
+
+  /** False while the handle is being replaced, and after `close`. */
+  get isOpen(): boolean {
+    return !this.#closed
   }
 
   get figures(): FoldFigures {
@@ -97,6 +105,7 @@ export class FoldKeeper<S extends SnapshotStore> {
 interface Opened<S> {
   readonly store: S
   readonly recovery: Recovery | undefined
+  readonly bootstrapError: unknown
 }
 
 const NEVER = new AbortController().signal
@@ -106,30 +115,32 @@ async function openFold<S extends SnapshotStore>(
   signal: AbortSignal,
   bootstrap: Bootstrap<S> | undefined,
 ): Promise<Opened<S>> {
-  await bootstrapped(location, signal, bootstrap)
+  let bootstrapError = await bootstrapped(location, signal, bootstrap)
   try {
     const store = await location.open({ signal })
-    return { store, recovery: store.recovery }
+    return { store, recovery: store.recovery, bootstrapError }
   } catch (error) {
     if (!isDamage(error) || location.setAside === undefined) throw error
     const movedTo = await location.setAside()
-    await bootstrapped(location, signal, bootstrap)
+    bootstrapError = await bootstrapped(location, signal, bootstrap)
     const store = await location.open({ signal })
-    return { store, recovery: { verdict: 'corrupt', at: error.at ?? 0, bytes: 0, movedTo } }
+    return { store, recovery: { verdict: 'corrupt', at: error.at ?? 0, bytes: 0, movedTo }, bootstrapError }
   }
 }
 
+/** Resolves with what went wrong: without an artifact the fold is hydrated from the source. */
 async function bootstrapped<S extends SnapshotStore>(
   location: SnapshotLocation<S>,
   signal: AbortSignal,
   bootstrap: Bootstrap<S> | undefined,
-): Promise<void> {
-  if (bootstrap === undefined || (await location.exists())) return
+): Promise<unknown> {
+  if (bootstrap === undefined || (await location.exists())) return undefined
   try {
     await bootstrap(location, { signal })
-  } catch {
-    // Without an artifact the fold is hydrated from the source.
+    return undefined
+  } catch (error) {
     signal.throwIfAborted()
+    return error
   }
 }
 

@@ -43,7 +43,7 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
     const { board, waiters } = this.#parts
     board.listen(() => waiters.poll())
     board.recovery = keeper.recovery
-    board.dispatch({ type: 'opened' })
+    board.dispatch({ type: 'opened' }, keeper.bootstrapError)
     const onAbort = (): void => this.#stop.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort)
     this.closed = supervise(this.#parts, settings, options.source, this.#stop.signal)

@@ -15,7 +15,10 @@ export interface FollowOptions<
    * a replica of record: only deletes that somebody wrote remove a key. @default 'drop'
    */
   readonly whenEvicted?: 'drop' | 'keep'
-  /** How a fold that fell behind is repaired. @default 'auto' */
+  /**
+   * How a fold that fell behind is repaired: `auto` and `relist` build it anew from the source;
+   * `restore` and `none` end in KvError `RepairRefused`. @default 'auto'
+   */
   readonly repair?: 'auto' | 'relist' | 'restore' | 'none'
   /**
    * A key or value the store cannot hold. `skip`: its name counts for the audit and
@@ -28,7 +31,10 @@ export interface FollowOptions<
   readonly auditIntervalMs?: number | false
   /** How long without proof of life until the state is `stale`. @default 5_000 */
   readonly staleAfterMs?: number
-  /** Called when nothing local exists; true when it put a fold there. */
+  /**
+   * Called when nothing local exists; true when it put a fold there. When it throws the fold is
+   * hydrated from the source, and `FollowStatus.error` says why until that is done.
+   */
   readonly bootstrap?: (into: SnapshotLocation<S>, options: WaitOptions) => Promise<boolean>
   readonly signal?: AbortSignal
 }

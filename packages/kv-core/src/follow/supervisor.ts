@@ -10,7 +10,7 @@ import { SessionRunner } from './session-runner.ts'
 
 const BACK_OFF = { firstMs: 20, secondMs: 100, maxMs: 5_000 }
 /** A session that lived this long after catching up makes the next retry a first one. */
-const SETTLED_MS = 1_000
+const SETTLED_MS = 250
 
 /**
  * Keeps a session running until `signal` aborts: opens the source with back-off, for ever, and starts
