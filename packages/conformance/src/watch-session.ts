@@ -97,6 +97,12 @@ export class WatchSession {
     }
   }
 
+  /** Goes on pulling until `work` is done. */
+  async pullWhile(work: Promise<unknown>): Promise<void> {
+    const done = work.then(() => false)
+    while (await Promise.race([this.pull().then(() => true), done])) await this.next()
+  }
+
   keys(): string[] {
     return this.updates.map(({ key }) => key)
   }

@@ -7,6 +7,17 @@ import { promisify } from 'node:util'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
+const OPTIONS = [
+  '-p',
+  join(here, 'tsconfig.json'),
+  '--noEmit',
+  'false',
+  '--rootDir',
+  here,
+  '--declaration',
+  'false',
+]
+
 /** These sources as JavaScript that a plain Node can load, in a directory of their own. */
 export async function compileTests(
   name: string,
@@ -14,13 +25,7 @@ export async function compileTests(
   const directory = join(here, '../reports', `compiled-${name}`)
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
   try {
-    await promisify(execFile)(process.execPath, [
-      tsc,
-      '-p',
-      join(here, 'tsconfig.json'),
-      '--outDir',
-      directory,
-    ])
+    await promisify(execFile)(process.execPath, [tsc, ...OPTIONS, '--outDir', directory])
   } catch (error) {
     throw new Error(`the tests do not compile:\n${(error as { stdout?: string }).stdout ?? ''}`, {
       cause: error,

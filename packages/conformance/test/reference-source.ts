@@ -19,7 +19,7 @@ import {
 } from '@slip/kv-core'
 import { ReferenceBucket, type Message } from './reference-bucket.ts'
 
-const HEARTBEAT_MS = 400
+const HEARTBEAT_MS = 100
 const BATCH = 100
 
 export interface ReferenceSource extends KvStore {
@@ -68,7 +68,7 @@ async function* watch(
     const updates = taken
       .filter(({ key }) => scopeCovers(prefixes, key))
       .map((message) => toUpdate(message, emptyValues))
-    const caughtUp = !told && position >= existed
+    const caughtUp: boolean = !told && position >= existed
     told ||= caughtUp
     yield { updates, bookmark: WatchCursor.fromRevision(position), caughtUp }
     if (position >= bucket.lastRevision) await bucket.changed(HEARTBEAT_MS, stop)

@@ -60,7 +60,7 @@ export const sessionCases: readonly CaseTemplate<SourceSuite>[] = [
         const operations = keys.map((key) => ({ operation: 'put' as const, key, value: key }))
         for await (const outcome of harness.writer.bulk(operations)) assert.ok(!('error' in outcome))
       })()
-      while (session.updates.length < keys.length) {
+      while (session.updates.at(-1)?.key !== keys.at(-1)) {
         await session.next()
         await sleep(5)
       }
@@ -151,8 +151,8 @@ export const sessionCases: readonly CaseTemplate<SourceSuite>[] = [
       const writing = harness.putAll(
         Array.from({ length: count }, (_, i) => `${i % 3 === 0 ? 'in' : 'out'}.${i}`),
       )
-      while (session.updates.length < count / 3) await session.next()
       await writing
+      await session.until(() => session.updates.at(-1)?.key === `in.${count - 3}`, 'the last write in scope')
       let frontier = 0n
       for (const { updates, bookmark } of session.batches) {
         for (const { version } of updates)

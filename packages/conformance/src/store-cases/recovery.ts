@@ -34,6 +34,25 @@ export const recoveryCases: readonly CaseTemplate<StoreSuite>[] = [
       }),
   },
   {
+    id: 'recovery/truncated-and-replayed',
+    title: 'a fold from a file cut anywhere converges when it is replayed from its cursor',
+    promise: 3,
+    run: (suite) =>
+      onDamagedFile(suite, async ({ harness, path, bytes }) => {
+        for (const cut of sampled(bytes.length, 30, chooseSeed(suite.seed))) {
+          await overwrite(path, bytes.subarray(0, cut))
+          const store = await harness.open().catch((error: unknown) => {
+            assert.ok(SnapshotError.is(error), `cut at ${cut}: a typed error, not ${String(error)}`)
+          })
+          if (store === undefined) continue
+          const from = Number(store.cursor.revision ?? 0n)
+          await store.apply(UPDATES.slice(from), at(UPDATES.length))
+          assertReads(store, FoldModel.of(UPDATES), `cut at ${cut}, replayed from ${from}`)
+          await store.close()
+        }
+      }),
+  },
+  {
     id: 'recovery/flipped-bit',
     title: 'a file with any bit flipped opens as an exact prefix or is refused with a typed error',
     promise: 10,
