@@ -16,9 +16,9 @@ for (const version of SERVER_MATRIX) {
     test('a deleted consumer ends the session, and the next one goes on, within a second', async () => {
       await using world = await World.create(version)
       const times: number[] = []
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 3; i++) {
         const reader = await world.read().untilCaughtUp()
-        await wait(100 * i)
+        await wait(200 * i)
         const deletedAt = performance.now()
         expect(await world.deleteConsumers()).toBe(1)
         const { code, error } = await reader.end(3_000)
@@ -148,16 +148,20 @@ for (const version of SERVER_MATRIX) {
       expect(third.keys).toEqual(['c', 'd'])
     })
 
-    test('a stalled event loop is not taken for a dead server', { timeout: 20_000 }, async () => {
-      await using world = await World.create(version)
-      const reader = await world.read().untilCaughtUp()
-      const until = performance.now() + 4_000
-      while (performance.now() < until);
-      await world.publish('a', 'v')
-      await reader.until('a', () => reader.keys.includes('a'))
-      await wait(600)
-      expect(reader.ended).toBeUndefined()
-    })
+    test.skipIf(version !== SERVER_MATRIX.at(-1))(
+      'a stalled event loop is not taken for a dead server',
+      { timeout: 20_000 },
+      async () => {
+        await using world = await World.create(version)
+        const reader = await world.read().untilCaughtUp()
+        const until = performance.now() + 4_000
+        while (performance.now() < until);
+        await world.publish('a', 'v')
+        await reader.until('a', () => reader.keys.includes('a'))
+        await wait(600)
+        expect(reader.ended).toBeUndefined()
+      },
+    )
 
     test('closing the connection ends the session with Closed', async () => {
       await using world = await World.create(version)

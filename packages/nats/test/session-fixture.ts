@@ -1,9 +1,10 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { Kvm, type KV } from '@nats-io/kv'
 import { connect } from '@nats-io/transport-node'
-import { PermissionViolationError, type ConnectionOptions, type NatsConnection } from '@nats-io/nats-core'
+import { type ConnectionOptions, type NatsConnection } from '@nats-io/nats-core'
 import { KvError, type KvUpdate, type WatchBatch, type WatchOptions, type WatchScope } from '@slip/kv-core'
 
+import { JetStreamApi } from '../src/jetstream-api.ts'
 import { createNatsWatcher, type NatsWatcher } from '../src/session/watcher.ts'
 import type { ReceivePath } from '../src/session/receive-path.ts'
 import type { WatchContext } from '../src/session/watch-context.ts'
@@ -266,37 +267,15 @@ async function rawPublish(
   throw new Error('no acknowledgement')
 }
 
+/** The context of a bucket as a connection makes it. */
 export function contextOf(connection: NatsConnection, bucket: string, inboxPrefix = '_INBOX'): WatchContext {
+  const api = new JetStreamApi(connection, '$JS.API', 5_000)
   return {
     connection,
     bucket,
     stream: `KV_${bucket}`,
     subjectPrefix: `$KV.${bucket}.`,
     inboxPrefix,
-    async api(subject, body, options) {
-      let reply
-      try {
-        reply = await connection.request(
-          `$JS.API.${subject}`,
-          body === undefined ? '' : JSON.stringify(body),
-          {
-            timeout: options.timeoutMs ?? 5_000,
-          },
-        )
-      } catch (error) {
-        const denied =
-          error instanceof Error &&
-          (error instanceof PermissionViolationError || error.cause instanceof PermissionViolationError)
-        throw new KvError(denied ? 'PermissionDenied' : 'Unreachable', String(error), { cause: error })
-      }
-      const value = reply.json<{ error?: { code: number; err_code: number; description: string } }>()
-      if (value.error === undefined) return value
-      const cause = Object.assign(new Error(value.error.description), { code: value.error.err_code })
-      throw new KvError(
-        value.error.err_code === 10_059 ? 'BucketNotFound' : 'Unreachable',
-        value.error.description,
-        { cause },
-      )
-    },
+    api: async (subject, body, options) => await api.request(subject, body, options),
   }
 }

@@ -58,7 +58,7 @@ for (const version of SERVER_MATRIX) {
         const watcher = world.watcher()
         const reader = world.read('all', {}, watcher)
         reader.pause = () => wait(500)
-        await wait(6_000)
+        await wait(3_500)
         expect(reader.ended).toBeUndefined()
         const received = reader.updates.length
         expect(received).toBeLessThan(count)

@@ -208,10 +208,12 @@ export class Session {
   #ask(question: (reached: number) => Promise<KvError | undefined>, live: Live): void {
     if (this.#asking) return
     this.#asking = true
-    void question(live.readiness.frontier).then((error) => {
-      this.#asking = false
-      if (error !== undefined) this.#intake.fail(error)
-    })
+    void question(live.readiness.frontier)
+      .then((error) => {
+        if (error !== undefined) this.#intake.fail(error)
+      })
+      .catch((error: unknown) => this.#intake.fail(error))
+      .finally(() => (this.#asking = false))
   }
 }
 
