@@ -1,0 +1,22 @@
+import { AppendLogSnapshot } from '@slip/store-applog'
+import { VersionToken, WatchCursor } from '@slip/kv-core'
+
+// Writes batches of a history that everybody can compute, compacting often, until it is killed.
+const [path, format] = process.argv.slice(2)
+const store = await AppendLogSnapshot.open({
+  path,
+  format: Number(format),
+  compact: { minBytes: 64 * 1024, garbageShare: 0.4 },
+})
+for (let i = Number(store.cursor.revision ?? 0n) + 1; ; i++) {
+  const version = VersionToken.fromRevision(BigInt(i))
+  const batch = Array.from({ length: 8 }, (_, j) => ({
+    operation: 'put',
+    key: `k${(i * 8 + j) % 400}`,
+    value: Buffer.alloc(100 + (i % 50), `${i}`),
+    version,
+  }))
+  if (i % 5 === 0) batch.push({ operation: 'delete', key: `k${i % 400}`, version })
+  await store.apply(batch, WatchCursor.fromRevision(BigInt(i)))
+  process.stdout.write(`${i}\n`)
+}
