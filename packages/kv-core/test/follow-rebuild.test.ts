@@ -118,6 +118,18 @@ describe('a rebuild', () => {
     expect(run.follower.status.verifiedThrough).toBe(3n)
   })
 
+  test('because applied revisions were delivered again, in two sessions in a row', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a', 'b') })
+    await run.caughtUp()
+    run.bucket.redeliver('a')
+    await run.until(() => run.bucket.watches.length === 2)
+    run.bucket.redeliver('a')
+    await run.until(() => run.reasons.includes('brokenLineage'))
+    await run.caughtUp()
+    expect(run.follower.status.relisted).toBe(2)
+    expect(run.keys).toEqual(['a', 'b'])
+  })
+
   test('for a count that is never equal happens once; then the count is not trusted, and says so', async () => {
     const bucket = filled('a')
     bucket.countOffset = 1n
@@ -331,13 +343,11 @@ describe('a rebuild and changes()', () => {
     run.bucket.breakSessions()
     await run.until(() => run.reasons.includes('bucketRecreated'))
     await run.caughtUp()
-    await run.waitFor(run.bucket.put('c'))
     const seen: Change[] = []
-    for await (const change of changes) if (seen.push(change) === 3) break
+    for await (const change of changes) if (seen.push(change) === 2) break
     expect(seen.map(({ key, operation, phase }) => [key, operation, phase])).toEqual([
       ['b', 'put', 'resync'],
       ['a', 'delete', 'resync'],
-      ['c', 'put', 'live'],
     ])
   })
 })

@@ -1,7 +1,8 @@
-import { SnapshotError, WatchCursor } from '@slip/kv-core'
+import { SnapshotError, VersionToken, WatchCursor } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation } from './map-store.ts'
+import { put, ScriptedWatcher } from './scripted-watcher.ts'
 import { TestBucket } from './test-bucket.ts'
 
 function filled(...keys: string[]): TestBucket {
@@ -76,6 +77,20 @@ describe('a commit that fails', () => {
     expect(run.keys).toEqual(['a', 'b'])
     expect(run.positions).toEqual([1n, 2n])
     expect(run.follower.status).toMatchObject({ applied: 2, delivered: 2, sessions: 1 })
+  })
+
+  test('does not hand an update with an unknown version to apply again', async () => {
+    const unknown = { ...put('a', 0), version: VersionToken.unknown }
+    const watcher = new ScriptedWatcher([unknown], { caughtUp: true })
+    const location = new MapLocation()
+    let failures = 0
+    location.failing.apply = () => {
+      if (++failures === 1) throw new SnapshotError('Io', 'no space left')
+    }
+    await using run = await FollowRun.start({ source: async () => ({ name: 'script', watcher }), location })
+    await run.caughtUp()
+    expect(failures).toBeGreaterThan(1)
+    expect(run.applied.map(({ key }) => key)).toEqual(['a'])
   })
 
   test('is retried while opening fails too, and nothing was moved aside', async () => {
