@@ -8,6 +8,9 @@ import { describe, expect, test, vi } from 'vitest'
 
 import { operatorMode } from './operator-mode.ts'
 
+/** A stop signal takes effect when the machine gets to it. */
+const STOPPING_MS = 300
+
 const { skip } = await natsServerOrSkip()
 
 async function failure(work: Promise<unknown>): Promise<KvError> {
@@ -38,6 +41,7 @@ describe.skipIf(skip)('connecting', () => {
   test('a server that accepts and says nothing is Unreachable after timeoutMs', async () => {
     await using server = await startNatsServer()
     server.freeze()
+    await sleep(STOPPING_MS)
     const from = performance.now()
     const error = await failure(NatsConnection.connect({ servers: server.url, timeoutMs: 700 }))
     expect(error.code).toBe('Unreachable')
@@ -108,6 +112,7 @@ describe.skipIf(skip)('connecting', () => {
     await using connection = await NatsConnection.connect({ servers: server.url })
     await vi.waitFor(() => expect(connection.healthy).toBe(true))
     server.freeze()
+    await sleep(STOPPING_MS)
     await vi.waitFor(() => expect(connection.healthy).toBe(false), 10_000)
     server.thaw()
     await vi.waitFor(() => expect(connection.healthy).toBe(true), 10_000)
@@ -176,6 +181,7 @@ describe.skipIf(skip)('connecting', () => {
       await failure(store.writer.update('k', 'v', await store.writer.put('x', 'y'))),
     )
     server.freeze()
+    await sleep(STOPPING_MS)
     shown.push(
       await failure(store.reader.get('k', { timeoutMs: 200 })),
       await failure(store.writer.put('k', 'v', { timeoutMs: 200 })),

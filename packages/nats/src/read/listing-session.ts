@@ -35,6 +35,8 @@ export class ListingSession {
   readonly #cleanup: (() => void)[] = []
   #inflow: Inflow | undefined
   #start: StreamFacts | undefined
+  #position = 0n
+  #progressAt = performance.now()
 
   constructor(context: BucketContext, options: WaitOptions) {
     this.#context = context
@@ -77,24 +79,25 @@ export class ListingSession {
     return BigInt(start.lastSequence)
   }
 
-  /** The next batch that brings something; KvError `Timeout` when none comes for 10 s. */
+  /** The next batch, a heartbeat's empty one included; KvError `Timeout` when none brings anything for 10 s. */
   async take(): Promise<WatchBatch> {
-    const deadline = performance.now() + PROGRESS_DEADLINE_MS
-    for (;;) {
-      // oxlint-disable-next-line no-await-in-loop -- heartbeats bring batches with nothing in them
-      const batch = await this.#intake.take()
-      if (batch.updates.length > 0 || batch.caughtUp) return batch
-      if (performance.now() > deadline)
-        throw new KvError('Timeout', `a listing of ${this.#context.bucket} stands still`)
-    }
+    const batch = await this.#intake.take()
+    const now = performance.now()
+    const position = batch.bookmark?.revision ?? 0n
+    if (batch.updates.length > 0 || batch.caughtUp || position > this.#position) this.#progressAt = now
+    this.#position = position
+    if (now - this.#progressAt > PROGRESS_DEADLINE_MS)
+      throw new KvError('Timeout', `a listing of ${this.#context.bucket} stands still`)
+    return batch
   }
 
-  /** KvError `BucketRecreated` when what was listed is not one bucket. */
-  async confirm(): Promise<void> {
+  /** The last revision the bucket has; KvError `BucketRecreated` when what was listed is not one bucket. */
+  async lastRevision(): Promise<bigint> {
     const start = this.#start!
     const facts = await this.#intake.orFailure(readStreamFacts(this.#context, this.#options))
     const wrong = lineageError(this.#context.bucket, facts, start.created, start.lastSequence)
     if (wrong !== undefined) throw wrong
+    return BigInt(facts.lastSequence)
   }
 
   close(): void {

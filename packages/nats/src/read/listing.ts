@@ -1,6 +1,7 @@
 import { KvError, WatchCursor, type KvPutUpdate, type Listing, type WaitOptions } from '@slip/kv-core'
 
 import type { BucketContext } from '../bucket-context.ts'
+import { ListingProof } from './listing-proof.ts'
 import { ListingSession } from './listing-session.ts'
 import { ListingWindow } from './listing-window.ts'
 
@@ -14,10 +15,11 @@ export interface ListingPlan<T> {
 /**
  * A streamed listing that is right while others write.
  *
- * Up to 16,384 keys or 8 MiB it is exact: what was live at `validAt`, once each. A longer one lets keys
- * go before it has seen the end: it is complete at `validAt`, the last revision before it began, and a
- * key written while it ran may come again with its newer version, or may be listed though it was just
- * removed.
+ * Up to 16,384 keys or 8 MiB it is exact: what was live at `validAt`, once each. `validAt` is then the
+ * end of the listing. Where that cannot be kept (a longer listing, or writes to the prefix that never
+ * leave a gap), `validAt` is the last revision before the listing began: every key that was live then
+ * and not written since is there, and a key written meanwhile may come with its newer version, twice,
+ * or though it was just removed.
  */
 export function listing<T extends { readonly key: string; readonly value?: Uint8Array }>(
   context: BucketContext,
@@ -57,17 +59,19 @@ async function* items<T extends { readonly key: string; readonly value?: Uint8Ar
   session: ListingSession,
   plan: ListingPlan<T>,
 ): AsyncGenerator<T, WatchCursor, undefined> {
-  const lastBefore = WatchCursor.fromRevision(await session.open(plan.prefix, plan.headersOnly))
+  const lastBefore = await session.open(plan.prefix, plan.headersOnly)
   const window = new ListingWindow<T>(({ key, value }) => key.length + (value?.length ?? 0))
-  for (;;) {
-    const { updates, caughtUp, bookmark } = await session.take()
-    for (const update of updates)
+  const proof = new ListingProof(lastBefore, plan.prefix === '')
+  while (proof.open) {
+    const batch = await session.take()
+    for (const update of batch.updates)
       if (update.operation === 'put') window.put(plan.item(update))
       else window.remove(update.key)
     yield* window.excess()
-    if (!caughtUp) continue
-    await session.confirm()
-    yield* window.rest()
-    return window.overflowed ? lastBefore : (bookmark ?? lastBefore)
+    proof.received(batch)
+    if (proof.due) proof.lastRevision(await session.lastRevision())
   }
+  yield* window.rest()
+  const exactAt = window.overflowed ? undefined : proof.exactAt
+  return WatchCursor.fromRevision(exactAt ?? lastBefore)
 }

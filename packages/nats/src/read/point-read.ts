@@ -1,6 +1,7 @@
 import type { Msg } from '@nats-io/nats-core'
 import type { KvEntry, KvPutUpdate, WaitOptions } from '@slip/kv-core'
 
+import { explained } from '../bucket/missing-bucket.ts'
 import type { BucketContext } from '../bucket-context.ts'
 import { NO_MESSAGE_FOUND, refusal, refusalCode } from '../errors.ts'
 import type { JetStreamApi } from '../jetstream-api.ts'
@@ -68,7 +69,9 @@ export async function readDirect(
   options: WaitOptions | undefined,
 ): Promise<StoredMessage | undefined> {
   const subject = `DIRECT.GET.${context.stream}.${context.subjectPrefix}${key}`
-  const message = await api.message(subject, '', options ?? {})
+  const message = await api.message(subject, '', options ?? {}).catch(async (error: unknown) => {
+    throw await explained(context, error)
+  })
   const status = message.headers?.code ?? 0
   if (status === NOT_FOUND) return undefined
   if (status >= 300) throw refusal({ code: status, description: message.headers!.description }, `get ${key}`)

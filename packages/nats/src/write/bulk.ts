@@ -140,8 +140,7 @@ class Pipeline<I, O> {
   }
 
   async #hasRoom(): Promise<void> {
-    if (this.#full && this.#state === 'running')
-      await new Promise<void>((resolve) => (this.#room = resolve))
+    if (this.#full && this.#state === 'running') await new Promise<void>((resolve) => (this.#room = resolve))
   }
 
   #makeRoom(): void {

@@ -1,6 +1,7 @@
 import { KvError, VersionToken, type BulkOperation, type BulkOutcome } from '@slip/kv-core'
 import type { KvPurge, KvTtl, KvWriter, WaitOptions } from '@slip/kv-core'
 
+import { explained } from '../bucket/missing-bucket.ts'
 import type { BucketContext } from '../bucket-context.ts'
 import { checkKey } from '../key.ts'
 import { readAtLeader, type StoredMessage } from '../read/point-read.ts'
@@ -125,8 +126,7 @@ export class NatsWriter implements KvWriter, KvPurge {
       const revision = await inbox.publish(publication, { signal: options.signal, timeoutMs })
       return VersionToken.fromRevision(BigInt(revision))
     } catch (error) {
-      if (KvError.is(error) && error.code === 'Unreachable') await this.#explainNoStream()
-      throw error
+      throw await explained(context, error)
     }
   }
 
@@ -154,15 +154,6 @@ export class NatsWriter implements KvWriter, KvPurge {
           throw new KvError('AlreadyExists', `create ${key}: others kept writing it`, { cause: error })
         over = newest?.revision ?? 0
       }
-    }
-  }
-
-  /** Throws `BucketNotFound` when nobody received a write because there is no stream. */
-  async #explainNoStream(): Promise<void> {
-    try {
-      await this.#parts.context.api(`STREAM.INFO.${this.#parts.context.stream}`, undefined, {})
-    } catch (error) {
-      if (KvError.is(error) && error.code === 'BucketNotFound') throw error
     }
   }
 
