@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { crc32 as zlibCrc32 } from 'node:zlib'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { slicedCrc } from '../src/crc-table.ts'
 import { crc32 } from '../src/crc32.ts'

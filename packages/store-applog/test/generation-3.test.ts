@@ -10,6 +10,7 @@ import { crc32c } from '../src/crc32c.ts'
 import { FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, sealFrame } from '../src/frame.ts'
 import { encodeHeader, HEADER_3_BYTES, identify } from '../src/log-header.ts'
 import { MemoryFold } from '../src/memory/memory-fold.ts'
+import { recordSize, writeRecord } from '../src/record.ts'
 import { scanGeneration3 } from '../src/recovery-3.ts'
 import { scanBytes } from '../src/run-scan.ts'
 import { verifyAppendLog } from '../src/verify-append-log.ts'
@@ -156,8 +157,8 @@ describe('a small log, damaged in every way', () => {
     const flipped = Uint8Array.from(bytes)
     flipped[ends[1]! + 9]! ^= 4
     await writeFile(path, flipped)
-    for (const open of [AppendLogSnapshot.open, AppendLogReader.open])
-      await expect(open({ path })).rejects.toMatchObject({ code: 'Corrupted', path, at: ends[1] })
+    for (const log of [AppendLogSnapshot, AppendLogReader])
+      await expect(log.open({ path })).rejects.toMatchObject({ code: 'Corrupted', path, at: ends[1] })
     expect(Buffer.compare(await readFile(path), flipped)).toBe(0)
     expect(await verifyAppendLog(path)).toMatchObject({ verdict: 'corrupt', at: ends[1], generation: 3 })
   })
@@ -273,7 +274,7 @@ describe('golden files', () => {
     expect(recover(golden)).toEqual({ verdict: 'intact', at: bytes.length, state: states.at(-1) })
   })
 
-  test('compacted.slip has a base in several frames, then a commit', async () => {
+  test('compacted.slip has a base that compaction wrote, then a commit', async () => {
     const path = join(GOLDEN, 'compacted.slip')
     if (process.env['SLIP_WRITE_GOLDEN'] === '1') {
       const made = join(await scratch(), 'log')
@@ -294,5 +295,32 @@ describe('golden files', () => {
       cursor: at(7).toHex(),
       entries: [{ key: 'after', value: 'dg==', version: at(7).toHex() }, ...states.at(-1)!.entries],
     })
+  })
+
+  test('continued.slip has a base of two frames, which count only together', async () => {
+    const encoder = new CommitEncoder(3, SALT)
+    const record = (update: KvUpdate): Uint8Array => {
+      const bytes = new Uint8Array(recordSize(update))
+      writeRecord(bytes, 0, update)
+      return bytes
+    }
+    const first = record(put('a', '1', 1))
+    const second = record(put('b', '2', 2))
+    const open = { cursor: new Uint8Array(0), lineage: undefined, continued: true }
+    const ended = { cursor: at(2).toBytes(), lineage: Uint8Array.of(4), continued: false }
+    const frames = [encoder.records(first, 0, first.length, open, HEADER_3_BYTES).bytes.slice()]
+    frames.push(
+      encoder.records(second, 0, second.length, ended, HEADER_3_BYTES + frames[0]!.length).bytes.slice(),
+    )
+    const baseEnd = HEADER_3_BYTES + frames[0]!.length + frames[1]!.length
+    const bytes = Buffer.concat([encodeHeader({ salt: SALT, baseEnd }), ...frames])
+    const path = join(GOLDEN, 'continued.slip')
+    if (process.env['SLIP_WRITE_GOLDEN'] === '1') await writeFile(path, bytes)
+    expect((await readFile(path)).toString('hex')).toBe(bytes.toString('hex'))
+    const outcome = recover(bytes)
+    expect(outcome).toMatchObject({ verdict: 'intact', state: { cursor: at(2).toHex(), lineage: '04' } })
+    expect(outcome.state?.entries.map(({ key }) => key)).toEqual(['a', 'b'])
+    for (let length = HEADER_3_BYTES; length < bytes.length; length++)
+      expect(recover(bytes.subarray(0, length)).verdict).toBe('corrupt')
   })
 })

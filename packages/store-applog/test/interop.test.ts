@@ -59,8 +59,8 @@ describe('every file of the Rust system is read with its answer', () => {
     }
     if (answer.load.verdict === 'error') {
       const { kind } = answer.load
-      for (const open of [AppendLogReader.open, AppendLogSnapshot.open]) {
-        const error = await open({ path }).then(
+      for (const log of [AppendLogReader, AppendLogSnapshot]) {
+        const error = await log.open({ path }).then(
           () => undefined,
           (thrown: unknown) => thrown,
         )

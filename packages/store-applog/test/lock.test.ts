@@ -38,7 +38,11 @@ async function holder(path: string): Promise<ChildProcess> {
 test('a second opener in this process and in a worker is Busy, and is told who has the log', async () => {
   const path = join(await scratch(), 'log')
   const store = await AppendLogSnapshot.open({ path })
-  const refusal = { code: 'Busy', path, message: expect.stringContaining(`process ${process.pid} on ${hostname()}`) as string }
+  const refusal = {
+    code: 'Busy',
+    path,
+    message: expect.stringContaining(`process ${process.pid} on ${hostname()}`) as string,
+  }
   await expect(AppendLogSnapshot.open({ path })).rejects.toMatchObject(refusal)
   const worker = new Worker(
     `const { parentPort, workerData } = require('node:worker_threads')
@@ -161,7 +165,13 @@ describe('a holder seen from elsewhere', async () => {
     ['is of another machine', { ...other, bootId: 'a', host: 'there' }, gone, true, 'unknown'],
     ['runs, asked by a reader', other, { startTime: '3', signalled: true }, false, 'alive'],
     ['is gone, asked by a reader', other, gone, false, 'dead'],
-    ['has no /proc and runs', { pid: 7, host: 'here', nonce: 'x' }, { startTime: undefined, signalled: true }, false, 'alive'],
+    [
+      'has no /proc and runs',
+      { pid: 7, host: 'here', nonce: 'x' },
+      { startTime: undefined, signalled: true },
+      false,
+      'alive',
+    ],
     ['has no /proc and is gone', { pid: 7, host: 'here', nonce: 'x' }, gone, false, 'dead'],
   ])('that %s', (_what, seenHolder, seen, socketLock, expected) => {
     expect(judgeHolder(seenHolder, self, seen, socketLock)).toBe(expected)

@@ -36,21 +36,24 @@ test('in generation 2 a flush keeps what was written since, under the last curso
   expect([[...loaded!.entries.keys()], loaded!.cursor.revision]).toEqual([['a', 'b'], 1n])
 })
 
-test.each([2, 3] as const)('generation %i: compaction is said to be due, and keeps the state', async (format) => {
-  const path = join(await scratch(), 'log')
-  const writer = await SnapshotWriter.open({ path, format, compactThresholdBytes: 20_000 })
-  let due = 0
-  for (let i = 1; i <= 300; i++) {
-    writer.write(put(`k${i % 10}`, 'x'.repeat(200), i))
-    if (i % 10 === 3) writer.write(del('k3', i))
-    if (!(await writer.checkpoint(at(i)))) continue
-    due++
-    await writer.compact()
-    expect((await stat(path)).size).toBeLessThan(5_000)
-  }
-  await writer.close()
-  expect(due).toBeGreaterThan(2)
-  const loaded = await loadSnapshot(path)
-  expect([...loaded!.entries.keys()]).toEqual(['k0', 'k1', 'k2', 'k4', 'k5', 'k6', 'k7', 'k8', 'k9'])
-  expect(loaded!.cursor.revision).toBe(300n)
-})
+test.each([2, 3] as const)(
+  'generation %i: compaction is said to be due, and keeps the state',
+  async (format) => {
+    const path = join(await scratch(), 'log')
+    const writer = await SnapshotWriter.open({ path, format, compactThresholdBytes: 20_000 })
+    let due = 0
+    for (let i = 1; i <= 300; i++) {
+      writer.write(put(`k${i % 10}`, 'x'.repeat(200), i))
+      if (i % 10 === 3) writer.write(del('k3', i))
+      if (!(await writer.checkpoint(at(i)))) continue
+      due++
+      await writer.compact()
+      expect((await stat(path)).size).toBeLessThan(5_000)
+    }
+    await writer.close()
+    expect(due).toBeGreaterThan(2)
+    const loaded = await loadSnapshot(path)
+    expect([...loaded!.entries.keys()]).toEqual(['k0', 'k1', 'k2', 'k4', 'k5', 'k6', 'k7', 'k8', 'k9'])
+    expect(loaded!.cursor.revision).toBe(300n)
+  },
+)
