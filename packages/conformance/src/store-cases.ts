@@ -9,6 +9,7 @@ import { handleCases } from './store-cases/handles.ts'
 import { limitCases } from './store-cases/limits.ts'
 import { lineageCases } from './store-cases/lineage.ts'
 import { randomModelCases } from './store-cases/random-model.ts'
+import { rangeCases } from './store-cases/ranges.ts'
 import { readCases } from './store-cases/reads.ts'
 import { recoveryCases } from './store-cases/recovery.ts'
 import { stagingCases } from './store-cases/staging.ts'
@@ -23,6 +24,7 @@ export function storeCases(suite: StoreSuite): readonly ConformanceCase[] {
   return bindCases(
     [
       ...readCases,
+      ...rangeCases,
       ...applyCases,
       ...cursorCases,
       ...lineageCases,

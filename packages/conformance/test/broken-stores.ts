@@ -313,18 +313,24 @@ export const brokenStores: readonly BrokenStore[] = [
   broken('does not report what it cut', 'recovery/torn-tail-reported', [], (store) =>
     override(store, { recovery: undefined }),
   ),
-  broken('throws away a file it cannot read', 'recovery/foreign-file', [], undefined, (location, path) => ({
-    ...location,
-    open: async () => {
-      try {
-        return await location.open()
-      } catch (error) {
-        if ((error as { code?: string }).code !== 'InvalidFormat') throw error
-        await rm(path)
-        throw error
-      }
-    },
-  })),
+  broken(
+    'throws away a file it cannot read',
+    'recovery/foreign-file',
+    ['recovery/flipped-bit-exact'],
+    undefined,
+    (location, path) => ({
+      ...location,
+      open: async () => {
+        try {
+          return await location.open()
+        } catch (error) {
+          if ((error as { code?: string }).code !== 'InvalidFormat') throw error
+          await rm(path)
+          throw error
+        }
+      },
+    }),
+  ),
   broken('deletes what it should set aside', 'location/set-aside', [], undefined, (location) => ({
     ...location,
     setAside: async () => {

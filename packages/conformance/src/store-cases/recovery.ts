@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { open, readFile, stat, writeFile } from 'node:fs/promises'
-import { SnapshotError, type SnapshotStore } from '@slip/kv-core'
+import { SnapshotError, WatchCursor, type SnapshotStore } from '@slip/kv-core'
 import { CaseSkipped, type CaseTemplate } from '../conformance-case.ts'
-import { FoldModel, assertReads } from '../fold-model.ts'
+import { FoldModel, assertReads, plain } from '../fold-model.ts'
 import { SeededRandom, chooseSeed } from '../seeded-random.ts'
 import { StoreHarness, onStore } from '../store-harness.ts'
 import type { StoreSuite } from '../store-suite.ts'
@@ -54,16 +54,29 @@ export const recoveryCases: readonly CaseTemplate<StoreSuite>[] = [
   },
   {
     id: 'recovery/flipped-bit',
-    title: 'a file with any bit flipped opens as an exact prefix or is refused with a typed error',
+    title: 'a file with any bit flipped opens as a prefix of the updates or is refused with a typed error',
     promise: 10,
     run: (suite) =>
       onDamagedFile(suite, async (damage) => {
         const random = new SeededRandom(chooseSeed(suite.seed))
-        for (const offset of sampled(damage.bytes.length, 100, random.below(2 ** 31))) {
-          const flipped = Uint8Array.from(damage.bytes)
-          flipped[offset]! ^= 1 << random.below(8)
-          await damage.open(flipped, `a bit of byte ${offset} flipped`)
-        }
+        for (const offset of sampled(damage.bytes.length, 100, random.below(2 ** 31)))
+          await damage.open(
+            flipped(damage.bytes, offset, random.below(8)),
+            `a bit of byte ${offset} flipped`,
+            'update',
+          )
+      }),
+  },
+  {
+    id: 'recovery/flipped-bit-exact',
+    title: 'what opens after a flipped bit ends with a whole commit, data and cursor together',
+    promise: 1,
+    run: (suite) =>
+      onDamagedFile(suite, async (damage) => {
+        // Fixed places, so that the same file always gives the same answer, and a known gap stays one.
+        const stride = Math.ceil(damage.bytes.length / 150)
+        for (let offset = 0; offset < damage.bytes.length; offset += stride)
+          await damage.open(flipped(damage.bytes, offset, offset % 8), `a bit of byte ${offset} flipped`)
       }),
   },
   {
@@ -105,8 +118,8 @@ interface Damage {
   readonly harness: StoreHarness
   readonly path: string
   readonly bytes: Uint8Array
-  /** Opens the fold with `bytes` in its file; whatever opens must be a prefix of the history. */
-  open(bytes: Uint8Array, what: string): Promise<void>
+  /** Opens the fold with `bytes` in its file; whatever opens must end with a whole commit, or update. */
+  open(bytes: Uint8Array, what: string, endsWith?: 'commit' | 'update'): Promise<void>
 }
 
 async function onDamagedFile(suite: StoreSuite, body: (damage: Damage) => Promise<void>): Promise<void> {
@@ -116,7 +129,7 @@ async function onDamagedFile(suite: StoreSuite, body: (damage: Damage) => Promis
       await store.apply(UPDATES.slice(i, i + BATCH), at(i + BATCH))
     const path = await fileOf(harness, store)
     const bytes = await readFile(path)
-    await body({ harness, path, bytes, open: (damaged, what) => openDamaged(harness, path, damaged, what) })
+    await body({ harness, path, bytes, open: (...damaged) => openDamaged(harness, path, ...damaged) })
   })
 }
 
@@ -125,6 +138,7 @@ async function openDamaged(
   path: string,
   bytes: Uint8Array,
   what: string,
+  endsWith: 'commit' | 'update' = 'commit',
 ): Promise<void> {
   await overwrite(path, bytes)
   let store: SnapshotStore
@@ -140,8 +154,30 @@ async function openDamaged(
     applied % BATCH === 0 && applied <= UPDATES.length,
     `${what}: a cursor that was committed, not ${applied}`,
   )
-  assertReads(store, FoldModel.of(UPDATES.slice(0, applied)), `${what}, opened at ${applied}`)
+  const model = endsWith === 'commit' ? modelAt(applied, applied) : nearestModel(store, applied)
+  assertReads(store, model, `${what}, opened at ${applied}`)
   await store.close()
+}
+
+function modelAt(cursor: number, updates: number): FoldModel {
+  const model = FoldModel.of(UPDATES.slice(0, updates))
+  model.cursor = cursor === 0 ? WatchCursor.none : at(cursor)
+  return model
+}
+
+/** The fold at the cursor, or with some of the next commit's updates, whichever the store shows. */
+function nearestModel(store: SnapshotStore, applied: number): FoldModel {
+  const held = JSON.stringify(store.range('').map(plain))
+  const more = Array.from({ length: BATCH + 1 }, (_, i) =>
+    modelAt(applied, Math.min(applied + i, UPDATES.length)),
+  )
+  return more.find((model) => JSON.stringify(model.range('')) === held) ?? more[0]!
+}
+
+function flipped(bytes: Uint8Array, offset: number, bit: number): Uint8Array {
+  const damaged = Uint8Array.from(bytes)
+  damaged[offset]! ^= 1 << bit
+  return damaged
 }
 
 /** In place, so that whatever is known of the file by its identity still is. */
