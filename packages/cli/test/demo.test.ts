@@ -1,15 +1,13 @@
 import { readdirSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { expect, test } from 'vitest'
-import { slip } from './slip.ts'
+import { slip, temporaryDirectory } from './slip.ts'
 
 test(
   'demo tells the whole story without a server, in under 20 seconds, and leaves nothing behind',
   { timeout: 60_000 },
   async () => {
-    const left = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('slip-demo-'))
-    const before = left()
-    const { code, lines, stderr } = await slip(['demo', '--json'])
+    const directory = temporaryDirectory()
+    const { code, lines, stderr } = await slip(['demo', '--json'], { env: { TMPDIR: directory } })
     expect([code, stderr]).toEqual([0, ''])
     expect(lines.map(({ step }) => step)).toEqual([
       'source',
@@ -32,6 +30,6 @@ test(
     const summary = lines.at(-1)!
     expect(summary).toMatchObject({ done: true, ok: true, equal: true })
     expect(summary['seconds']).toBeLessThan(20)
-    expect(left()).toEqual(before)
+    expect(readdirSync(directory)).toEqual([])
   },
 )

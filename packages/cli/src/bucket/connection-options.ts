@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
 import type { NatsConnectionConfig } from '@slip/nats'
-import { selectedContext } from '@slip/nats'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs } from '../command/units.ts'
 import { UsageError } from '../output/usage-error.ts'
@@ -28,7 +27,9 @@ export async function connectionConfig(options: ParsedOptions): Promise<NatsConn
   const given = (name: string): string | undefined =>
     options.text(name) ?? process.env[`SLIP_${name.toUpperCase().replaceAll('-', '_')}`]
   const server = given('server')
-  const context = given('context') ?? (server === undefined ? await selectedContext() : undefined)
+  const context =
+    given('context') ??
+    (server === undefined ? await (await import('@slip/nats')).selectedContext() : undefined)
   const nkeyFile = given('nkey')
   const servers = server ?? (context === undefined ? DEFAULT_SERVER : undefined)
   const tls = defined({ caFile: given('tls-ca'), certFile: given('tls-cert'), keyFile: given('tls-key') })

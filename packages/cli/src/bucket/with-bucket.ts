@@ -1,5 +1,5 @@
 import { KvError, type KvStore, type KvWriter } from '@slip/kv-core'
-import { NatsConnection } from '@slip/nats'
+import type { NatsConnection } from '@slip/nats'
 import type { ParsedOptions } from '../command/command.ts'
 import { withHint } from '../output/exit-code.ts'
 import { connectionConfig } from './connection-options.ts'
@@ -9,6 +9,8 @@ export async function withConnection<R>(
   options: ParsedOptions,
   use: (connection: NatsConnection) => Promise<R>,
 ): Promise<R> {
+  // The client takes longer to load than reading a small fold takes: only those who connect wait for it.
+  const { NatsConnection } = await import('@slip/nats')
   const connection = await NatsConnection.connect(await connectionConfig(options))
   try {
     return await use(connection)

@@ -1,5 +1,4 @@
 import { follow as followBucket, KvError, type Follower, type FollowStatus } from '@slip/kv-core'
-import { natsBucket } from '@slip/nats'
 import { CONNECTION_OPTIONS, connectionConfig, connectTimeoutMs } from '../bucket/connection-options.ts'
 import { namingTheRemedy } from '../bucket/with-bucket.ts'
 import type { Command } from '../command/command.ts'
@@ -29,6 +28,7 @@ export const follow: Command = {
   async run({ words: [bucket = ''], options, output }) {
     const once = options.on('once')
     const settings = followOptions(options)
+    const { natsBucket } = await import('@slip/nats')
     const ended = new Ending()
     const timeoutMs = connectTimeoutMs(options)
     const source = failingSource(natsBucket(bucket, await connectionConfig(options)), {

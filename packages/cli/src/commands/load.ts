@@ -2,7 +2,6 @@ import { type BulkOperation, KvError, type KvStore } from '@slip/kv-core'
 import type { NatsConnection } from '@slip/nats'
 import { bucketConfig, BUCKET_OPTIONS } from '../bucket/bucket-config.ts'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
-import { inputLines, parseInputLine } from '../bucket/input-lines.ts'
 import { namingTheRemedy, withConnection, writerOf } from '../bucket/with-bucket.ts'
 import type { Command } from '../command/command.ts'
 import { EXIT } from '../output/exit-code.ts'
@@ -84,6 +83,7 @@ class LoadInput {
   }
 
   async *operations(): AsyncGenerator<BulkOperation> {
+    const { inputLines, parseInputLine } = await import('../bucket/input-lines.ts')
     for await (const { text, number } of inputLines(this.#file)) {
       if (this.#stopped) return
       try {

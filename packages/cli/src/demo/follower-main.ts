@@ -1,6 +1,5 @@
 // The process that the demo kills: a follower of its own with a durable fold, told what to do by messages.
 import { follow, type Follower, type FollowStatus } from '@slip/kv-core'
-import { natsBucket } from '@slip/nats'
 import { appendLog } from '@slip/store-applog'
 import { hostedBucket } from './hosted-bucket.ts'
 import type { Answer, FromFollower, Standing, ToFollower } from './messages.ts'
@@ -28,7 +27,10 @@ function standing({ state, entries, delivered, appliedCursor }: FollowStatus): S
 }
 
 async function start({ bucket, place, foldPath }: Extract<ToFollower, { type: 'start' }>): Promise<void> {
-  const source = place.kind === 'nats' ? natsBucket(bucket, place.config) : hostedBucket(bucket, ask)
+  const source =
+    place.kind === 'nats'
+      ? (await import('@slip/nats')).natsBucket(bucket, place.config)
+      : hostedBucket(bucket, ask)
   const opened = await follow({ source, store: appendLog({ path: foldPath }) })
   follower = opened
   const timer = setInterval(() => say({ type: 'status', ...standing(opened.status) }), STATUS_EVERY_MS)
