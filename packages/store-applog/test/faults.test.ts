@@ -31,6 +31,7 @@ describe.each([2, 3] as const)('generation %i', (format) => {
         continue
       }
       await expect(applying).rejects.toMatchObject({ code: 'Io', path })
+      expect((await stat(path)).size, 'the fragment is cut at once').toBe(store.stats.bytes)
       expect(store.cursor.revision).toBe(BigInt(acknowledged))
       expect(store.has(`k${i}`)).toBe(false)
       await expect(store.apply([], at(i))).rejects.toMatchObject({ code: 'Io' })
