@@ -17,8 +17,8 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import type { AppendLogOptions } from './append-log-options.ts'
+import { maxValueBytes } from './commit-encoder.ts'
 import { compactionDue, mustBePolicy, type CompactionPolicy } from './compaction.ts'
-import { MAX_PAYLOAD_BYTES } from './frame.ts'
 import { nodeFileSystem, type FileSystem } from './file-system.ts'
 import { FoldView } from './fold-view.ts'
 import { LogDraft } from './log-draft.ts'
@@ -27,14 +27,11 @@ import { LogWriter } from './log-writer.ts'
 import { Maintenance } from './maintenance.ts'
 import { MemoryFold } from './memory/memory-fold.ts'
 import { openLog, type OpenLog } from './open-log.ts'
-import { MAX_KEY_BYTES, MAX_VALUE_2_BYTES } from './record-2.ts'
+import { MAX_KEY_BYTES } from './record-2.ts'
 import { rewriteLog, writeFold } from './rewrite.ts'
 import { StagedLog } from './staged-log.ts'
 import { Turns } from './turns.ts'
 import type { WriterLock } from './writer-lock.ts'
-
-/** What a native value may have at most: a commit holds it with its key. */
-const MAX_VALUE_3_BYTES = MAX_PAYLOAD_BYTES - 256 * 1024
 
 /**
  * A fold in memory whose applies go to an append log: the default store.
@@ -118,7 +115,7 @@ export class AppendLogSnapshot implements SnapshotStore {
       durable: true,
       multiProcessReaders: true,
       maxKeyBytes: MAX_KEY_BYTES,
-      maxValueBytes: native ? MAX_VALUE_3_BYTES : MAX_VALUE_2_BYTES,
+      maxValueBytes: maxValueBytes(native ? 3 : 2),
     }
   }
 

@@ -17,6 +17,11 @@ const KEPT_SCRATCH_BYTES = 8 * 1024 * 1024
 const CURSOR_RECORD_BYTES = 26
 const CHECKSUM_STRETCH_BYTES = 512 * 1024
 
+/** The longest value of a generation; in generation 3 what a frame has room for beside key, cursor and lineage. */
+export function maxValueBytes(generation: Generation): number {
+  return generation === 2 ? MAX_VALUE_2_BYTES : MAX_PAYLOAD_BYTES - 256 * 1024
+}
+
 /** One apply, laid out. */
 export interface EncodedCommit {
   /** What goes into the file. Valid until the next encoding. */
@@ -87,10 +92,11 @@ export class CommitEncoder {
   }
 
   #sizeOf(update: KvUpdate): number {
-    if (this.#generation === 2 && update.operation === 'put' && update.value.length > MAX_VALUE_2_BYTES)
+    const most = maxValueBytes(this.#generation)
+    if (update.operation === 'put' && update.value.length > most)
       throw new SnapshotError(
         'LimitExceeded',
-        `a value of ${update.value.length} bytes at key ${update.key}: generation 2 holds at most ${MAX_VALUE_2_BYTES}`,
+        `a value of ${update.value.length} bytes at key ${update.key}: generation ${this.#generation} holds at most ${most}`,
       )
     return recordSize(update)
   }
