@@ -35,7 +35,7 @@ export class FoldImage implements FoldReads {
 
   /** The records of the image. SnapshotError `ViewExpired` after `close`. */
   get source(): ImageRecords {
-    if (this.#closed) throw new SnapshotError('ViewExpired', 'this view of the fold is closed')
+    this.#mustBeOpen()
     return this.#records
   }
 
@@ -70,6 +70,7 @@ export class FoldImage implements FoldReads {
 
   /** Lists lazily; with `closes` the image ends with the listing. */
   list<T>(what: ListingOf<T>, prefix: string, options: RangeOptions, closes: boolean): Listing<T> {
+    this.#mustBeOpen()
     const limit = rangeLimit(options)
     const scan = this.#directory.scan(keyRange(prefix, options), options.reverse ?? false)
     return new Listing(this, scan, { ...what, limit, closes })
@@ -82,6 +83,7 @@ export class FoldImage implements FoldReads {
 
   /** The live keys alone, in key-byte order. */
   orderedRecords(closes = false): RecordWalk {
+    this.#mustBeOpen()
     const scan = this.#directory.scan(keyRange('', {}), false)
     return this.#walk(scan, false, closes)
   }
@@ -90,6 +92,10 @@ export class FoldImage implements FoldReads {
     if (this.#closed) return
     this.#closed = true
     this.#onClose()
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new SnapshotError('ViewExpired', 'this view of the fold is closed')
   }
 
   #walk(scan: IdScan, removals: boolean, closes: boolean): RecordWalk {

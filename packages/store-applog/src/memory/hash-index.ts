@@ -90,8 +90,9 @@ export class HashIndex {
       this.#depth++
     }
     const depth = table.depth + 1
-    const low = emptyTable(HALF_SLOTS, depth)
-    const high = emptyTable(HALF_SLOTS, depth)
+    const highCount = countHigh(table)
+    const low = emptyTable(slotsFor(table.count - highCount), depth)
+    const high = emptyTable(slotsFor(highCount), depth)
     moveAll(table, low, high)
     const span = 2 ** (this.#depth - table.depth)
     const first = Math.floor((hash >>> (32 - this.#depth)) / span) * span
@@ -116,6 +117,19 @@ function place(table: Table, hash: number, marked: number): void {
   slots[2 * slot] = hash
   slots[2 * slot + 1] = marked
   table.count++
+}
+
+/** Slots for one side of a split; nearly equal hashes may leave all entries on one side. */
+function slotsFor(count: number): number {
+  return count < HALF_SLOTS * FULLEST ? HALF_SLOTS : MOST_SLOTS
+}
+
+function countHigh(table: Table): number {
+  const bit = 31 - table.depth
+  let count = 0
+  for (let at = 0; at < table.slots.length; at += 2)
+    if (table.slots[at + 1] !== 0) count += (table.slots[at]! >>> bit) & 1
+  return count
 }
 
 /** Moves every entry of `from` to `low` or `high`, by the highest bit of the hash that it does not share. */
