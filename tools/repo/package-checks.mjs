@@ -39,10 +39,8 @@ export async function pack(name, directory) {
 async function checkPackage(name, scratch) {
   const tarball = await pack(name, scratch)
   const findings = []
-  for (const [tool, args] of [
-    ['publint', ['run', tarball, '--strict']],
-    ['attw', [tarball, '--profile', 'esm-only']],
-  ]) {
+  const tools = { publint: ['run', tarball, '--strict'], attw: [tarball, '--profile', 'esm-only'] }
+  for (const [tool, args] of Object.entries(tools)) {
     const { code, text } = await capture(bin(tool), args)
     if (code !== 0) findings.push(`${name}: ${tool}\n${text}`)
   }

@@ -24,7 +24,7 @@ test.skipIf(skip).each([2, 3])(
       await using connection = await NatsConnection.connect({ servers: server.url })
       const bucket = await connection.store('churn', { history: 1 })
       const writing = new AbortController()
-      const writer = churn(bucket.writer!, random, writing.signal)
+      const writer = churn(bucket.writer, random, writing.signal)
       const args = ['churn', '--fold', fold, '--format', String(format), '--server', server.url]
 
       let before = 0n

@@ -17,7 +17,7 @@ export async function followRows(keys: number): Promise<void> {
     const name = `bench-${count}`
     const bucket = await connection.store(name, { history: 1 })
     const loadFrom = performance.now()
-    for await (const outcome of bucket.writer!.bulk(puts(count))) if ('error' in outcome) throw outcome.error
+    for await (const outcome of bucket.writer.bulk(puts(count))) if ('error' in outcome) throw outcome.error
     const loadMs = performance.now() - loadFrom
     const directory = await mkdtemp(join(tmpdir(), 'slip-bench-'))
     let ms = 0
