@@ -206,7 +206,8 @@ describe.skipIf(skip)('against a real server', { timeout: 60_000 }, () => {
       ['a', 'b', 'c', 'x.d'].map((key) => `{"key":"${key}","text":"1"}`).join('\n'),
     )
     const path = join(temporaryDirectory(), 'f.slip')
-    await follow('parted', path)
+    const folded = await follow('parted', path)
+    expect(folded.lines.at(-1), folded.stderr).toMatchObject({ done: true, entries: 4, verifiedThrough: 4 })
     await run(['put', 'parted', 'a', '2'])
     await run(['purge', 'parted', 'b'])
     await run(['put', 'parted', 'new', '1'])
