@@ -97,7 +97,10 @@ const WAYS: Readonly<Record<string, Way>> = {
     await run('apt-get', ['download', `nats-server=${version}`], { cwd: scratch, timeout: LIMIT_MS })
     const archive = await fileNamed(scratch, /\.deb$/)
     await run('dpkg-deb', ['-x', archive, scratch], { timeout: LIMIT_MS })
-    return { release: version.split(/[-+~]/)[0]!, file: await fileNamed(scratch, /^nats-server$/) }
+    return {
+      release: version.split(/[-+~]/)[0]!,
+      file: await fileNamed(join(scratch, 'usr/sbin'), /^nats-server$/),
+    }
   },
 }
 

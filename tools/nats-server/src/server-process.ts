@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
+import { freeze } from './freeze.ts'
 import { greeting } from './greeting.ts'
 import { endWithUs } from './guard.ts'
 
@@ -52,6 +53,11 @@ export class ServerProcess {
 
   get log(): string {
     return this.#log
+  }
+
+  /** Returns when nothing of the process runs any more; a process that is gone stays so. */
+  freeze(): void {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) freeze(this.pid)
   }
 
   signal(name: NodeJS.Signals): void {

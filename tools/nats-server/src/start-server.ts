@@ -95,9 +95,9 @@ export class NatsServer implements AsyncDisposable {
     }
   }
 
-  /** SIGSTOP: connections stay open and nothing answers. */
+  /** SIGSTOP: connections stay open and, from the moment this returns, nothing answers. */
   freeze(): void {
-    this.#process?.signal('SIGSTOP')
+    this.#process?.freeze()
   }
 
   thaw(): void {
