@@ -3,7 +3,7 @@ import { SnapshotError, type SnapshotLocation, type WaitOptions } from '@slip/kv
 import type { AppendLogOptions } from './append-log-options.ts'
 import { AppendLogSnapshot, COPY_NAME } from './append-log-snapshot.ts'
 import { nodeFileSystem, systemCode, type FileSystem } from './file-system.ts'
-import { loadLog, damageError } from './load-log.ts'
+import { damageError, DISCARD, loadLog } from './load-log.ts'
 import { asIo, writeFully } from './log-file.ts'
 import { removeIfThere } from './log-draft.ts'
 import { canonicalPath, DRAFT_SUFFIX, removeLeftovers } from './log-path.ts'
@@ -97,7 +97,7 @@ async function copyAndCheck(
   const source = await files.open(from, 'read')
   try {
     const { size } = await source.stat()
-    const loaded = await loadLog(source, from, () => ({ putRecords: () => undefined }), { size, signal })
+    const loaded = await loadLog(source, from, () => DISCARD, { size, signal })
     if (loaded.verdict.verdict === 'corrupt') throw damageError(loaded.verdict, from)
     if (loaded.verdict.verdict === 'torn' || loaded.generation === undefined)
       throw new SnapshotError('Corrupted', `${from} is cut short`, { path: from, at: loaded.verdict.at })

@@ -1,5 +1,10 @@
 /** How many bytes one step of the sliced checksum takes. */
 const SLICES = 16
+/**
+ * Many short calls, because V8 compiles a function that is called often better than a loop it finds
+ * itself in: measured 150 against 280 ms for 259 MB.
+ */
+const WORDS_A_CALL = 2048
 const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
 
 /** Continues a reflected CRC-32 over `bytes[from, to)`; `crc` is the value so far, 0 at the start. */
@@ -34,40 +39,44 @@ export function slicedCrc(reflectedPolynomial: number): RunningCrc {
     return crc
   }
 
+  const steps = (crc: number, words: Int32Array, from: number, to: number): number => {
+    for (let word = from; word < to; word += 4) {
+      const a = words[word]! ^ crc
+      const b = words[word + 1]!
+      const c = words[word + 2]!
+      const d = words[word + 3]!
+      crc =
+        t15[a & 255]! ^
+        t14[(a >>> 8) & 255]! ^
+        t13[(a >>> 16) & 255]! ^
+        t12[a >>> 24]! ^
+        t11[b & 255]! ^
+        t10[(b >>> 8) & 255]! ^
+        t9[(b >>> 16) & 255]! ^
+        t8[b >>> 24]! ^
+        t7[c & 255]! ^
+        t6[(c >>> 8) & 255]! ^
+        t5[(c >>> 16) & 255]! ^
+        t4[c >>> 24]! ^
+        t3[d & 255]! ^
+        t2[(d >>> 8) & 255]! ^
+        t1[(d >>> 16) & 255]! ^
+        t0[d >>> 24]!
+    }
+    return crc
+  }
+
   return (seed, bytes, from, to) => {
     let crc = ~seed
     let at = from
     if (LITTLE_ENDIAN && to - from >= 32) {
       const aligned = from + ((4 - ((bytes.byteOffset + from) & 3)) & 3)
       crc = short(crc, bytes, from, aligned)
-      at = aligned
       const words = new Int32Array(bytes.buffer, bytes.byteOffset + aligned, (to - aligned) >> 2)
-      const end = words.length - 3
-      let word = 0
-      for (; word < end; word += 4) {
-        const a = words[word]! ^ crc
-        const b = words[word + 1]!
-        const c = words[word + 2]!
-        const d = words[word + 3]!
-        crc =
-          t15[a & 255]! ^
-          t14[(a >>> 8) & 255]! ^
-          t13[(a >>> 16) & 255]! ^
-          t12[a >>> 24]! ^
-          t11[b & 255]! ^
-          t10[(b >>> 8) & 255]! ^
-          t9[(b >>> 16) & 255]! ^
-          t8[b >>> 24]! ^
-          t7[c & 255]! ^
-          t6[(c >>> 8) & 255]! ^
-          t5[(c >>> 16) & 255]! ^
-          t4[c >>> 24]! ^
-          t3[d & 255]! ^
-          t2[(d >>> 8) & 255]! ^
-          t1[(d >>> 16) & 255]! ^
-          t0[d >>> 24]!
-      }
-      at += word * 4
+      const end = words.length & ~3
+      for (let word = 0; word < end; word += WORDS_A_CALL)
+        crc = steps(crc, words, word, Math.min(end, word + WORDS_A_CALL))
+      at = aligned + end * 4
     }
     return ~short(crc, bytes, at, to) >>> 0
   }

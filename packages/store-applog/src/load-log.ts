@@ -8,14 +8,15 @@ import {
   type Generation,
   type LogHeader,
 } from './log-header.ts'
-import type { MemoryFold } from './memory/memory-fold.ts'
-import { recordLength } from './record.ts'
+import type { KeyHash } from './memory/key-hash.ts'
+import { RecordRun } from './memory/record-run.ts'
 import { scanGeneration2 } from './recovery-2.ts'
 import { scanGeneration3 } from './recovery-3.ts'
 import { scanFile, type ScanSink } from './run-scan.ts'
 import type { Scan, ScanVerdict } from './scan.ts'
 
-const STRETCH_BYTES = 256 * 1024
+/** 64 runs hold 4 MiB of records, or 16,384 of them. */
+const MOST_RUNS = 64
 
 /** What a file holds. */
 export interface LoadedLog<F> {
@@ -30,8 +31,16 @@ export interface LoadedLog<F> {
   readonly lineage: Uint8Array | undefined
 }
 
-/** Where loading puts what it finds. */
-export type FoldSink = Pick<MemoryFold, 'putRecords'>
+/** Where loading puts what it finds; without `hash` the runs have no hashes. */
+export interface FoldSink {
+  readonly hash: KeyHash | undefined
+  /** About so many keys will come; called before the first. */
+  reserve(count: number): void
+  putRun(bytes: Uint8Array, run: RecordRun): void
+}
+
+/** For a log that is only checked. */
+export const DISCARD: FoldSink = { hash: undefined, reserve: () => undefined, putRun: () => undefined }
 
 /**
  * Reads the first `size` bytes of a log into the fold that `makeFold` gives for it. A damaged log is a verdict; SnapshotError
@@ -58,7 +67,9 @@ export async function loadLog<F extends FoldSink>(
         lineage: undefined,
       }
     const fold = makeFold(kind.kind === 'generation3' ? 3 : 2)
-    const state = new LoadState(fold, kind.kind === 'generation3')
+    // Compaction leaves no garbage in the base; what follows it may be garbage by half.
+    const base = kind.kind === 'generation3' ? Math.min(kind.header.baseEnd, size) : 0
+    const state = new LoadState(fold, kind.kind === 'generation3', base + (size - base) / 2)
     const scan: Scan =
       kind.kind === 'generation3'
         ? scanGeneration3(kind.header, HEADER_3_BYTES, size)
@@ -88,63 +99,66 @@ export function damageError(
 }
 
 class LoadState implements ScanSink {
-  readonly slices: Slices = new Slices('applog.load')
+  readonly slices: Slices = new Slices('applog.load', 3)
   readonly #fold: FoldSink
   readonly #check: boolean
+  readonly #runs: RecordRun[] = [new RecordRun()]
+  #liveBytes: number
   cursor: WatchCursor = WatchCursor.none
   lineage: Uint8Array | undefined
 
-  constructor(fold: FoldSink, check: boolean) {
+  /** `liveBytes`: about how many bytes of live records are expected. */
+  constructor(fold: FoldSink, check: boolean, liveBytes: number) {
     this.#fold = fold
     this.#check = check
+    this.#liveBytes = liveBytes
   }
 
   records(bytes: Uint8Array, from: number, to: number): void | Promise<void> {
-    if (to - from <= STRETCH_BYTES) {
-      if (this.#check) mustBeRecords(bytes, from, to)
-      this.#fold.putRecords(bytes, from, to)
-      return undefined
-    }
-    return this.#many(bytes, from, to)
+    const run = this.#runs[0]!
+    const end = this.#read(run, bytes, from, to)
+    if (this.#liveBytes > 0) this.#fold.reserve((this.#liveBytes * run.count) / (end - from))
+    this.#liveBytes = 0
+    if (end < to) return this.#many(bytes, end, to)
+    this.#fold.putRun(bytes, run)
+    return undefined
   }
 
+  /** All of a frame is checked before any of it counts; the first run is read already. */
   async #many(bytes: Uint8Array, from: number, to: number): Promise<void> {
-    // All of a frame is checked before any of it counts.
-    for (const [start, end] of stretches(bytes, from, to)) {
+    let read = 1
+    let at = from
+    for (; at < to && read < MOST_RUNS; read++) {
       if (this.slices.due()) await this.slices.pause()
-      if (this.#check) mustBeRecords(bytes, start, end)
+      at = this.#read((this.#runs[read] ??= new RecordRun()), bytes, at, to)
     }
-    for (const [start, end] of stretches(bytes, from, to)) {
+    // What is too much to be kept is read again.
+    const rest = at
+    const spare = (this.#runs[MOST_RUNS] ??= new RecordRun())
+    while (at < to) {
       if (this.slices.due()) await this.slices.pause()
-      this.#fold.putRecords(bytes, start, end)
+      at = this.#read(spare, bytes, at, to)
     }
+    for (let i = 0; i < read; i++) {
+      if (this.slices.due()) await this.slices.pause()
+      this.#fold.putRun(bytes, this.#runs[i]!)
+    }
+    for (at = rest; at < to;) {
+      if (this.slices.due()) await this.slices.pause()
+      at = spare.read(bytes, at, to, this.#fold.hash, false)
+      this.#fold.putRun(bytes, spare)
+    }
+  }
+
+  #read(run: RecordRun, bytes: Uint8Array, from: number, to: number): number {
+    const end = run.read(bytes, from, to, this.#fold.hash, this.#check)
+    if (end < 0) throw new SnapshotError('InvalidFormat', 'a record that cannot be read')
+    return end
   }
 
   commit(cursor: Uint8Array, lineage: Uint8Array | undefined): void {
     this.cursor = WatchCursor.fromBytes(cursor)
     if (lineage !== undefined) this.lineage = lineage
-  }
-}
-
-/** Cuts `[from, to)` between records into stretches of about 256 KiB. */
-function* stretches(bytes: Uint8Array, from: number, to: number): Generator<readonly [number, number]> {
-  let start = from
-  let at = from
-  while (at < to) {
-    const length = recordLength(bytes, at, to)
-    at = length < 0 ? to : at + length
-    if (at - start < STRETCH_BYTES && at < to) continue
-    yield [start, at]
-    start = at
-  }
-}
-
-/** SnapshotError `InvalidFormat` unless `bytes[from, to)` are whole valid records. */
-export function mustBeRecords(bytes: Uint8Array, from: number, to: number): void {
-  for (let at = from; at < to;) {
-    const length = recordLength(bytes, at, to)
-    if (length < 0) throw new SnapshotError('InvalidFormat', 'a record that cannot be read')
-    at += length
   }
 }
 

@@ -104,6 +104,12 @@ export function recordLengthOf(bytes: Uint8Array, at: number): number {
 
 /** Checks the record at `at` against everything before `end`: its whole length, or a (negative) `RecordFault`. */
 export function recordLength(bytes: Uint8Array, at: number, end: number): number {
+  const length = recordShape(bytes, at, end)
+  return length < 0 || recordKeyIsUtf8(bytes, at) ? length : RecordFault.key
+}
+
+/** `recordLength` without a look at the key. */
+export function recordShape(bytes: Uint8Array, at: number, end: number): number {
   if (at + RECORD_HEADER_BYTES > end) return RecordFault.truncated
   const type = bytes[at]!
   if (type < RECORD_PUT || type > RECORD_PUT_EXPIRING) return RecordFault.unknownType
@@ -115,8 +121,12 @@ export function recordLength(bytes: Uint8Array, at: number, end: number): number
   if (at + length > end) return RecordFault.truncated
   if (type === RECORD_PUT_EXPIRING && !Number.isFinite(readFloat(bytes, at + RECORD_HEADER_BYTES)))
     return RecordFault.expiry
+  return length
+}
+
+export function recordKeyIsUtf8(bytes: Uint8Array, at: number): boolean {
   const keyAt = recordKeyAt(bytes, at)
-  return isUtf8(bytes, keyAt, keyAt + recordKeyBytes(bytes, at)) ? length : RecordFault.key
+  return isUtf8(bytes, keyAt, keyAt + recordKeyBytes(bytes, at))
 }
 
 /** Whether the record at `at` is a live key. */

@@ -4,7 +4,8 @@ import { FRAME_HEADER_BYTES, readFrameHeader, readPreamble, type FrameHeader } f
 import type { LogHeader } from './log-header.ts'
 import type { FileWindow, Scan, ScanStep, ScanVerdict } from './scan.ts'
 
-const CHECKSUM_STRETCH_BYTES = 512 * 1024
+/** Small enough for a slice also while the code is not compiled yet. */
+const CHECKSUM_STRETCH_BYTES = 64 * 1024
 const SEARCH_STRETCH_BYTES = 1024 * 1024
 
 /**

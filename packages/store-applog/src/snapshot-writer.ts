@@ -2,7 +2,7 @@ import { SnapshotError, WatchCursor, type KvUpdate } from '@slip/kv-core'
 import type { AppendLogOptions } from './append-log-options.ts'
 import { targetGeneration } from './append-log-snapshot.ts'
 import { nodeFileSystem, type FileSystem } from './file-system.ts'
-import { damageError, loadLog } from './load-log.ts'
+import { damageError, DISCARD, loadLog, type FoldSink } from './load-log.ts'
 import { LogWriter } from './log-writer.ts'
 import { MemoryFold } from './memory/memory-fold.ts'
 import { openLog, type OpenLog } from './open-log.ts'
@@ -10,7 +10,6 @@ import { rewriteLog } from './rewrite.ts'
 import { Turns } from './turns.ts'
 
 const DEFAULT_THRESHOLD_BYTES = 16 * 1024 * 1024
-const DISCARD = { putRecords: (): void => undefined }
 
 /**
  * Writes a log for a program that keeps its own state; no fold is held in memory.
@@ -20,7 +19,7 @@ const DISCARD = { putRecords: (): void => undefined }
  */
 export class SnapshotWriter implements AsyncDisposable {
   readonly #files: FileSystem
-  readonly #opened: OpenLog<typeof DISCARD>
+  readonly #opened: OpenLog<FoldSink>
   readonly #options: AppendLogOptions
   readonly #writer: LogWriter
   readonly #turns: Turns = new Turns()
@@ -33,7 +32,7 @@ export class SnapshotWriter implements AsyncDisposable {
   private constructor(
     files: FileSystem,
     options: AppendLogOptions & { readonly compactThresholdBytes?: number },
-    opened: OpenLog<typeof DISCARD>,
+    opened: OpenLog<FoldSink>,
   ) {
     this.#files = files
     this.#options = options

@@ -205,7 +205,7 @@ describe('walks', () => {
     let bytes = 0
     while (arrival.next()) {
       expect(recordLength(arrival.bytes, arrival.start, arrival.end)).toBe(arrival.end - arrival.start)
-      copy.putRecord(arrival.bytes, arrival.start, arrival.end - arrival.start)
+      copy.putRecords(arrival.bytes, arrival.start, arrival.end)
       bytes += arrival.end - arrival.start
     }
     expect([...copy.keys()]).toEqual(['a', 'c'])

@@ -5,6 +5,8 @@ const FIRST_SLOTS = 256
 const MOST_SLOTS = 24_576
 const HALF_SLOTS = 16_384
 const FULLEST = 0.8
+/** How full reserved tables are to become. */
+const RESERVED = 0.7
 /** Tables that the upper 16 bits of the hash cannot tell apart grow further instead. */
 const MOST_DEPTH = 16
 
@@ -31,6 +33,15 @@ export class HashIndex {
     this.#records = records
   }
 
+  /** Makes room for about `count` entries in an index without any, so that nothing moves while they come. */
+  reserve(count: number): void {
+    const tables = Math.ceil(count / (HALF_SLOTS * RESERVED))
+    const depth = Math.min(MOST_DEPTH, Math.ceil(Math.log2(tables)))
+    if (depth < 1) return
+    this.#directory = Array.from({ length: 2 ** depth }, () => emptyTable(HALF_SLOTS, depth))
+    this.#depth = depth
+  }
+
   /** The entry with this key, or -1. */
   find(hash: number, key: Uint8Array, from: number, to: number): number {
     const table = this.#directory[hash >>> (32 - this.#depth)]!
@@ -42,6 +53,17 @@ export class HashIndex {
       if (slots[2 * slot] === hash && this.#records.matches(marked - 1, key, from, to)) return marked - 1
       if (++slot === capacity) slot = 0
     }
+  }
+
+  /** Reads the slots that `find` and `insert` will begin with, so that the processor fetches many at a time. */
+  prefetch(hashes: Uint32Array, count: number): number {
+    let seen = 0
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i]!
+      const { slots, capacity } = this.#directory[hash >>> (32 - this.#depth)]!
+      seen ^= slots[2 * home(hash, capacity)]!
+    }
+    return seen
   }
 
   /** Adds an entry that `find` does not find. */

@@ -46,6 +46,16 @@ export class KeyDirectory {
     return this.#hash.of(bytes, from, from + recordKeyBytes(bytes, at))
   }
 
+  /** Makes room for about `count` keys; only before the first. */
+  reserve(count: number): void {
+    this.#index.reserve(count)
+  }
+
+  /** Brings the places of these hashes near, all at once: finding them one by one would wait for each. */
+  prefetch(hashes: Uint32Array, count: number): void {
+    this.#index.prefetch(hashes, count)
+  }
+
   /** The entry with the key of the record at `at`, or -1. */
   findRecord(hash: number, bytes: Uint8Array, at: number): number {
     const from = recordKeyAt(bytes, at)

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 
 /** Hashes key bytes `[from, to)` to an unsigned 32-bit number. */
 export interface KeyHash {
+  /** Whether the key that was hashed last is ASCII alone; false where that was not looked at. */
+  readonly wasAscii: boolean
   of(bytes: Uint8Array, from: number, to: number): number
 }
 
@@ -10,6 +12,7 @@ export interface KeyHash {
  * choose keys that collide. Multiplicative hashes have collisions for every seed.
  */
 export class SipKeyHash implements KeyHash {
+  wasAscii = false
   readonly #k0: number
   readonly #k1: number
 
@@ -27,14 +30,17 @@ export class SipKeyHash implements KeyHash {
     const length = to - from
     const words = length >>> 2
     let at = from
+    let seen = 0
     for (let round = 0; round < words + 4; round++) {
       let word = 0
       if (round < words) {
         word = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
         at += 4
+        seen |= word
       } else if (round === words) {
-        word = length << 24
         for (let shift = 0; at < to; at++, shift += 8) word |= bytes[at]! << shift
+        seen |= word
+        word |= length << 24
       } else if (round === words + 1) v2 ^= 0xff
       v3 ^= word
       v0 = (v0 + v1) | 0
@@ -49,6 +55,7 @@ export class SipKeyHash implements KeyHash {
       v2 = (v2 << 16) | (v2 >>> 16)
       v0 ^= word
     }
+    this.wasAscii = (seen & 0x8080_8080) === 0
     return (v1 ^ v3) >>> 0
   }
 }

@@ -8,6 +8,7 @@ import { ImageRecords } from './image-records.ts'
 import { KeyDirectory } from './key-directory.ts'
 import { SipKeyHash, type KeyHash } from './key-hash.ts'
 import { listedDeletedKeys, listedEntries, listedKeys } from './listing.ts'
+import { RecordRun } from './record-run.ts'
 import type { RecordWalk } from './record-walk.ts'
 
 export type { FoldImage } from './fold-image.ts'
@@ -33,9 +34,11 @@ export interface MemoryFoldOptions {
  * finds; so await `buildOrder`, or let it run beside the first reads, after a load.
  */
 export class MemoryFold implements FoldReads {
+  /** What runs of records are hashed with. */
+  readonly hash: KeyHash
   readonly #keepDeleted: boolean
   readonly #segmentBytes: number
-  readonly #hash: KeyHash
+  readonly #run: RecordRun = new RecordRun()
   #arena: Arena
   #directory: KeyDirectory
   #evacuation: Evacuation
@@ -49,9 +52,9 @@ export class MemoryFold implements FoldReads {
   constructor(options: MemoryFoldOptions) {
     this.#keepDeleted = options.keepDeleted
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES
-    this.#hash = options.hash ?? new SipKeyHash()
+    this.hash = options.hash ?? new SipKeyHash()
     this.#arena = new Arena(this.#segmentBytes)
-    this.#directory = new KeyDirectory(this.#arena, this.#hash)
+    this.#directory = new KeyDirectory(this.#arena, this.hash)
     this.#evacuation = new Evacuation(this.#arena, this.#directory)
   }
 
@@ -80,38 +83,39 @@ export class MemoryFold implements FoldReads {
     return this.#evacuation.due || this.#directory.orderDue
   }
 
-  /** Takes over one valid record (a copy of its bytes), a put or a removal. */
-  putRecord(source: Uint8Array, at: number, length: number): void {
-    this.#index(this.#arena.append(source, at, length), length)
+  /** Makes room for about `count` keys; only before the first. */
+  reserve(count: number): void {
+    this.#directory.reserve(count)
   }
 
   /** Takes over the valid records that lie end to end in `source[from, to)`, in order. */
   putRecords(source: Uint8Array, from: number, to: number): void {
-    let at = from
-    while (at < to) {
-      const first = recordLengthOf(source, at)
-      const { room } = this.#arena
-      let length = first
-      while (at + length < to) {
-        const next = length + recordLengthOf(source, at + length)
-        if (next > room) break
-        length = next
+    for (let at = from; at < to;) {
+      at = this.#run.read(source, at, to, this.hash, false)
+      this.putRun(source, this.#run)
+    }
+  }
+
+  /** Takes over the records of a run of `source`, hashed with `hash`, in order. */
+  putRun(source: Uint8Array, run: RecordRun): void {
+    const { lengths, hashes, count } = run
+    this.#directory.prefetch(hashes, count)
+    let at = run.from
+    for (let i = 0; i < count;) {
+      const { next, bytes } = run.fitting(i, this.#arena.room)
+      let address = this.#arena.append(source, at, bytes)
+      for (; i < next; i++) {
+        this.#index(hashes[i]!, address, lengths[i]!)
+        address += lengths[i]!
       }
-      let address = this.#arena.append(source, at, length)
-      const { bytes, base } = this.#arena.segmentAt(address)
-      for (const end = address + length; address < end;) {
-        const recordBytes = recordLengthOf(bytes, address - base)
-        this.#index(address, recordBytes)
-        address += recordBytes
-      }
-      at += length
+      at += bytes
     }
   }
 
   /** Forgets everything; open views keep what they saw. */
   clear(): void {
     this.#arena = new Arena(this.#segmentBytes)
-    this.#directory = new KeyDirectory(this.#arena, this.#hash)
+    this.#directory = new KeyDirectory(this.#arena, this.hash)
     this.#evacuation = new Evacuation(this.#arena, this.#directory)
     this.#images = new Set()
     this.#toDrop = []
@@ -201,12 +205,11 @@ export class MemoryFold implements FoldReads {
   }
 
   /** Points the key of a record that was just appended at it. */
-  #index(address: number, length: number): void {
+  #index(hash: number, address: number, length: number): void {
     const directory = this.#directory
     const { bytes, base } = this.#arena.segmentAt(address)
     const isPut = recordIsPut(bytes, address - base)
     const counts = isPut || this.#keepDeleted
-    const hash = directory.hashOf(bytes, address - base)
     const known = directory.findRecord(hash, bytes, address - base)
     if (known !== -1) this.#replace(known, address)
     else if (counts) this.#add(hash, address)
