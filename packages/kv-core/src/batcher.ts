@@ -6,7 +6,7 @@ export interface BatchConfig {
   readonly windowMs?: number
   /** @default 1024 */
   readonly maxCount?: number
-  /** Key and value bytes. @default 4 MiB */
+  /** Key and value bytes; only an update that is larger by itself makes a larger batch. @default 4 MiB */
   readonly maxBytes?: number
 }
 
@@ -45,11 +45,17 @@ export class Batcher {
     return this.#dueAtMs
   }
 
-  /** Adds one update; the first one opens the window, which later ones never extend. */
-  add(update: KvUpdate, nowMs: number): void {
+  /**
+   * Takes one update; false when it would go beyond a limit, so that what was collected has to be
+   * handed on first. The first update opens the window, which later ones never extend.
+   */
+  offer(update: KvUpdate, nowMs: number): boolean {
+    const bytes = updateBytes(update)
     if (this.#updates.length === 0) this.#dueAtMs = nowMs + this.#limits.windowMs
+    else if (this.full || this.#bytes + bytes > this.#limits.maxBytes) return false
     this.#updates.push(update)
-    this.#bytes += updateBytes(update)
+    this.#bytes += bytes
+    return true
   }
 
   /** Hands over what was collected and starts anew. */

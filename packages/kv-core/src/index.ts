@@ -11,6 +11,7 @@ export {
   type Binding,
   type Lineage,
   type ScopeDigest,
+  type SkippedNames,
 } from './lineage.ts'
 export type { ObjectStore } from './object-store.ts'
 export { scopeCovers, scopePrefixes, type WatchScope } from './scope.ts'

@@ -30,11 +30,21 @@ export interface Anchor {
   readonly timeMs: bigint
 }
 
+/** Keys of the bucket that the fold holds no value of because of a limit of its store, as hashes of their names. */
+export interface SkippedNames {
+  /** Of keys that are themselves too long, so that the store does not know them at all. */
+  readonly keys: readonly bigint[]
+  /** Of keys whose value is too long; the store counts them among the deleted ones. */
+  readonly values: readonly bigint[]
+}
+
 /** The opaque bytes a store keeps beside the cursor, decoded. */
 export interface Lineage {
   readonly binding: Binding
   /** Oldest first. */
   readonly anchors: readonly Anchor[]
+  /** Absent when nothing was skipped. */
+  readonly skipped?: SkippedNames
 }
 
 const GENERATION = 1
@@ -42,33 +52,44 @@ const FLAG_KEEP = 1
 const FLAG_EVICTION_SEEN = 2
 const FLAG_INCARNATION = 4
 const FLAG_SCOPE_DIGEST = 8
-const KNOWN_FLAGS = FLAG_KEEP | FLAG_EVICTION_SEEN | FLAG_INCARNATION | FLAG_SCOPE_DIGEST
+const FLAG_SKIPPED = 16
+const KNOWN_FLAGS = FLAG_KEEP | FLAG_EVICTION_SEEN | FLAG_INCARNATION | FLAG_SCOPE_DIGEST | FLAG_SKIPPED
+const MAX_NAME_BYTES = 2 * 1024
 const MAX_SCOPE_BYTES = 4 * 1024
+const MAX_SKIPPED = 512
 
 /**
- * At most 16 KiB: a scope of more than 4 KiB becomes its digest, and the oldest anchors that do not
- * fit are left out. `RangeError` for a name of more than 4 KiB.
+ * At most 16 KiB: a scope of more than 4 KiB becomes its digest; of more than 512 skipped names the
+ * last are left out, those of values first; so are the oldest anchors that do not fit. `RangeError`
+ * for a name of more than 2 KiB.
  */
 export function encodeLineage(lineage: Lineage): Uint8Array {
   const { binding } = lineage
   const scope = keptScope(binding.scope)
+  const skipped = keptSkipped(lineage.skipped)
   const out = new ByteWriter()
   out.u8(GENERATION)
   out.u8(
     (binding.whenEvicted === 'keep' ? FLAG_KEEP : 0) |
       (binding.evictionSeen ? FLAG_EVICTION_SEEN : 0) |
       (binding.incarnation === undefined ? 0 : FLAG_INCARNATION) |
-      ('sha256' in scope ? FLAG_SCOPE_DIGEST : 0),
+      ('sha256' in scope ? FLAG_SCOPE_DIGEST : 0) |
+      (skipped === undefined ? 0 : FLAG_SKIPPED),
   )
   for (const name of [binding.kind, binding.name, binding.incarnation]) {
     if (name === undefined) continue
-    if (Buffer.byteLength(name) > 4096) throw new RangeError('a name in a lineage has at most 4096 bytes')
+    if (Buffer.byteLength(name) > MAX_NAME_BYTES)
+      throw new RangeError(`a name in a lineage has at most ${MAX_NAME_BYTES} bytes`)
     out.text(name)
   }
   if ('sha256' in scope) out.text(scope.sha256)
   else {
     out.u16(scope.length)
     for (const prefix of scope) out.text(prefix)
+  }
+  for (const hashes of skipped === undefined ? [] : [skipped.keys, skipped.values]) {
+    out.u16(hashes.length)
+    for (const hash of hashes) out.u64(hash)
   }
   const room = MAX_LINEAGE_BYTES - out.length - 2
   const anchors = newestThatFit(lineage.anchors, room)
@@ -104,6 +125,8 @@ export function decodeLineage(bytes: Uint8Array): Lineage {
     (flags & FLAG_SCOPE_DIGEST) === 0
       ? Array.from({ length: input.u16() }, () => input.text())
       : { sha256: input.text() }
+  const hashes = (): bigint[] => Array.from({ length: input.u16() }, () => input.u64())
+  const skipped = (flags & FLAG_SKIPPED) === 0 ? undefined : { keys: hashes(), values: hashes() }
   const anchors = Array.from({ length: input.u16() }, () => ({
     revision: input.u64(),
     timeMs: input.u64(),
@@ -120,6 +143,7 @@ export function decodeLineage(bytes: Uint8Array): Lineage {
       evictionSeen: (flags & FLAG_EVICTION_SEEN) !== 0,
     },
     anchors,
+    ...(skipped === undefined ? {} : { skipped }),
   }
 }
 
@@ -134,6 +158,12 @@ function keptScope(scope: readonly string[] | ScopeDigest): readonly string[] | 
   if ('sha256' in scope) return scope
   const bytes = scope.reduce((sum, prefix) => sum + 2 + Buffer.byteLength(prefix), 0)
   return bytes <= MAX_SCOPE_BYTES ? scope : { sha256: digestOf(scope) }
+}
+
+function keptSkipped(skipped: SkippedNames | undefined): SkippedNames | undefined {
+  if (skipped === undefined || skipped.keys.length + skipped.values.length === 0) return undefined
+  const keys = skipped.keys.slice(0, MAX_SKIPPED)
+  return { keys, values: skipped.values.slice(0, MAX_SKIPPED - keys.length) }
 }
 
 function digestOf(prefixes: readonly string[]): string {

@@ -107,7 +107,9 @@ export interface StoreStats {
 /** `torn`: an unfinished last write was cut. `corrupt`: the damaged fold was moved to `movedTo`. */
 export interface Recovery {
   readonly verdict: 'torn' | 'corrupt'
+  /** Byte offset of the cut, or of the damage. */
   readonly at: number
+  /** How many bytes were cut, or moved aside. */
   readonly bytes: number
   readonly movedTo?: string
 }
@@ -117,7 +119,7 @@ export interface SnapshotLocation<S extends SnapshotStore = SnapshotStore> {
   readonly backend: string
   open(options?: WaitOptions): Promise<S>
   exists(): Promise<boolean>
-  /** Keeps the damaged fold under another name and says which. */
+  /** Keeps the damaged fold under another name and says which: the path of a file or a directory. */
   setAside?(): Promise<string>
   /** Opens a verified payload as a new fold; fails when one exists. */
   adopt?(payloadDirectory: string, options?: WaitOptions): Promise<void>

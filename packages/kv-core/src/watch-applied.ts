@@ -90,11 +90,12 @@ export async function watchApplied<T = KvUpdate>(options: WatchAppliedOptions<T>
   }
   const end = await withLinkedSignal(signal, (sessionSignal) =>
     runSession({
-      batches: watcher.watch(scope, {
-        ...(after.isNone ? {} : { after }),
-        signal: sessionSignal,
-        emptyValues: options.emptyValues,
-      }),
+      open: () =>
+        watcher.watch(scope, {
+          ...(after.isNone ? {} : { after }),
+          signal: sessionSignal,
+          emptyValues: options.emptyValues,
+        }),
       limits,
       from: after,
       suspect: false,

@@ -25,35 +25,35 @@ describe('the batcher', () => {
   test('the first update opens the window and later ones never extend it', () => {
     const batcher = new Batcher(batchLimits({ windowMs: 10 }))
     expect(batcher.dueAtMs).toBe(Infinity)
-    batcher.add(put('a'), 100)
-    batcher.add(put('b'), 109)
+    batcher.offer(put('a'), 100)
+    batcher.offer(put('b'), 109)
     expect(batcher.dueAtMs).toBe(110)
     batcher.take()
     expect(batcher.dueAtMs).toBe(Infinity)
-    batcher.add(put('c'), 200)
+    batcher.offer(put('c'), 200)
     expect(batcher.dueAtMs).toBe(210)
   })
 
   test('is full at maxCount', () => {
     const batcher = new Batcher(batchLimits({ maxCount: 2 }))
-    batcher.add(put('a'), 0)
+    batcher.offer(put('a'), 0)
     expect(batcher.full).toBe(false)
-    batcher.add(put('b'), 0)
+    batcher.offer(put('b'), 0)
     expect(batcher.full).toBe(true)
   })
 
   test('is full at maxBytes of keys, in UTF-8, and values', () => {
     const batcher = new Batcher(batchLimits({ maxBytes: 10 }))
-    batcher.add(put('é', 7), 0)
+    batcher.offer(put('é', 7), 0)
     expect(batcher.full).toBe(false)
-    batcher.add({ operation: 'delete', key: 'k', version: VersionToken.unknown }, 0)
+    batcher.offer({ operation: 'delete', key: 'k', version: VersionToken.unknown }, 0)
     expect(batcher.full).toBe(true)
     expect(batcher.take().bytes).toBe(10)
   })
 
   test('hands over everything in order, and starts anew', () => {
     const batcher = new Batcher(batchLimits())
-    for (const key of ['a', 'b', 'c']) batcher.add(put(key), 0)
+    for (const key of ['a', 'b', 'c']) batcher.offer(put(key), 0)
     expect(batcher.take().updates.map(({ key }) => key)).toEqual(['a', 'b', 'c'])
     expect(batcher.take()).toEqual({ updates: [], bytes: 0 })
     expect(batcher.full).toBe(false)

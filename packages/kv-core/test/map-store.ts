@@ -175,19 +175,33 @@ export class MapStore implements SnapshotStore {
     this.#writable()
     const staged = emptyImage()
     const { failing } = this.#location
+    let over = false
+    const attempt = (fails: (() => void) | undefined): void => {
+      this.#writable()
+      if (over) throw new SnapshotError('Closed', 'the staged fold is over')
+      try {
+        fails?.()
+      } catch (error) {
+        this.#state = 'done'
+        throw error
+      }
+    }
     return {
       apply: async (batch, cursor, options) => {
-        failing.stagedApply?.()
+        attempt(failing.stagedApply)
         write(staged, batch, cursor, options)
       },
       has: (key) => staged.entries.has(key),
       commit: async () => {
-        failing.stagedCommit?.()
+        attempt(failing.stagedCommit)
+        over = true
         this.#image = staged
         this.#location.image = staged
         this.#generation++
       },
-      discard: () => Promise.resolve(),
+      discard: async () => {
+        over = true
+      },
     }
   }
 

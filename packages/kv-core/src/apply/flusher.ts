@@ -1,6 +1,7 @@
 import type { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
 import { asSnapshotError, KvError, messageOf, SnapshotError } from '../errors.ts'
+import type { FlushDecision, FlushInput } from '../protocol/after-flush.ts'
 import { protocol } from '../protocol/protocol.ts'
 import { Slices } from '../slices.ts'
 import type { ApplyContext, ApplyOptionsOf, ApplyPhase } from '../watch-applied.ts'
@@ -21,8 +22,25 @@ export interface Flush {
   commit(): Promise<void>
   /** Since when earlier flushes fail too: the budget is one for all of them. */
   readonly failingSinceMs?: number | undefined
-  /** Replaces a handle that rejected; absent where that is impossible. */
-  reopen?(): Promise<'ready' | 'restart'>
+  /** Replaces a handle that rejected; absent where that is impossible. Rejects at once when `signal` aborts. */
+  reopen?(signal: AbortSignal): Promise<'ready' | 'restart'>
+}
+
+/** Hears of a batch that does not get through at once. */
+export interface FlushObserver {
+  /** An attempt failed and will be made again; `error` is what the flush would end with. */
+  failing(error: KvError | SnapshotError): void
+  /** The batch got through after all. */
+  recovered(): void
+}
+
+type AttemptOutcome = FlushInput['outcome'] | 'restart'
+
+/** How far a batch has come, and what stopped it last. */
+interface Progress {
+  handed: boolean
+  handle: FlushDecision['handle']
+  error: unknown
 }
 
 const RETRY = { firstMs: 50, secondMs: 100, maxMs: 2_000 }
@@ -37,14 +55,20 @@ export class Flusher<T> {
   readonly #options: Pick<ApplyOptionsOf<T>, 'parse' | 'apply'>
   readonly #budgetMs: number
   readonly #signal: AbortSignal
+  readonly #observer: FlushObserver | undefined
   readonly #slices = new Slices('follow.apply')
   #handedThrough: bigint | undefined
 
   /** RangeError for a negative budget. */
-  constructor(options: Pick<ApplyOptionsOf<T>, 'parse' | 'apply' | 'retryBudgetMs'>, signal: AbortSignal) {
+  constructor(
+    options: Pick<ApplyOptionsOf<T>, 'parse' | 'apply' | 'retryBudgetMs'>,
+    signal: AbortSignal,
+    observer?: FlushObserver,
+  ) {
     this.#options = options
     this.#budgetMs = retryBudget(options)
     this.#signal = signal
+    this.#observer = observer
   }
 
   /** Another history begins: its revisions were not handed over yet. */
@@ -52,50 +76,56 @@ export class Flusher<T> {
     this.#handedThrough = undefined
   }
 
-  /** Rejects with KvError `ApplyFailed` or with the store's SnapshotError, both carrying `standing`. */
+  /**
+   * Rejects with KvError `ApplyFailed` or with the store's SnapshotError, both carrying `standing`. An
+   * abort ends the retries: of `apply` quietly, of a commit with its error, because what the store
+   * holds can then not be made durable.
+   */
   async flush(flush: Flush): Promise<FlushOutcome> {
+    const progress: Progress = { handed: false, handle: 'good', error: undefined }
     let failingSinceMs = flush.failingSinceMs
-    let handed = false
+    let outcome: AttemptOutcome = 'applyFailed'
     for (let attempt = 0; ; attempt++) {
-      let outcome: 'committed' | 'applyFailed' | 'commitFailed' | 'poisoned' = 'applyFailed'
-      let error: unknown
-      try {
-        if (!handed) await this.#hand(flush)
-        handed = true
-        outcome = 'commitFailed'
-        await flush.commit()
-        outcome = 'committed'
-      } catch (thrown) {
-        error = thrown
-        if (outcome === 'commitFailed' && SnapshotError.is(thrown) && thrown.code === 'LimitExceeded')
-          outcome = 'poisoned'
+      // An abort in the back-off ends it here: the attempt before it is the last.
+      if (attempt === 0 || !this.#signal.aborted) outcome = await this.#attempt(flush, progress)
+      if (outcome === 'restart') return 'restart'
+      const nowMs = performance.now()
+      if (outcome !== 'committed') failingSinceMs ??= nowMs
+      const decision = protocol.afterFlush({
+        outcome,
+        failingForMs: nowMs - (failingSinceMs ?? nowMs),
+        budgetMs: this.#budgetMs,
+        aborted: this.#signal.aborted,
+        reopenable: flush.reopen !== undefined,
+      })
+      if (decision.cursor === 'advance') {
+        if (attempt > 0) this.#observer?.recovered()
+        return 'committed'
       }
-      for (;;) {
-        const nowMs = performance.now()
-        if (outcome !== 'committed') failingSinceMs ??= nowMs
-        const { next } = protocol.afterFlush({
-          outcome,
-          failingForMs: nowMs - (failingSinceMs ?? nowMs),
-          budgetMs: this.#budgetMs,
-          aborted: this.#signal.aborted,
-          reopenable: flush.reopen !== undefined,
-        })
-        if (next === 'continue') return 'committed'
-        if (next === 'abandon') return 'abandoned'
-        if (next === 'fail')
-          throw outcome === 'applyFailed'
-            ? applyFailed(error, flush)
-            : asSnapshotError(error, 'Io', `the fold cannot be written: ${messageOf(error)}`, flush.standing)
-        await pause(backOffMs(attempt, RETRY, Math.random()), this.#signal)
-        if (next === 'retry') break
-        try {
-          if ((await flush.reopen!()) === 'restart') return 'restart'
-          break
-        } catch (thrown) {
-          error = thrown
-          attempt++
-        }
+      if (decision.next === 'abandon') return 'abandoned'
+      if (decision.next === 'fail') throw failure(outcome, progress.error, flush)
+      progress.handle = decision.handle
+      this.#observer?.failing(failure(outcome, progress.error, flush))
+      await pause(backOffMs(attempt, RETRY, Math.random()), this.#signal)
+    }
+  }
+
+  async #attempt(flush: Flush, progress: Progress): Promise<AttemptOutcome> {
+    try {
+      if (progress.handle === 'done') {
+        if ((await flush.reopen!(this.#signal)) === 'restart') return 'restart'
+        progress.handle = 'good'
       }
+      if (!progress.handed) await this.#hand(flush)
+      progress.handed = true
+      await flush.commit()
+      return 'committed'
+    } catch (thrown) {
+      // An abort of the reopening says nothing of what went wrong before it.
+      const isAbort = this.#signal.aborted && thrown === this.#signal.reason
+      if (progress.error === undefined || !isAbort) progress.error = thrown
+      if (!progress.handed) return 'applyFailed'
+      return isLimit(thrown) ? 'poisoned' : 'commitFailed'
     }
   }
 
@@ -148,10 +178,20 @@ export function retryBudget({ retryBudgetMs = 30_000 }: { readonly retryBudgetMs
   return retryBudgetMs
 }
 
-function applyFailed(cause: unknown, { standing, updates }: Flush): KvError {
+function isLimit(thrown: unknown): boolean {
+  return SnapshotError.is(thrown) && thrown.code === 'LimitExceeded'
+}
+
+function failure(
+  outcome: AttemptOutcome,
+  cause: unknown,
+  { standing, updates }: Flush,
+): KvError | SnapshotError {
+  if (outcome !== 'applyFailed')
+    return asSnapshotError(cause, 'Io', `the fold cannot be written: ${messageOf(cause)}`, standing)
   return new KvError(
     'ApplyFailed',
-    `apply kept failing for a batch of ${updates.length} updates: ${messageOf(cause)}`,
+    `apply failed for a batch of ${updates.length} updates: ${messageOf(cause)}`,
     { cause, cursor: standing },
   )
 }

@@ -18,7 +18,8 @@ export type SessionEnd =
   | { readonly why: 'reattach' | 'rebuild'; readonly revision: bigint }
 
 export interface SessionPorts {
-  readonly batches: AsyncIterable<WatchBatch>
+  /** Begins the watch; what it throws is how the session ends. */
+  open(): AsyncIterable<WatchBatch>
   readonly limits: BatchLimits
   /** The cursor the watch was opened after. */
   readonly from: WatchCursor
@@ -52,7 +53,7 @@ type Pulled = { readonly result: IteratorResult<WatchBatch> } | { readonly error
 
 class SessionLoop {
   readonly #ports: SessionPorts
-  readonly #iterator: AsyncIterator<WatchBatch>
+  #iterator: AsyncIterator<WatchBatch> | undefined
   readonly #batcher: Batcher
   readonly #position: Position
   readonly #bell = new Bell()
@@ -65,7 +66,6 @@ class SessionLoop {
 
   constructor(ports: SessionPorts) {
     this.#ports = ports
-    this.#iterator = ports.batches[Symbol.asyncIterator]()
     this.#batcher = new Batcher(ports.limits)
     this.#position = new Position(ports.from)
   }
@@ -80,7 +80,7 @@ class SessionLoop {
       signal.removeEventListener('abort', this.#bell.ring)
       clearTimeout(this.#timer)
       // The source may be the reason for the end, or be stuck: its farewell is not waited for.
-      void Promise.resolve(this.#iterator.return?.()).catch(() => undefined)
+      void leave(this.#iterator).catch(() => undefined)
     }
   }
 
@@ -108,10 +108,15 @@ class SessionLoop {
 
   #pull(): void {
     this.#ports.onPull?.(true)
-    this.#iterator.next().then(
-      (result) => this.#arrived({ result }),
-      (error: unknown) => this.#arrived({ error }),
-    )
+    try {
+      this.#iterator ??= this.#ports.open()[Symbol.asyncIterator]()
+      this.#iterator.next().then(
+        (result) => this.#arrived({ result }),
+        (error: unknown) => this.#arrived({ error }),
+      )
+    } catch (error) {
+      this.#arrived({ error })
+    }
   }
 
   #arrived(pulled: Pulled): void {
@@ -129,12 +134,14 @@ class SessionLoop {
       const revision = update.version.revision
       const verdict = protocol.onDelivery({ frontier: position.frontier, revision, suspect })
       if (verdict !== 'apply') return { why: verdict, revision: revision! }
+      if (!this.#batcher.offer(update, nowMs)) {
+        if (!(await this.#flushNow())) return this.#stopped()
+        nowMs = performance.now()
+        this.#batcher.offer(update, nowMs)
+      }
       position.advance(update.version, revision)
-      this.#batcher.add(update, nowMs)
       if (this.#batcher.full) {
-        this.#slices.end()
-        if ((await this.#flush()) !== 'committed') return this.#stopped()
-        this.#slices.begin()
+        if (!(await this.#flushNow())) return this.#stopped()
         nowMs = performance.now()
       } else if (++sinceYield === YIELD_EVERY) {
         sinceYield = 0
@@ -147,6 +154,14 @@ class SessionLoop {
     if (!batch.caughtUp) return undefined
     if ((await this.#flush()) !== 'committed') return this.#stopped()
     return (await this.#ports.onCaughtUp?.()) === 'restart' ? { why: 'restart' } : undefined
+  }
+
+  /** A flush inside a delivery. */
+  async #flushNow(): Promise<boolean> {
+    this.#slices.end()
+    const outcome = await this.#flush()
+    this.#slices.begin()
+    return outcome === 'committed'
   }
 
   #stopped(): SessionEnd {
@@ -189,4 +204,8 @@ class SessionLoop {
     else this.#over = true
     return outcome
   }
+}
+
+async function leave(iterator: AsyncIterator<WatchBatch> | undefined): Promise<void> {
+  await iterator?.return?.()
 }

@@ -1,22 +1,29 @@
 import type { Binding } from '../lineage.ts'
-import type { RebuildReason } from '../protocol/attach.ts'
+import { isNewHistory, type RebuildReason } from '../protocol/attach.ts'
 import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
+import { attachDecision } from './attachment.ts'
 import type { FoldParts } from './fold-parts.ts'
+import type { FollowSettings } from './follow-settings.ts'
 
-/** `mend`: the session has to end, for this reason. `wait`: nothing can be said at this moment. */
+/**
+ * `mend` and `reattach`: the session has to end, for this reason; only the former is a finding that
+ * the next description may not take back. `wait`: nothing can be said at this moment.
+ */
 export type AuditResult =
   | { readonly verdict: 'equal' | 'wait' | 'off' }
-  | { readonly verdict: 'mend'; readonly finding: RebuildReason }
+  | { readonly verdict: 'mend' | 'reattach'; readonly reason: RebuildReason }
 
 /** Compares the fold's number of keys with the bucket's, over the life of a follower. */
 export class CountAudit<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
+  readonly #settings: FollowSettings
   #distrusted = false
 
-  constructor(parts: FoldParts<S, T>) {
+  constructor(parts: FoldParts<S, T>, settings: FollowSettings) {
     this.#parts = parts
+    this.#settings = settings
   }
 
   /** Whether the two counts are known to count different things. */
@@ -45,9 +52,9 @@ export class CountAudit<S extends SnapshotStore, T> {
       return { verdict: 'wait' }
     }
     board.heard(source.lastRevision)
-    const { incarnation } = source
-    if (incarnation !== undefined && binding.incarnation !== undefined && incarnation !== binding.incarnation)
-      return { verdict: 'mend', finding: 'bucketRecreated' }
+    const attachable = attachDecision(this.#settings, source, { binding, cursor: before, populated: true })
+    if (attachable.action === 'rebuild' && isNewHistory(attachable.reason))
+      return { verdict: 'reattach', reason: attachable.reason }
     // The count speaks of the instant of the answer: only an untouched fold can be compared with it.
     if (!keeper.isOpen || keeper.store !== store || !store.cursor.equals(before)) return { verdict: 'wait' }
     const verdict = protocol.audit({
@@ -65,7 +72,7 @@ export class CountAudit<S extends SnapshotStore, T> {
     }
     if (verdict !== 'rebuild') return { verdict }
     if (rebuiltFor === 'countMismatch') this.#distrusted = true
-    return this.#distrusted ? { verdict: 'off' } : { verdict: 'mend', finding: 'countMismatch' }
+    return this.#distrusted ? { verdict: 'off' } : { verdict: 'mend', reason: 'countMismatch' }
   }
 
   #foldCount(): bigint | undefined {

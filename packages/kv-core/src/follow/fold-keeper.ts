@@ -2,6 +2,7 @@ import type { WatchCursor } from '../cursor.ts'
 import { SnapshotError } from '../errors.ts'
 import type { WaitOptions } from '../source.ts'
 import type { Recovery, SnapshotLocation, SnapshotStore } from '../store.ts'
+import { keptSize } from './kept-size.ts'
 import type { FoldFigures } from './status-board.ts'
 
 export type Bootstrap<S extends SnapshotStore> = (
@@ -53,10 +54,10 @@ export class FoldKeeper<S extends SnapshotStore> {
     return this.#figures
   }
 
-  /** Lets go of a handle that failed, and opens the fold again. */
-  async reopen(): Promise<void> {
+  /** Lets go of a handle that failed, and opens the fold again; a damaged one is set aside. */
+  async reopen(signal: AbortSignal): Promise<void> {
     await this.#letGo()
-    const opened = await openFold(this.#location, NEVER, undefined)
+    const opened = await openFold(this.#location, signal, undefined)
     this.#store = opened.store
     this.recovery = opened.recovery ?? this.recovery
     this.#closed = false
@@ -108,8 +109,6 @@ interface Opened<S> {
   readonly bootstrapError: unknown
 }
 
-const NEVER = new AbortController().signal
-
 async function openFold<S extends SnapshotStore>(
   location: SnapshotLocation<S>,
   signal: AbortSignal,
@@ -122,9 +121,14 @@ async function openFold<S extends SnapshotStore>(
   } catch (error) {
     if (!isDamage(error) || location.setAside === undefined) throw error
     const movedTo = await location.setAside()
+    const recovery = {
+      verdict: 'corrupt',
+      at: error.at ?? 0,
+      bytes: await keptSize(movedTo),
+      movedTo,
+    } as const
     bootstrapError = await bootstrapped(location, signal, bootstrap)
-    const store = await location.open({ signal })
-    return { store, recovery: { verdict: 'corrupt', at: error.at ?? 0, bytes: 0, movedTo }, bootstrapError }
+    return { store: await location.open({ signal }), recovery, bootstrapError }
   }
 }
 

@@ -2,6 +2,7 @@ import type { FlushOutcome } from '../apply/flusher.ts'
 import type { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
 import { KvError } from '../errors.ts'
+import { encodeLineage, type Lineage } from '../lineage.ts'
 import type { ApplyOptions, SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
 import type { FoldParts } from './fold-parts.ts'
@@ -10,15 +11,17 @@ import type { FoldParts } from './fold-parts.ts'
 export class FoldWriter<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
   #failingSinceMs: number | undefined
-  #lineage: Uint8Array | undefined
+  #bound: Lineage | undefined
+  #encoded: { readonly bytes: Uint8Array; readonly version: number } | undefined
 
   constructor(parts: FoldParts<S, T>) {
     this.#parts = parts
   }
 
-  /** What the next commit binds the fold to, unless it is bound to it already. */
-  bind(lineage: Uint8Array | undefined): void {
-    this.#lineage = lineage
+  /** What the next commit binds the fold to, unless it is bound to it already; undefined where the store keeps none. */
+  bind(lineage: Lineage | undefined): void {
+    this.#bound = lineage
+    this.#encoded = undefined
   }
 
   /** Since when commits fail; undefined while they succeed. */
@@ -30,9 +33,9 @@ export class FoldWriter<S extends SnapshotStore, T> {
     return this.lineageFor(this.#parts.keeper.store.lineage) !== undefined
   }
 
-  /** The options of a commit to a fold that keeps `stored`. */
+  /** The options of a commit to a fold that keeps `stored`: to be asked when the batch was admitted. */
   lineageFor(stored: Uint8Array | undefined): ApplyOptions | undefined {
-    const lineage = this.#lineage
+    const lineage = this.#lineageBytes()
     if (lineage === undefined || (stored !== undefined && Buffer.compare(stored, lineage) === 0))
       return undefined
     return { lineage }
@@ -48,9 +51,9 @@ export class FoldWriter<S extends SnapshotStore, T> {
   }
 
   /** Opens the fold again after a failure; `restart` unless it stands at one of `expected`. */
-  async reopen(expected: readonly WatchCursor[]): Promise<'ready' | 'restart'> {
+  async reopen(expected: readonly WatchCursor[], signal: AbortSignal): Promise<'ready' | 'restart'> {
     this.#failingSinceMs ??= performance.now()
-    await this.#parts.keeper.reopen()
+    await this.#parts.keeper.reopen(signal)
     this.#parts.board.recovery = this.#parts.keeper.recovery
     const { token } = this.#parts.keeper.store.cursor
     return expected.some((cursor) => cursor.token.equals(token)) ? 'ready' : 'restart'
@@ -66,6 +69,16 @@ export class FoldWriter<S extends SnapshotStore, T> {
       throw new KvError('ApplyFailed', 'onApplied threw', { cause, cursor })
     }
     if (waiters.size > 0) waiters.poll()
+  }
+
+  #lineageBytes(): Uint8Array | undefined {
+    const { names, version } = this.#parts.oversize
+    if (this.#bound === undefined) return undefined
+    if (this.#encoded?.version !== version) {
+      const skipped = names === undefined ? {} : { skipped: names }
+      this.#encoded = { version, bytes: encodeLineage({ ...this.#bound, ...skipped }) }
+    }
+    return this.#encoded.bytes
   }
 
   async #flush(
@@ -88,7 +101,7 @@ export class FoldWriter<S extends SnapshotStore, T> {
         kept = oversize.admit(updates, store.features)
         await store.apply(kept, cursor, this.lineageFor(store.lineage))
       },
-      reopen: () => this.reopen([before, cursor]),
+      reopen: (signal) => this.reopen([before, cursor], signal),
     })
     if (outcome !== 'committed') return outcome
     board.applied += updates.length

@@ -1,7 +1,7 @@
 import { Flusher } from '../apply/flusher.ts'
 import type { WatchCursor } from '../cursor.ts'
 import type { KvEntry } from '../entry.ts'
-import { KvError } from '../errors.ts'
+import { asSnapshotError, KvError, messageOf, SnapshotError } from '../errors.ts'
 import type { WaitOptions } from '../source.ts'
 import type { RangeOptions, SnapshotStore } from '../store.ts'
 import { compareTokens } from '../token-order.ts'
@@ -17,7 +17,7 @@ import type { FollowOptions } from './options.ts'
 import { OversizePolicy } from './oversize.ts'
 import { StatusBoard } from './status-board.ts'
 import type { FollowStatus } from './status.ts'
-import { reasonOf, supervise } from './supervisor.ts'
+import { supervise } from './supervisor.ts'
 import { Waiters } from './waiters.ts'
 
 /** The one implementation of Follower: reads go to the store in use, the rest to the parts. */
@@ -25,23 +25,27 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
   readonly closed: Promise<void>
   readonly #parts: FoldParts<S, T>
   readonly #stop = new AbortController()
-  #ended = false
+  /** Whether the fold is written no more. */
+  #over = false
   #closing: Promise<void> | undefined
 
   constructor(keeper: FoldKeeper<S>, options: FollowOptions<S, T>, settings: FollowSettings) {
     const { signal } = options
+    const board = new StatusBoard(() => keeper.figures)
     this.#parts = {
       keeper,
-      flusher: new Flusher(options, this.#stop.signal),
-      board: new StatusBoard(() => keeper.figures),
+      flusher: new Flusher(options, this.#stop.signal, {
+        failing: (error) => board.dispatch({ type: 'held', reason: error.code }, error),
+        recovered: () => board.dispatch({ type: 'released' }),
+      }),
+      board,
       feed: new ChangeFeed(),
       waiters: new Waiters(),
       gate: new Gate(),
       oversize: new OversizePolicy(settings.oversize),
       onApplied: options.onApplied,
     }
-    const { board, waiters } = this.#parts
-    board.listen(() => waiters.poll())
+    board.listen(() => this.#parts.waiters.poll())
     board.recovery = keeper.recovery
     board.dispatch({ type: 'opened' }, keeper.bootstrapError)
     const onAbort = (): void => this.#stop.abort(signal?.reason)
@@ -100,9 +104,9 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
     return waiters.add(() => board.state === 'live', 'the end of what existed', options)
   }
 
-  waitFor(revision: bigint | VersionToken, options?: WaitOptions): Promise<void> {
+  async waitFor(revision: bigint | VersionToken, options?: WaitOptions): Promise<void> {
     const token = typeof revision === 'bigint' ? VersionToken.fromRevision(revision) : revision
-    if (token.isUnknown) return Promise.reject(new TypeError('an unknown version cannot be waited for'))
+    if (token.isUnknown) throw new TypeError('an unknown version cannot be waited for')
     const what = `revision ${token.revision ?? token.toHex()}`
     return this.#parts.waiters.add(() => (compareTokens(this.cursor.token, token) ?? -1) >= 0, what, options)
   }
@@ -111,11 +115,15 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
     return this.#parts.feed.subscribe(options)
   }
 
-  exclusive<R>(fn: (store: S) => R | Promise<R>): Promise<R> {
-    return this.#parts.gate.run(() => {
-      if (this.#ended) throw new KvError('Closed', 'the follower has ended')
-      return fn(this.store)
-    })
+  async exclusive<R>(fn: (store: S) => R | Promise<R>): Promise<R> {
+    const { gate, keeper } = this.#parts
+    const ran = await gate.run(async () =>
+      // Between two flushes the fold is open, unless the last one gave up.
+      this.#over || !keeper.isOpen ? undefined : { result: await fn(keeper.store) },
+    )
+    if (ran !== undefined) return ran.result
+    await this.closed
+    throw this.#closedError()
   }
 
   close(): Promise<void> {
@@ -128,14 +136,16 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
   }
 
   async #close(): Promise<void> {
+    const { board, gate, keeper } = this.#parts
+    const wasOver = this.#over
     this.#stop.abort(new KvError('Closed', 'the follower is closed'))
-    if (!this.#ended) return this.closed
-    // It failed, or was aborted, and said so through `closed`; what is left is to let go of the store.
     try {
       await this.closed
-    } catch {
-      await this.#parts.gate.run(() => this.#parts.keeper.close()).catch(() => undefined)
-      this.#parts.board.dispatch({ type: 'closed' })
+    } catch (error) {
+      await gate.run(() => keeper.close()).catch(() => undefined)
+      board.dispatch({ type: 'closed' })
+      // An end from before this call was told through `closed`; this one was not.
+      if (!wasOver) throw error
     }
   }
 
@@ -143,26 +153,47 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
     const { board, feed, gate, keeper, waiters } = this.#parts
     try {
       await gate.run(() => {
-        this.#ended = true
+        this.#over = true
         return keeper.close()
       })
+    } catch (error) {
+      throw typed(error, this.cursor)
     } finally {
       board.dispatch({ type: 'closed' })
-      waiters.end(new KvError('Closed', 'the follower was closed', { cursor: this.cursor }))
+      waiters.end(this.#closedError())
       feed.end(undefined)
     }
   }
 
   /** The store stays open for reads until `close`. */
-  async #fail(error: unknown): Promise<never> {
+  async #fail(thrown: unknown): Promise<never> {
     const { board, feed, gate, keeper, waiters } = this.#parts
+    const error = typed(thrown, this.cursor)
     await gate.run(async () => {
-      this.#ended = true
-      await keeper.store.sync().catch(() => undefined)
+      this.#over = true
+      try {
+        if (keeper.isOpen) await keeper.store.sync()
+      } catch {
+        // What ended the follower says more.
+      }
     })
-    board.dispatch({ type: 'failed', reason: reasonOf(error) }, error)
+    board.dispatch({ type: 'failed', reason: error.code }, error)
     waiters.end(error)
     feed.end(error)
     throw error
   }
+
+  #closedError(): KvError {
+    const { reason } = this.#stop.signal as { readonly reason: unknown }
+    return new KvError('Closed', 'the follower was closed', {
+      cursor: this.cursor,
+      ...(this.#closing === undefined ? { cause: reason } : {}),
+    })
+  }
+}
+
+/** What ends a follower has a code, also where a store or a source of the caller threw something else. */
+function typed(thrown: unknown, cursor: WatchCursor): KvError | SnapshotError {
+  if (KvError.is(thrown) || SnapshotError.is(thrown)) return thrown
+  return asSnapshotError(thrown, 'Backend', `the follower cannot go on: ${messageOf(thrown)}`, cursor)
 }

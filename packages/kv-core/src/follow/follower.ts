@@ -15,8 +15,9 @@ export interface Follower<S extends SnapshotStore = SnapshotStore> extends FoldR
   /** Called at each change of state or reason; the returned function stops it. */
   onStatus(listener: (status: FollowStatus) => void): () => void
   /**
-   * Resolves when everything that existed when the session began is applied; rejects when the
-   * follower ends first, with KvError `Timeout` after `timeoutMs`, or with the signal's reason.
+   * Resolves when everything that existed when the session began is applied. Rejects with KvError
+   * `Timeout` after `timeoutMs`, and with the signal's reason; when the follower ends first, with
+   * KvError `Closed` or with what ended it.
    */
   caughtUp(options?: WaitOptions): Promise<void>
   /** Resolves when the fold has applied this revision; rejects as `caughtUp` does. */
@@ -28,15 +29,21 @@ export interface Follower<S extends SnapshotStore = SnapshotStore> extends FoldR
   changes(options?: ChangesOptions): AsyncIterable<Change>
   /**
    * Runs `fn` between two flushes; reads go on, applies wait. Calling it inside `apply` and waiting
-   * for it there never ends. KvError `Closed` after the follower ended.
+   * for it there never ends. Rejects with KvError `Closed` after close or abort, and with what ended a
+   * follower that failed.
    */
   exclusive<R>(fn: (store: S) => R | Promise<R>): Promise<R>
   /**
    * Settles when the follower ended: fulfilled after close or abort, else rejected with the typed
-   * error. Never an unhandled rejection. A follower that failed keeps its store open for reads, and
-   * locked, until `close`.
+   * error. A commit that was failing when the end was asked for is such an error. Never an unhandled
+   * rejection. A follower that failed keeps its store open for reads, and locked, until `close`.
    */
   readonly closed: Promise<void>
-  /** Finishes the batch in hand and syncs. Idempotent. */
+  /**
+   * Finishes the batch in hand, syncs and lets go of the store; a batch that `apply` or the store
+   * keeps refusing is given up at once, and delivered again to the next follower. Idempotent. Rejects
+   * with the store's error when what was applied could not be committed or synced; the store is let go
+   * of then too. Resolves when the follower had failed before.
+   */
   close(): Promise<void>
 }

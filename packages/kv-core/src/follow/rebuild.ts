@@ -25,7 +25,8 @@ export class Rebuild<S extends SnapshotStore, T> {
   readonly #writer: FoldWriter<S, T>
   readonly #staged: StagedFold
   #cursor: WatchCursor
-  #bound = false
+  #lineage: Uint8Array | undefined
+  #state: 'open' | 'swapped' | 'discarded' = 'open'
 
   private constructor(
     parts: FoldParts<S, T>,
@@ -55,7 +56,7 @@ export class Rebuild<S extends SnapshotStore, T> {
   ): Promise<Rebuild<S, T> | undefined> {
     const { keeper, flusher, oversize, gate } = parts
     flusher.forget()
-    oversize.forget()
+    oversize.restore(undefined)
     const start = what.binding.evictionSeen
       ? WatchCursor.fromToken(VersionToken.unknown, { evictionSeen: true })
       : WatchCursor.none
@@ -76,8 +77,8 @@ export class Rebuild<S extends SnapshotStore, T> {
             inPlace = true
           }
         },
-        reopen: async () => {
-          await writer.reopen([])
+        reopen: async (signal) => {
+          await writer.reopen([], signal)
           return 'ready'
         },
       }),
@@ -88,6 +89,11 @@ export class Rebuild<S extends SnapshotStore, T> {
   /** What the staged fold holds: a session that broke goes on from here. */
   get cursor(): WatchCursor {
     return this.#cursor
+  }
+
+  /** Only an `open` one can be gone on with. */
+  get state(): 'open' | 'swapped' | 'discarded' {
+    return this.#state
   }
 
   flush(updates: readonly KvUpdate[], cursor: WatchCursor): Promise<FlushOutcome> {
@@ -102,12 +108,11 @@ export class Rebuild<S extends SnapshotStore, T> {
         failingSinceMs: this.#writer.failingSinceMs,
         commit: async () => {
           kept = oversize.admit(updates, keeper.store.features)
-          await this.#staged.apply(kept, cursor, this.#bound ? undefined : this.#writer.lineageFor(undefined))
+          await this.#apply(kept, cursor)
         },
-        reopen: () => this.#startOver(),
+        reopen: (signal) => this.#startOver(signal),
       })
       if (outcome !== 'committed') return outcome
-      this.#bound = true
       this.#cursor = cursor
       board.applied += updates.length
       board.relisted += updates.length
@@ -130,13 +135,13 @@ export class Rebuild<S extends SnapshotStore, T> {
         standing: keeper.figures.cursor,
         failingSinceMs: this.#writer.failingSinceMs,
         commit: async () => {
-          if (!this.#bound) await this.#staged.apply([], this.#cursor, this.#writer.lineageFor(undefined))
-          this.#bound = true
+          if (this.#lineage === undefined) await this.#apply([], this.#cursor)
           await this.#staged.commit()
         },
-        reopen: () => this.#startOver(),
+        reopen: (signal) => this.#startOver(signal),
       })
       if (outcome !== 'committed') return outcome
+      this.#state = 'swapped'
       feed.release()
       this.#writer.committed(this.#cursor, true)
       return outcome
@@ -145,6 +150,7 @@ export class Rebuild<S extends SnapshotStore, T> {
 
   /** Leaves the fold in use as it is. */
   async discard(): Promise<void> {
+    this.#state = 'discarded'
     this.#parts.feed.drop()
     this.#parts.flusher.forget()
     try {
@@ -154,10 +160,16 @@ export class Rebuild<S extends SnapshotStore, T> {
     }
   }
 
+  async #apply(updates: readonly KvUpdate[], cursor: WatchCursor): Promise<void> {
+    const options = this.#writer.lineageFor(this.#lineage)
+    await this.#staged.apply(updates, cursor, options)
+    this.#lineage = options?.lineage ?? this.#lineage
+  }
+
   /** The staged fold cannot be trusted after a failure, nor can the handle it came from. */
-  async #startOver(): Promise<'restart'> {
+  async #startOver(signal: AbortSignal): Promise<'restart'> {
     await this.discard()
-    await this.#writer.reopen([])
+    await this.#writer.reopen([], signal)
     return 'restart'
   }
 }

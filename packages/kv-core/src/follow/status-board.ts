@@ -51,7 +51,7 @@ export class StatusBoard {
     const before = this.#standing
     const after = reduceStatus(before, event)
     this.#standing = after
-    if (event.type === 'caughtUp') this.#error = undefined
+    if (event.type === 'caughtUp' || event.type === 'released') this.#error = undefined
     if (visibleState(before) === visibleState(after) && visibleReason(before) === visibleReason(after)) return
     const status = this.snapshot()
     for (const listener of this.#listeners) {

@@ -9,6 +9,8 @@ export interface Standing {
   /** Whether the source ever answered: silence before that is `connecting`. */
   readonly contacted: boolean
   readonly reason: string | undefined
+  /** Why the batch in hand does not get through; undefined while batches do. */
+  readonly held: string | undefined
 }
 
 export type FollowEvent =
@@ -21,11 +23,20 @@ export type FollowEvent =
   | { readonly type: 'attached' }
   | { readonly type: 'rebuilding'; readonly reason: string }
   | { readonly type: 'caughtUp' }
+  /** `apply` or a commit failed and is tried again. */
+  | { readonly type: 'held'; readonly reason: string }
+  | { readonly type: 'released' }
   | { readonly type: 'sessionEnded'; readonly reason: string }
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'closed' }
 
-export const OPENING: Standing = { base: 'opening', silent: false, contacted: false, reason: undefined }
+export const OPENING: Standing = {
+  base: 'opening',
+  silent: false,
+  contacted: false,
+  reason: undefined,
+  held: undefined,
+}
 
 /** The next standing; the same object when nothing changed. Nothing follows `failed` but `closed`, nothing follows `closed`. */
 export function reduceStatus(standing: Standing, event: FollowEvent): Standing {
@@ -36,7 +47,7 @@ export function reduceStatus(standing: Standing, event: FollowEvent): Standing {
       return { ...standing, base: 'connecting' }
     case 'sourceFailed':
     case 'sessionEnded':
-      return { ...standing, base: 'connecting', reason: event.reason }
+      return { ...standing, base: 'connecting', reason: event.reason, held: undefined }
     case 'proof':
       return standing.silent || !standing.contacted
         ? { ...standing, silent: false, contacted: true }
@@ -49,19 +60,25 @@ export function reduceStatus(standing: Standing, event: FollowEvent): Standing {
       return { ...standing, base: 'resyncing', reason: event.reason }
     case 'caughtUp':
       return { ...standing, base: 'live', reason: undefined }
+    case 'held':
+      return standing.held === event.reason ? standing : { ...standing, held: event.reason }
+    case 'released':
+      return standing.held === undefined ? standing : { ...standing, held: undefined }
     case 'failed':
-      return { ...standing, base: 'failed', reason: event.reason }
+      return { ...standing, base: 'failed', reason: event.reason, held: undefined }
     default:
-      return { ...standing, base: 'closed', reason: undefined }
+      return { ...standing, base: 'closed', reason: undefined, held: undefined }
   }
 }
 
-/** The state a follower shows. */
-export function visibleState({ base, silent }: Standing): FollowState {
-  return silent && base !== 'failed' && base !== 'closed' ? 'stale' : base
+/** The state a follower shows. A fold that cannot take the batch in hand is behind, so it is not `live`. */
+export function visibleState({ base, silent, held }: Standing): FollowState {
+  if (base === 'failed' || base === 'closed') return base
+  if (silent) return 'stale'
+  return base === 'live' && held !== undefined ? 'catchingUp' : base
 }
 
 /** The reason it shows; silence without another cause is `silent`. */
 export function visibleReason(standing: Standing): string | undefined {
-  return standing.reason ?? (visibleState(standing) === 'stale' ? 'silent' : undefined)
+  return standing.held ?? standing.reason ?? (visibleState(standing) === 'stale' ? 'silent' : undefined)
 }

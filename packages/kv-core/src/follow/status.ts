@@ -18,9 +18,9 @@ export type Unverified = 'lineage' | 'count' | 'anchors'
 /** Where a follower stands, at one moment. Counts are of this process. */
 export interface FollowStatus {
   readonly state: FollowState
-  /** An error code, or a short word such as `bucketRecreated`. */
+  /** An error code, or a short word such as `bucketRecreated`. While a batch is retried, the code of its failure. */
   readonly reason?: string
-  /** The last failure of the source, or what ended the follower; gone once caught up. */
+  /** The last failure of the source, of `apply` or of a commit, or what ended the follower; gone once it is over. */
   readonly error?: Error
   readonly appliedCursor: WatchCursor
   readonly durableCursor: WatchCursor

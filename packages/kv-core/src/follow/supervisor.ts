@@ -74,7 +74,8 @@ async function opening(open: SourceOpener, signal: AbortSignal): Promise<FollowS
 
 /** A source that is done may be the one that hangs: its close is not waited for. */
 function farewell(source: FollowSource): void {
-  void Promise.resolve(source.close?.()).catch(() => undefined)
+  const closing = async (): Promise<void> => source.close?.()
+  void closing().catch(() => undefined)
 }
 
 function startWatchdog<S extends SnapshotStore, T>(
@@ -97,7 +98,7 @@ function startWatchdog<S extends SnapshotStore, T>(
 }
 
 /** A word for the status: the error's code, else its class. */
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   if (KvError.is(error) || SnapshotError.is(error)) return error.code
   return error instanceof Error ? error.name : 'Error'
 }

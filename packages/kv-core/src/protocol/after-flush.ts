@@ -11,25 +11,24 @@ export interface FlushInput {
 }
 
 export interface FlushDecision {
-  /** The cursor moves only when the store holds the batch. */
+  /** The cursor moves only when the store holds the batch; until then the batch is held too. */
   readonly cursor: 'advance' | 'stay'
-  readonly queue: 'drop' | 'hold'
-  /** Nothing of a handle that rejected a write is trusted again. */
+  /** `done`: nothing of a handle that rejected a write is trusted again, so a retry opens the fold anew. */
   readonly handle: 'good' | 'done'
-  readonly next: 'continue' | 'retry' | 'reopen' | 'abandon' | 'fail'
+  /** `abandon` ends quietly, because the caller asked for it and nothing is in doubt. */
+  readonly next: 'continue' | 'retry' | 'abandon' | 'fail'
 }
 
 /** What an attempt to apply and commit one batch leaves, and what comes next. */
 export function afterFlush(input: FlushInput): FlushDecision {
   const { outcome } = input
-  if (outcome === 'committed') return { cursor: 'advance', queue: 'drop', handle: 'good', next: 'continue' }
-  const held = { cursor: 'stay', queue: 'hold' } as const
-  if (outcome === 'poisoned') return { ...held, handle: 'good', next: 'fail' }
+  if (outcome === 'committed') return { cursor: 'advance', handle: 'good', next: 'continue' }
+  if (outcome === 'poisoned') return { cursor: 'stay', handle: 'good', next: 'fail' }
   const withinBudget = input.failingForMs < input.budgetMs
   if (outcome === 'applyFailed') {
-    if (input.aborted) return { ...held, handle: 'good', next: 'abandon' }
-    return { ...held, handle: 'good', next: withinBudget ? 'retry' : 'fail' }
+    if (input.aborted) return { cursor: 'stay', handle: 'good', next: 'abandon' }
+    return { cursor: 'stay', handle: 'good', next: withinBudget ? 'retry' : 'fail' }
   }
   const again = withinBudget && input.reopenable && !input.aborted
-  return { ...held, handle: 'done', next: again ? 'reopen' : 'fail' }
+  return { cursor: 'stay', handle: 'done', next: again ? 'retry' : 'fail' }
 }

@@ -78,13 +78,17 @@ function foreignBinding({ fold, source, scope }: AttachInput): 'kind' | 'name' |
   return coversScope(binding, scope) ? undefined : 'scope'
 }
 
+/** Whether nothing of the fold belongs to what the bucket holds. */
+export function isNewHistory(reason: RebuildReason): boolean {
+  return reason === 'bucketRecreated' || reason === 'bucketRolledBack' || reason === 'brokenLineage'
+}
+
 /**
  * A new history replaces the fold under every policy. Within one history a listing may not, where it
  * would delete keys that the policy keeps.
  */
 function repaired(input: AttachInput, reason: RebuildReason): AttachDecision {
-  const newHistory =
-    reason === 'bucketRecreated' || reason === 'bucketRolledBack' || reason === 'brokenLineage'
+  const newHistory = isNewHistory(reason)
   const evictionSeen =
     !newHistory &&
     (input.fold.binding?.evictionSeen === true ||
