@@ -174,13 +174,12 @@ export class MapStore implements SnapshotStore {
   async stage(): Promise<StagedFold> {
     this.#writable()
     const staged = emptyImage()
-    const { failing } = this.#location
     let over = false
-    const attempt = (fails: (() => void) | undefined): void => {
+    const attempt = (what: 'stagedApply' | 'stagedCommit'): void => {
       this.#writable()
       if (over) throw new SnapshotError('Closed', 'the staged fold is over')
       try {
-        fails?.()
+        this.#location.failing[what]?.()
       } catch (error) {
         this.#state = 'done'
         throw error
@@ -188,12 +187,12 @@ export class MapStore implements SnapshotStore {
     }
     return {
       apply: async (batch, cursor, options) => {
-        attempt(failing.stagedApply)
+        attempt('stagedApply')
         write(staged, batch, cursor, options)
       },
       has: (key) => staged.entries.has(key),
       commit: async () => {
-        attempt(failing.stagedCommit)
+        attempt('stagedCommit')
         over = true
         this.#image = staged
         this.#location.image = staged
