@@ -68,14 +68,14 @@ export class CommitEncoder {
     }
     const recordsAt = this.#reserve(preamble)
     let size = 0
-    for (const [i, update] of updates.entries()) {
-      size += this.#sizeOf(update)
+    for (let i = 0; i < updates.length; i++) {
+      size += this.#sizeOf(updates[i]!)
       if ((i & 255) === 255 && slices.due()) await slices.pause()
     }
     const end = this.#room(recordsAt, size)
     let at = recordsAt
-    for (const [i, update] of updates.entries()) {
-      at = writeRecord(this.#native, at, update)
+    for (let i = 0; i < updates.length; i++) {
+      at = writeRecord(this.#native, at, updates[i]!)
       if ((i & 255) === 255 && slices.due()) await slices.pause()
     }
     let crc = 0

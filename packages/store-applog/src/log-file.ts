@@ -24,6 +24,7 @@ export class LogFile {
   readonly #identity: string
   #end: number
   #failure: SnapshotError | undefined
+  #looked: Promise<{ ino: number; size: number }> | undefined
 
   private constructor(
     files: FileSystem,
@@ -69,6 +70,12 @@ export class LogFile {
     return doubtful.has(this.#identity)
   }
 
+  /** Starts the look at the file that the next `append` needs, so that it goes on beside other work. */
+  lookAhead(): void {
+    this.#looked = this.#files.stat(this.path)
+    this.#looked.catch(() => undefined)
+  }
+
   /** Writes `bytes` at the end. SnapshotError `Io` or `Busy`; after either nothing more is taken. */
   async append(bytes: Uint8Array): Promise<void> {
     this.#mustWork()
@@ -112,9 +119,10 @@ export class LogFile {
   }
 
   async #mustBeUnchanged(): Promise<void> {
+    const facts = await (this.#looked ?? this.#files.stat(this.path))
+    this.#looked = undefined
     if (this.#fence.lost)
       throw new SnapshotError('Busy', `${this.path} was taken over by another writer`, { path: this.path })
-    const facts = await this.#files.stat(this.path)
     if (facts.ino !== this.#ino || facts.size !== this.#end)
       throw new SnapshotError('Io', `${this.path} was changed by somebody else`, { path: this.path })
   }

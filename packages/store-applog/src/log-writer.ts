@@ -54,6 +54,7 @@ export class LogWriter {
   ): Promise<EncodedCommit> {
     if (this.failure !== undefined) throw this.failure
     const header = this.#file.end === 0 ? fileHeader(this.#generation, this.#salt) : undefined
+    this.#file.lookAhead()
     const position = this.#file.end + (header?.length ?? 0)
     const encoded = await this.#encoder.batch(batch, cursor, lineage, position)
     if (header !== undefined) await this.#file.append(header)

@@ -1,17 +1,24 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { Slices } from '@slip/kv-core'
 import type { MemoryFold } from './memory/memory-fold.ts'
 
 const BUDGET_MS = 2
+/** While applies come, ordering has a tenth of the time: it is for the reads that follow. */
+const BESIDE_APPLIES_MS = 20
 
-/** Works off what a fold puts off, a little in each turn of the event loop, whenever there is something. */
+/**
+ * Works off what a fold puts off, a little in each turn of the event loop: garbage at once, the order
+ * of the keys with what time the applies leave.
+ */
 export class Maintenance {
   #running = false
   #stopped = false
+  #changedAt = 0
 
   /** To be called after the fold changed. */
   poke(fold: MemoryFold): void {
-    if (this.#running || this.#stopped || !fold.maintenanceDue) return
+    this.#changedAt = performance.now()
+    if (this.#running || this.#stopped || !(fold.garbageDue || fold.orderDue)) return
     this.#running = true
     void this.#run(fold)
   }
@@ -24,12 +31,13 @@ export class Maintenance {
     const slices = new Slices('applog.maintain')
     try {
       do {
-        await nextTurn()
+        const busy = performance.now() - this.#changedAt < BESIDE_APPLIES_MS
+        await (busy && !fold.garbageDue ? wait(BESIDE_APPLIES_MS, undefined, { ref: false }) : nextTurn())
+        if (this.#stopped) return
         slices.begin()
-        if (this.#stopped || !fold.maintain(BUDGET_MS)) break
+        fold.maintain(BUDGET_MS)
         slices.end()
-      } while (fold.maintenanceDue)
-      slices.end()
+      } while (fold.garbageDue || fold.orderDue)
     } finally {
       this.#running = false
     }

@@ -69,9 +69,8 @@ export function writeRecord(target: Uint8Array, at: number, update: KvUpdate): n
   const put = update.operation === 'put'
   const expiresAtMs = put ? update.expiresAtMs : undefined
   const valueBytes = put ? update.value.length : 0
-  const version = update.version.toBytes()
   target[at] = put ? (expiresAtMs === undefined ? RECORD_PUT : RECORD_PUT_EXPIRING) : RECORD_REMOVAL
-  target[at + 1] = version.length
+  target[at + 1] = update.version.byteLength
   target[at + 4] = valueBytes & 0xff
   target[at + 5] = (valueBytes >>> 8) & 0xff
   target[at + 6] = (valueBytes >>> 16) & 0xff
@@ -85,8 +84,7 @@ export function writeRecord(target: Uint8Array, at: number, update: KvUpdate): n
   target[at + 2] = keyBytes & 0xff
   target[at + 3] = keyBytes >>> 8
   end += keyBytes
-  for (let i = 0; i < version.length; i++) target[end + i] = version[i]!
-  end += version.length
+  end = update.version.writeTo(target, end)
   if (put) target.set(update.value, end)
   return end + valueBytes
 }

@@ -22,16 +22,15 @@ const LOOP_BYTES = 32
 let slab = newSlab()
 let slabUsed = 0
 
-const versions: readonly Uint8Array[] = Array.from({ length: 11 }, (_, length) => new Uint8Array(length))
 const keyText = Buffer.alloc(BLOCK * MOST_BLOCK_KEY_BYTES)
 
 /** The version of the record at `at`. */
 export function readVersion(bytes: Uint8Array, at: number): VersionToken {
-  const length = recordVersionBytes(bytes, at)
-  const from = recordKeyAt(bytes, at) + recordKeyBytes(bytes, at)
-  const version = versions[length]!
-  for (let i = 0; i < length; i++) version[i] = bytes[from + i]!
-  return VersionToken.fromBytes(version)
+  return VersionToken.readFrom(
+    bytes,
+    recordKeyAt(bytes, at) + recordKeyBytes(bytes, at),
+    recordVersionBytes(bytes, at),
+  )
 }
 
 /** The key of the record at `at`. */

@@ -16,7 +16,7 @@ const CLOCK_EVERY = 64
 
 const scratch = new Uint8Array(MAX_RECORD_KEY_BYTES)
 
-/** Every known key: by hash, and once somebody asked for a range, in key-byte order. */
+/** Every known key: by hash, and as far as `orderSome` got, in key-byte order. */
 export class KeyDirectory {
   readonly records: RecordTable
   readonly #hash: KeyHash
@@ -24,7 +24,6 @@ export class KeyDirectory {
   readonly #order: KeyOrder
   /** Entries below are in the order. */
   #ordered = 0
-  #orderWanted = false
 
   constructor(arena: Arena, hash: KeyHash) {
     this.records = new RecordTable(arena)
@@ -77,13 +76,8 @@ export class KeyDirectory {
     this.records.free(id)
   }
 
-  /** Asks for the order to be built and kept. */
-  wantOrder(): void {
-    this.#orderWanted = true
-  }
-
   get orderDue(): boolean {
-    return this.#orderWanted && (this.#ordered < this.records.limit || this.#order.hasUnsorted)
+    return this.#ordered < this.records.limit || this.#order.hasUnsorted
   }
 
   /** Goes on with the order until `deadline` (of `performance.now()`). */
@@ -97,7 +91,6 @@ export class KeyDirectory {
    * key, and sorts what it finds; with many matches it completes the order at once.
    */
   scan(range: KeyRange, reverse: boolean): IdScan {
-    this.#orderWanted = true
     const { limit } = this.records
     if (limit - this.#ordered > ORDERED_AT_ONCE) {
       const matches = this.#matches(range)

@@ -1,5 +1,6 @@
 import type { RecordTable } from './record-table.ts'
 import { compareBytes } from './key-bytes.ts'
+import { sortByKey } from './key-sort.ts'
 
 const FIRST_IDS = 64
 const MOST_IDS = 1024
@@ -37,7 +38,7 @@ export class KeyOrder {
   }
 
   insert(id: number): void {
-    const place = this.#chunkOfEntry(id)
+    const place = this.#followsAll(id) ? this.#chunks.length - 1 : this.#chunkOfEntry(id)
     const chunk = this.#chunks[place]!
     if (chunk.length === chunk.ids.length && !this.#enlarge(place, id)) {
       this.insert(id)
@@ -118,14 +119,30 @@ export class KeyOrder {
     return low
   }
 
+  /** Whether a key comes behind all others: what was written in key order is put in place at once. */
+  #followsAll(id: number): boolean {
+    const { ids, length, sorted } = this.#chunks.at(-1)!
+    return length > 0 && sorted === length && this.#records.compareEntries(ids[length - 1]!, id) < 0
+  }
+
+  /** Bounds between two others have at least as many first bytes as both in common with the key. */
   #chunkOfEntry(id: number): number {
+    const records = this.#records
     let low = 0
     let high = this.#chunks.length - 1
+    let sharedLow = 0
+    let sharedHigh = 0
     while (low < high) {
       const middle = (low + high + 1) >>> 1
       const bound = this.#chunks[middle]!.low
-      if (this.#records.compare(id, bound, 0, bound.length) >= 0) low = middle
-      else high = middle - 1
+      const shared = records.sharedWith(id, bound, Math.min(sharedLow, sharedHigh), bound.length)
+      if (shared === bound.length || records.keyByte(id, shared) > bound[shared]!) {
+        low = middle
+        sharedLow = shared
+      } else {
+        high = middle - 1
+        sharedHigh = shared
+      }
     }
     return low
   }
@@ -184,7 +201,7 @@ export class KeyOrder {
 
   #sort(chunk: Chunk): void {
     if (chunk.length - chunk.sorted > FEW) {
-      chunk.ids.subarray(0, chunk.length).sort((a, b) => this.#records.compareEntries(a, b))
+      sortByKey(this.#records, chunk.ids, 0, chunk.length, 0)
       chunk.sorted = chunk.length
     }
     for (; chunk.sorted < chunk.length; chunk.sorted++) {

@@ -27,11 +27,11 @@ export interface MemoryFoldOptions {
 }
 
 /**
- * A fold in memory: records in retained segments, found through a flat hash index and, once a range
- * was read or `buildOrder` called, through an order of the keys. Call `maintain` after writing.
+ * A fold in memory: records in retained segments, found through a flat hash index and through an
+ * order of the keys. Call `maintain` after writing, or await `buildOrder` after a load.
  *
- * Until the order is complete a range read looks at every key (about 0.1 µs each) and sorts what it
- * finds; so await `buildOrder`, or let it run beside the first reads, after a load.
+ * Until all but the last keys are in order a range read looks at every key (about 0.1 µs each) and
+ * sorts what it finds.
  */
 export class MemoryFold implements FoldReads {
   /** What runs of records are hashed with. */
@@ -78,9 +78,14 @@ export class MemoryFold implements FoldReads {
     return this.#arena.usedBytes
   }
 
-  /** Whether `maintain` has something to do. */
-  get maintenanceDue(): boolean {
-    return this.#evacuation.due || this.#directory.orderDue
+  /** Whether garbage is to be given back. */
+  get garbageDue(): boolean {
+    return this.#evacuation.due
+  }
+
+  /** Whether keys wait to be put in order. */
+  get orderDue(): boolean {
+    return this.#directory.orderDue
   }
 
   /** Makes room for about `count` keys; only before the first. */
@@ -188,15 +193,14 @@ export class MemoryFold implements FoldReads {
   maintain(budgetMs: number): boolean {
     const deadline = performance.now() + budgetMs
     this.#evacuation.runUntil(deadline)
-    if (this.#directory.orderDue && performance.now() < deadline) this.#directory.orderSome(deadline)
-    return this.maintenanceDue
+    if (this.orderDue && performance.now() < deadline) this.#directory.orderSome(deadline)
+    return this.garbageDue || this.orderDue
   }
 
-  /** Completes the order of the keys in slices of a few milliseconds, and keeps it from then on. */
+  /** Completes the order of the keys in slices of a few milliseconds. */
   async buildOrder(signal?: AbortSignal): Promise<void> {
-    this.#directory.wantOrder()
     const slices = new Slices('applog.order')
-    while (this.#directory.orderDue) {
+    while (this.orderDue) {
       this.#directory.orderSome(performance.now() + 3)
       await slices.pause()
       signal?.throwIfAborted()

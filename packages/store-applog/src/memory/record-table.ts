@@ -2,6 +2,9 @@ import { recordKeyAt, recordKeyBytes } from '../record.ts'
 import { Arena } from './arena.ts'
 import { compareBytes } from './key-bytes.ts'
 
+/** How many bytes of a key `keyDigit` reads. */
+export const DIGIT_BYTES = 5
+const DIGIT_BASE = 257
 const PAGE_BITS = 16
 const PAGE_MASK = (1 << PAGE_BITS) - 1
 
@@ -96,6 +99,41 @@ export class RecordTable implements RecordSource {
       keyAt,
       keyAt + recordKeyBytes(segment.bytes, address - segment.base),
     )
+  }
+
+  /** Five bytes of the key of entry `id` from `depth` on, as a number that sorts as they do; below 2^41. */
+  keyDigit(id: number, depth: number): number {
+    const address = this.addressOf(id)
+    const segment = this.arena.segmentAt(address)
+    const bytes = segment.bytes
+    const keyAt = recordKeyAt(bytes, address - segment.base)
+    const end = keyAt + recordKeyBytes(bytes, address - segment.base)
+    let digit = 0
+    for (let at = keyAt + depth, last = at + DIGIT_BYTES; at < last; at++)
+      digit = digit * DIGIT_BASE + (at < end ? bytes[at]! + 1 : 0)
+    return digit
+  }
+
+  /** Byte `at` of the key of entry `id`; -1 behind its end. */
+  keyByte(id: number, at: number): number {
+    const address = this.addressOf(id)
+    const segment = this.arena.segmentAt(address)
+    const record = address - segment.base
+    return at < recordKeyBytes(segment.bytes, record)
+      ? segment.bytes[recordKeyAt(segment.bytes, record) + at]!
+      : -1
+  }
+
+  /** How many first bytes of `key`, up to `most`, the key of entry `id` has too, when the first `least` are known to be the same. */
+  sharedWith(id: number, key: Uint8Array, least: number, most: number): number {
+    const address = this.addressOf(id)
+    const segment = this.arena.segmentAt(address)
+    const bytes = segment.bytes
+    const keyAt = recordKeyAt(bytes, address - segment.base)
+    const length = Math.min(most, recordKeyBytes(bytes, address - segment.base))
+    let shared = least
+    while (shared < length && bytes[keyAt + shared] === key[shared]) shared++
+    return shared
   }
 
   /** A copy of the key of entry `id`. */
