@@ -254,6 +254,43 @@ describe('a rebuild', () => {
     expect(run.keys).toEqual(['z'])
   })
 
+  test('whose store fails half-way starts over from nothing, for the same reason', async () => {
+    const bucket = filled('a', 'b')
+    const location = await folded(bucket)
+    bucket.vanish('a')
+    for (let i = 0; i < 250; i++) bucket.put(`new.${i}`)
+    let applies = 0
+    location.failing.stagedApply = () => {
+      if (++applies === 2) throw new SnapshotError('Io', 'no space left')
+    }
+    await using run = await FollowRun.start({ bucket, location, batch: { maxCount: 100 } })
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({ entries: 251, verifiedThrough: 252n })
+    expect(run.reasons).not.toContain('redelivered')
+    expect(run.domain).toEqual(run.keys)
+    expect(bucket.watches.filter(({ after }) => after === undefined)).toHaveLength(3)
+  })
+
+  test('after the bucket was rolled back under a session that did not notice, found by the audit', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a', 'b', 'c'), auditIntervalMs: 30 })
+    await run.caughtUp()
+    run.bucket.rollBack(1n)
+    await run.until(() => run.keys.length === 1)
+    await run.caughtUp()
+    expect(run.reasons).toContain('bucketRolledBack')
+    expect(run.domain).toEqual(['a'])
+  })
+
+  test('after the bucket was recreated under a session that did not notice, found by the audit', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a', 'b'), auditIntervalMs: 30 })
+    await run.caughtUp()
+    run.bucket.recreate()
+    run.bucket.put('z')
+    await run.until(() => run.keys[0] === 'z')
+    await run.caughtUp()
+    expect(run.reasons).toContain('bucketRecreated')
+  })
+
   test('that can never be committed fails within the budget, with the old fold untouched', async () => {
     const bucket = filled('a')
     const location = await folded(bucket)

@@ -1,3 +1,7 @@
+import { mkdtemp, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { SnapshotError, VersionToken, WatchCursor } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
@@ -28,6 +32,30 @@ describe('opening', () => {
     await run.caughtUp()
     expect(run.keys).toEqual(['a'])
     expect(location.setAsides).toBe(1)
+  })
+
+  test('says how many bytes were set aside: of a file, or of the files of a directory', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'slip-aside-'))
+    try {
+      const folds = join(directory, 'folds')
+      await mkdir(join(folds, 'inside'), { recursive: true })
+      await writeFile(join(folds, 'data'), new Uint8Array(700))
+      await writeFile(join(folds, 'inside', 'more'), new Uint8Array(50))
+      await symlink(directory, join(folds, 'elsewhere'))
+      for (const [asideName, bytes] of [
+        [join(folds, 'data'), 700],
+        [folds, 750],
+        [join(folds, 'nothing'), 0],
+      ] as const) {
+        const location = new MapLocation()
+        location.asideName = asideName
+        location.damage = new SnapshotError('Corrupted', 'a bad checksum', { at: 4_711 })
+        await using run = await FollowRun.start({ location })
+        expect(run.follower.status.recovery).toMatchObject({ bytes, movedTo: asideName })
+      }
+    } finally {
+      await rm(directory, { recursive: true })
+    }
   })
 
   test.each([
@@ -113,6 +141,61 @@ describe('a commit that fails', () => {
     expect(opens).toBe(3)
     expect(run.keys).toEqual(['a', 'b'])
     expect(run.location.setAsides).toBe(0)
+  })
+
+  test('is told: the fold is not live while it is behind, and why; then it is live again', async () => {
+    await using run = await FollowRun.start({ bucket: filled('a') })
+    await run.caughtUp()
+    let broken = true
+    run.location.failing.apply = () => {
+      if (broken) throw new SnapshotError('Io', 'no space left')
+    }
+    run.bucket.put('b')
+    await run.until(() => run.follower.status.reason === 'Io')
+    const { status } = run.follower
+    expect(status).toMatchObject({ state: 'catchingUp', lag: 1n, error: { code: 'Io' } })
+    const live = run.caughtUp()
+    broken = false
+    await live
+    expect(run.follower.status).toMatchObject({ state: 'live', lag: 0n, applied: 2 })
+    expect(run.follower.status.error).toBeUndefined()
+    expect(run.states).toEqual(['catchingUp', 'live', 'catchingUp', 'live'])
+    expect(run.follower.status.sessions).toBe(1)
+  })
+
+  test('is not tried again after an abort, and the error is that of the commit', async () => {
+    const run = await FollowRun.start({ bucket: filled('a') })
+    await run.caughtUp()
+    let attempts = 0
+    run.location.failing.apply = () => {
+      attempts++
+      throw new SnapshotError('Io', 'no space left')
+    }
+    run.bucket.put('b')
+    await run.until(() => attempts === 3)
+    const { opens } = run.location
+    await expect(run.follower.close()).rejects.toMatchObject({
+      code: 'Io',
+      cursor: WatchCursor.fromRevision(1n),
+    })
+    expect([attempts, run.location.opens]).toEqual([3, opens])
+    expect(run.positions).toEqual([1n])
+  })
+
+  test('is given up at once by an abort also while the fold is being opened, with the error of the commit', async () => {
+    const run = await FollowRun.start({ bucket: filled('a') })
+    await run.caughtUp()
+    run.location.failing = {
+      apply: () => {
+        throw new SnapshotError('Io', 'no space left')
+      },
+    }
+    run.location.hangingOpen = true
+    run.bucket.put('b')
+    await run.until(() => run.location.holder === undefined)
+    await wait(20)
+    await expect(run.follower.close()).rejects.toMatchObject({ code: 'Io' })
+    expect(run.follower.status.state).toBe('closed')
   })
 
   test('ends in the typed error of the store once the budget is spent, with the cursor of what is held', async () => {
@@ -222,6 +305,75 @@ describe('what is above the limits of the store', () => {
     await run.waitFor(bucket.put('k', 'fits'))
     expect(run.follower.has('k')).toBe(true)
     expect(run.follower.status.skipped).toBe(0)
+  })
+
+  test('is remembered with the fold: a restart receives only the difference, and the count agrees', async () => {
+    const bucket = filled('a', 'a-very-long-key', 'another-long-key')
+    bucket.put('big', 'x'.repeat(11))
+    const location = limited()
+    {
+      await using run = await FollowRun.start({ bucket, location })
+      await run.caughtUp()
+    }
+    bucket.put('b')
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({
+      skipped: 3,
+      delivered: 1,
+      relisted: 0,
+      verifiedThrough: 5n,
+      unverified: ['anchors'],
+    })
+    bucket.put('a-very-long-key', 'again')
+    bucket.delete('another-long-key')
+    await run.waitFor(bucket.put('big', 'fits'))
+    expect(run.follower.status.skipped).toBe(2)
+    bucket.breakSessions()
+    await run.waitFor(bucket.put('c'))
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({ skipped: 2, relisted: 0 })
+  })
+
+  test('is as it was at the cursor when the fold comes back older', async () => {
+    const bucket = filled('a')
+    const location = limited()
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    const older = location.image!.lineage
+    await run.waitFor(bucket.put('a-very-long-key'))
+    expect(run.follower.status.skipped).toBe(1)
+    let failed = false
+    location.failing.apply = () => {
+      if (failed) return
+      failed = true
+      location.image!.cursor = WatchCursor.fromRevision(1n)
+      location.image!.lineage = older
+      throw new SnapshotError('Io', 'lost a page')
+    }
+    await run.waitFor(bucket.put('c'))
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 0, verifiedThrough: 3n })
+  })
+
+  test('is remembered by a rebuild, of the new history only', async () => {
+    const bucket = filled('a-very-long-key', 'a')
+    const location = limited()
+    {
+      await using run = await FollowRun.start({ bucket, location })
+      await run.caughtUp()
+    }
+    bucket.recreate()
+    for (let i = 0; i < 20; i++) bucket.put(`k.${i}`)
+    bucket.put('the-newest-long-key')
+    {
+      await using run = await FollowRun.start({ bucket, location, batch: { maxCount: 5 } })
+      await run.caughtUp()
+      expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 21, verifiedThrough: 21n })
+    }
+    await using run = await FollowRun.start({ bucket, location })
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 0, verifiedThrough: 21n })
   })
 
   test('ends the follower under fail, without a retry', async () => {

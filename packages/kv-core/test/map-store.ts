@@ -13,6 +13,7 @@ import {
   type StagedFold,
   type StoreFeatures,
   type StoreStats,
+  type WaitOptions,
 } from '@slip/kv-core'
 
 interface Image {
@@ -51,12 +52,20 @@ export class MapLocation implements SnapshotLocation<MapStore> {
   /** What the next opening finds wrong, once. */
   damage: SnapshotError | undefined
   setAsides = 0
+  /** What a fold that is set aside is called. */
+  asideName = 'elsewhere'
   opens = 0
+  /** While true an opening ends only by its signal. */
+  hangingOpen = false
   holder: MapStore | undefined
   readonly commits: { readonly cursor: WatchCursor; readonly count: number }[] = []
 
-  async open(): Promise<MapStore> {
+  async open(options?: WaitOptions): Promise<MapStore> {
     this.opens++
+    if (this.hangingOpen)
+      await new Promise((_resolve, reject) => {
+        options?.signal?.addEventListener('abort', () => reject(options.signal?.reason as Error))
+      })
     if (this.holder !== undefined) throw new SnapshotError('Busy', 'the fold is held')
     this.failing.open?.()
     const damage = this.damage
@@ -74,7 +83,7 @@ export class MapLocation implements SnapshotLocation<MapStore> {
     this.setAsides++
     this.image = undefined
     this.damage = undefined
-    return 'elsewhere'
+    return this.asideName
   }
 }
 

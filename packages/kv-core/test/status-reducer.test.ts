@@ -16,6 +16,8 @@ const EVENTS: readonly FollowEvent[] = [
   { type: 'attached' },
   { type: 'rebuilding', reason: 'bucketRecreated' },
   { type: 'caughtUp' },
+  { type: 'held', reason: 'Io' },
+  { type: 'released' },
   { type: 'sessionEnded', reason: 'Timeout' },
   { type: 'failed', reason: 'Io' },
   { type: 'closed' },
@@ -63,7 +65,9 @@ describe('the status', () => {
         expect(visibleState(silent)).toBe('stale')
         expect(visibleReason(silent)).toBeDefined()
       }
-      expect(visibleState(reduceStatus(silent, { type: 'proof' }))).toBe(standing.base)
+      expect(visibleState(reduceStatus(silent, { type: 'proof' }))).toBe(
+        standing.base === 'live' && standing.held !== undefined ? 'catchingUp' : standing.base,
+      )
     }
   })
 
@@ -72,6 +76,18 @@ describe('the status', () => {
       for (const event of EVENTS)
         if (visibleState(reduceStatus(standing, event)) === 'live')
           expect(event.type === 'caughtUp' || standing.base === 'live').toBe(true)
+  })
+
+  test('a batch that does not get through is told as the reason, and live is not claimed meanwhile', () => {
+    for (const standing of reachable) {
+      const held = reduceStatus(standing, { type: 'held', reason: 'Io' })
+      if (standing.base === 'closed' || standing.base === 'failed') expect(held).toBe(standing)
+      else {
+        expect(visibleState(held)).not.toBe('live')
+        expect(visibleReason(held)).toBe('Io')
+        expect(reduceStatus(held, { type: 'released' })).toEqual({ ...standing, held: undefined })
+      }
+    }
   })
 
   test('nothing follows failed but closed, and nothing follows closed', () => {

@@ -26,13 +26,8 @@ export interface Flush {
   reopen?(signal: AbortSignal): Promise<'ready' | 'restart'>
 }
 
-/** Hears of a batch that does not get through at once. */
-export interface FlushObserver {
-  /** An attempt failed and will be made again; `error` is what the flush would end with. */
-  failing(error: KvError | SnapshotError): void
-  /** The batch got through after all. */
-  recovered(): void
-}
+/** Hears of an attempt that failed and will be made again; `error` is what the flush would end with. */
+export type OnFlushFailing = (error: KvError | SnapshotError) => void
 
 type AttemptOutcome = FlushInput['outcome'] | 'restart'
 
@@ -55,7 +50,7 @@ export class Flusher<T> {
   readonly #options: Pick<ApplyOptionsOf<T>, 'parse' | 'apply'>
   readonly #budgetMs: number
   readonly #signal: AbortSignal
-  readonly #observer: FlushObserver | undefined
+  readonly #onFailing: OnFlushFailing | undefined
   readonly #slices = new Slices('follow.apply')
   #handedThrough: bigint | undefined
 
@@ -63,12 +58,12 @@ export class Flusher<T> {
   constructor(
     options: Pick<ApplyOptionsOf<T>, 'parse' | 'apply' | 'retryBudgetMs'>,
     signal: AbortSignal,
-    observer?: FlushObserver,
+    onFailing?: OnFlushFailing,
   ) {
     this.#options = options
     this.#budgetMs = retryBudget(options)
     this.#signal = signal
-    this.#observer = observer
+    this.#onFailing = onFailing
   }
 
   /** Another history begins: its revisions were not handed over yet. */
@@ -98,14 +93,11 @@ export class Flusher<T> {
         aborted: this.#signal.aborted,
         reopenable: flush.reopen !== undefined,
       })
-      if (decision.cursor === 'advance') {
-        if (attempt > 0) this.#observer?.recovered()
-        return 'committed'
-      }
+      if (decision.cursor === 'advance') return 'committed'
       if (decision.next === 'abandon') return 'abandoned'
       if (decision.next === 'fail') throw failure(outcome, progress.error, flush)
       progress.handle = decision.handle
-      this.#observer?.failing(failure(outcome, progress.error, flush))
+      this.#onFailing?.(failure(outcome, progress.error, flush))
       await pause(backOffMs(attempt, RETRY, Math.random()), this.#signal)
     }
   }

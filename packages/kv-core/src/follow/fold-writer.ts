@@ -61,13 +61,14 @@ export class FoldWriter<S extends SnapshotStore, T> {
 
   /** The fold in use holds everything up to `cursor`. */
   committed(cursor: WatchCursor, moved: boolean): void {
-    const { onApplied, waiters } = this.#parts
+    const { board, onApplied, waiters } = this.#parts
     this.#failingSinceMs = undefined
     try {
       if (moved) onApplied?.(cursor)
     } catch (cause) {
       throw new KvError('ApplyFailed', 'onApplied threw', { cause, cursor })
     }
+    board.dispatch({ type: 'released' })
     if (waiters.size > 0) waiters.poll()
   }
 

@@ -34,10 +34,9 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
     const board = new StatusBoard(() => keeper.figures)
     this.#parts = {
       keeper,
-      flusher: new Flusher(options, this.#stop.signal, {
-        failing: (error) => board.dispatch({ type: 'held', reason: error.code }, error),
-        recovered: () => board.dispatch({ type: 'released' }),
-      }),
+      flusher: new Flusher(options, this.#stop.signal, (error) =>
+        board.dispatch({ type: 'held', reason: error.code }, error),
+      ),
       board,
       feed: new ChangeFeed(),
       waiters: new Waiters(),

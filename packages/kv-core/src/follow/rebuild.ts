@@ -83,6 +83,7 @@ export class Rebuild<S extends SnapshotStore, T> {
         },
       }),
     )
+    parts.board.dispatch({ type: 'released' })
     return staged === undefined ? undefined : new Rebuild(parts, writer, staged, { ...what, start, inPlace })
   }
 
@@ -117,6 +118,7 @@ export class Rebuild<S extends SnapshotStore, T> {
       board.applied += updates.length
       board.relisted += updates.length
       board.skipped = oversize.skipped
+      board.dispatch({ type: 'released' })
       feed.hold(kept, 'resync')
       return outcome
     })

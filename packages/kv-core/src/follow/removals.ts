@@ -58,6 +58,7 @@ async function hand<S extends SnapshotStore, T>(
   })
   if (outcome !== 'committed') return outcome
   board.applied += updates.length
+  board.dispatch({ type: 'released' })
   feed.hold(updates, 'resync')
   return outcome
 }

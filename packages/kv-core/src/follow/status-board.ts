@@ -47,11 +47,12 @@ export class StatusBoard {
   }
 
   dispatch(event: FollowEvent, error?: unknown): void {
-    if (error instanceof Error) this.#error = error
     const before = this.#standing
     const after = reduceStatus(before, event)
     this.#standing = after
-    if (event.type === 'caughtUp' || event.type === 'released') this.#error = undefined
+    if (error instanceof Error) this.#error = error
+    else if (event.type === 'caughtUp' || (event.type === 'released' && before.held !== undefined))
+      this.#error = undefined
     if (visibleState(before) === visibleState(after) && visibleReason(before) === visibleReason(after)) return
     const status = this.snapshot()
     for (const listener of this.#listeners) {
