@@ -28,20 +28,12 @@ export class SipKeyHash implements KeyHash {
     let v2 = 0x6c79_6765 ^ v0
     let v3 = 0x7465_6462 ^ v1
     const length = to - from
-    const words = length >>> 2
-    let at = from
+    const lastWord = from + (length & ~3)
     let seen = 0
-    for (let round = 0; round < words + 4; round++) {
-      let word = 0
-      if (round < words) {
-        word = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
-        at += 4
-        seen |= word
-      } else if (round === words) {
-        for (let shift = 0; at < to; at++, shift += 8) word |= bytes[at]! << shift
-        seen |= word
-        word |= length << 24
-      } else if (round === words + 1) v2 ^= 0xff
+    let at = from
+    for (; at < lastWord; at += 4) {
+      const word = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+      seen |= word
       v3 ^= word
       v0 = (v0 + v1) | 0
       v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
@@ -54,6 +46,27 @@ export class SipKeyHash implements KeyHash {
       v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2
       v2 = (v2 << 16) | (v2 >>> 16)
       v0 ^= word
+    }
+    let last = 0
+    for (let shift = 0; at < to; at++, shift += 8) last |= bytes[at]! << shift
+    seen |= last
+    last |= length << 24
+    // One round with the last bytes, then the three of the end.
+    for (let round = 0; round < 4; round++) {
+      if (round === 1) v2 ^= 0xff
+      v3 ^= last
+      v0 = (v0 + v1) | 0
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
+      v0 = (v0 << 16) | (v0 >>> 16)
+      v2 = (v2 + v3) | 0
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2
+      v0 = (v0 + v3) | 0
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0
+      v2 = (v2 + v1) | 0
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2
+      v2 = (v2 << 16) | (v2 >>> 16)
+      v0 ^= last
+      last = 0
     }
     this.wasAscii = (seen & 0x8080_8080) === 0
     return (v1 ^ v3) >>> 0
