@@ -34,6 +34,35 @@ describe('the batcher', () => {
     expect(batcher.dueAtMs).toBe(210)
   })
 
+  test('one update more than maxCount is not taken', () => {
+    const batcher = new Batcher(batchLimits({ maxCount: 2 }))
+    expect([put('a'), put('b'), put('c')].map((update) => batcher.offer(update, 0))).toEqual([
+      true,
+      true,
+      false,
+    ])
+    expect(batcher.take().updates.map(({ key }) => key)).toEqual(['a', 'b'])
+    expect(batcher.offer(put('c'), 0)).toBe(true)
+  })
+
+  test('one byte more than maxBytes is not taken, except alone', () => {
+    const batcher = new Batcher(batchLimits({ maxBytes: 10 }))
+    expect(batcher.offer(put('a', 5), 0)).toBe(true)
+    expect(batcher.offer(put('b', 4), 0)).toBe(false)
+    expect(batcher.offer(put('b', 3), 0)).toBe(true)
+    expect(batcher.take()).toMatchObject({ bytes: 10 })
+    expect(batcher.offer(put('large', 100), 0)).toBe(true)
+    expect(batcher.full).toBe(true)
+    expect(batcher.offer(put('a', 0), 0)).toBe(false)
+  })
+
+  test('what is not taken opens no window', () => {
+    const batcher = new Batcher(batchLimits({ maxCount: 1, windowMs: 10 }))
+    batcher.offer(put('a'), 100)
+    batcher.offer(put('b'), 105)
+    expect(batcher.dueAtMs).toBe(110)
+  })
+
   test('is full at maxCount', () => {
     const batcher = new Batcher(batchLimits({ maxCount: 2 }))
     batcher.offer(put('a'), 0)

@@ -90,6 +90,37 @@ describe('changes()', () => {
     expect(await taken(changes, 1)).toEqual([])
   })
 
+  test('gives nothing more once its signal aborts, before or in the middle, although changes wait', async () => {
+    await using run = await FollowRun.start()
+    await run.caughtUp()
+    const reason = new Error('enough')
+    const stop = new AbortController()
+    const changes = run.follower.changes({ signal: stop.signal })
+    for (const key of ['a', 'b', 'c']) run.bucket.put(key)
+    await run.waitFor(3n)
+    expect(await changes[Symbol.asyncIterator]().next()).toMatchObject({ value: { key: 'a' } })
+    stop.abort(reason)
+    await expect(taken(changes, 1)).rejects.toBe(reason)
+    expect(await taken(changes, 1)).toEqual([])
+    const late = run.follower.changes({ signal: AbortSignal.abort(reason) })
+    run.bucket.put('d')
+    await run.waitFor(4n)
+    await expect(taken(late, 1)).rejects.toBe(reason)
+  })
+
+  test('is lagged by one change more than its buffer, and not by its buffer', async () => {
+    await using run = await FollowRun.start({ batch: { windowMs: 0 } })
+    await run.caughtUp()
+    const full = run.follower.changes({ buffer: 3 })
+    for (const key of ['a', 'b', 'c']) run.bucket.put(key)
+    await run.waitFor(3n)
+    expect(await taken(full, 3)).toHaveLength(3)
+    const over = run.follower.changes({ buffer: 3 })
+    for (const key of ['d', 'e', 'f', 'g']) run.bucket.put(key)
+    await run.waitFor(7n)
+    await expect(taken(over, 1)).rejects.toMatchObject({ code: 'ChangesLagged' })
+  })
+
   test('refuses a buffer that holds nothing', async () => {
     await using run = await FollowRun.start()
     expect(() => run.follower.changes({ buffer: 0 })).toThrow(RangeError)

@@ -79,8 +79,21 @@ describe('opening', () => {
     }
     const location = new MapLocation()
     {
-      await using run = await FollowRun.start({ bucket: filled('a'), location, bootstrap })
+      const bucket = filled('a', 'b')
+      bucket.maxBatch = 1
+      await using run = await FollowRun.start({
+        bucket,
+        location,
+        bootstrap,
+        batch: { maxCount: 1 },
+        apply: ([first]) => {
+          bucket.frozen = first?.key === 'a'
+        },
+      })
       expect(run.follower.status.error?.message).toBe('no artifact')
+      await run.until(() => run.follower.status.applied > 0)
+      expect(run.follower.status).toMatchObject({ state: 'catchingUp', error: { message: 'no artifact' } })
+      run.bucket.thaw()
       await run.caughtUp()
       expect(run.follower.status.error).toBeUndefined()
     }
@@ -187,14 +200,17 @@ describe('a commit that fails', () => {
     await run.caughtUp()
     run.location.failing = {
       apply: () => {
-        throw new SnapshotError('Io', 'no space left')
+        throw new SnapshotError('Backend', 'the page is gone')
       },
     }
     run.location.hangingOpen = true
     run.bucket.put('b')
     await run.until(() => run.location.holder === undefined)
     await wait(20)
-    await expect(run.follower.close()).rejects.toMatchObject({ code: 'Io' })
+    await expect(run.follower.close()).rejects.toMatchObject({
+      code: 'Backend',
+      message: expect.stringContaining('the page is gone'),
+    })
     expect(run.follower.status.state).toBe('closed')
   })
 

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { follow, KvError, VersionToken } from '@slip/kv-core'
+import { follow, KvError, VersionToken, type FollowSource } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation, textOf } from './map-store.ts'
@@ -201,6 +201,104 @@ describe('silence', () => {
   })
 })
 
+describe('a source that throws where it should reject', () => {
+  type Part = 'open' | 'describe' | 'watch' | 'iterate' | 'next' | 'close'
+  const thrown = new KvError('PermissionDenied', 'not today')
+
+  /** A source of `bucket` whose `part` throws until `mended`. */
+  function throwing(bucket: TestBucket, part: Part, mended: () => boolean): FollowSource {
+    const fails = (which: Part): void => {
+      if (which === part && !mended()) throw thrown
+    }
+    return {
+      name: bucket.name,
+      close: () => {
+        fails('close')
+        return Promise.resolve()
+      },
+      watcher: {
+        describe: (scope, options) => {
+          fails('describe')
+          return bucket.watcher.describe(scope, options)
+        },
+        watch: (scope, options) => {
+          fails('watch')
+          const batches = bucket.watcher.watch(scope, options)
+          return {
+            [Symbol.asyncIterator]: () => {
+              fails('iterate')
+              const iterator = batches[Symbol.asyncIterator]()
+              return {
+                next: () => {
+                  fails('next')
+                  return iterator.next()
+                },
+                return: () => iterator.return!(),
+              }
+            },
+          }
+        },
+      },
+    }
+  }
+
+  test.each(['open', 'describe', 'watch', 'iterate', 'next'] as const)(
+    'in %s is tried again, and its error told',
+    async (part) => {
+      let mended = false
+      const bucket = filled(2)
+      await using run = await FollowRun.start({
+        bucket,
+        source: () => {
+          if (part === 'open' && !mended) throw thrown
+          return Promise.resolve(throwing(bucket, part, () => mended))
+        },
+      })
+      await run.until(() => run.follower.status.error === thrown)
+      expect(run.follower.status).toMatchObject({ state: 'connecting', reason: 'PermissionDenied' })
+      mended = true
+      await run.caughtUp()
+      expect(run.keys).toEqual(['key.0', 'key.1'])
+    },
+  )
+
+  test('in close does no harm', async () => {
+    const bucket = filled(1)
+    const run = await FollowRun.start({
+      bucket,
+      source: () => Promise.resolve(throwing(bucket, 'close', () => false)),
+    })
+    await run.caughtUp()
+    await run.follower.close()
+    await run.follower.closed
+  })
+})
+
+test('what ends a follower has a code, also when a store throws something else', async () => {
+  const location = new MapLocation()
+  const cause = new Error('a bug in the store')
+  await using run = await FollowRun.start({ location, bucket: filled(1) })
+  await run.caughtUp()
+  run.bucket.name = 'other'
+  location.image!.lineage = new Uint8Array(0)
+  run.bucket.breakSessions()
+  expect(await run.failure()).toMatchObject({ name: 'SnapshotError', code: 'Corrupted' })
+  const bucket = filled(1)
+  const next = await FollowRun.start({
+    location: Object.assign(new MapLocation(), {
+      setAside: () => Promise.reject(cause),
+      features: { staging: false },
+    }),
+    bucket,
+    onForeignFold: 'rebuild',
+  })
+  await next.caughtUp()
+  bucket.name = 'other'
+  bucket.breakSessions()
+  expect(await next.failure()).toMatchObject({ name: 'SnapshotError', code: 'Backend', cause })
+  await next.follower.close()
+})
+
 describe('waiting', () => {
   test('for what is applied already resolves at once, by revision or token', async () => {
     await using run = await FollowRun.start({ bucket: filled(3) })
@@ -208,6 +306,7 @@ describe('waiting', () => {
     await run.follower.waitFor(2n)
     await run.follower.waitFor(VersionToken.fromRevision(3n))
     await expect(run.follower.waitFor(VersionToken.unknown)).rejects.toThrow(TypeError)
+    await expect(run.follower.waitFor(-1n)).rejects.toThrow(RangeError)
   })
 
   test('ends with Timeout, with the reason of its signal, or when the follower ends', async () => {

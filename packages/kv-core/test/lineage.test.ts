@@ -14,20 +14,27 @@ import { seed } from './seed.ts'
 
 const text = fc.string({ unit: 'grapheme', maxLength: 12 })
 const u64 = fc.bigInt(0n, 2n ** 64n - 1n)
-const lineages: fc.Arbitrary<Lineage> = fc.record({
-  binding: fc.record(
-    {
-      kind: text,
-      name: text,
-      incarnation: text,
-      scope: fc.array(text, { minLength: 1, maxLength: 5 }).map((prefixes) => scopePrefixes({ prefixes })),
-      whenEvicted: fc.constantFrom('drop' as const, 'keep' as const),
-      evictionSeen: fc.boolean(),
-    },
-    { requiredKeys: ['kind', 'name', 'scope', 'whenEvicted', 'evictionSeen'] },
-  ),
-  anchors: fc.array(fc.record({ revision: u64, key: text, timeMs: u64 }), { maxLength: 4 }),
-})
+const hashes = fc.uniqueArray(u64, { maxLength: 4 })
+const lineages: fc.Arbitrary<Lineage> = fc.record(
+  {
+    binding: fc.record(
+      {
+        kind: text,
+        name: text,
+        incarnation: text,
+        scope: fc.array(text, { minLength: 1, maxLength: 5 }).map((prefixes) => scopePrefixes({ prefixes })),
+        whenEvicted: fc.constantFrom('drop' as const, 'keep' as const),
+        evictionSeen: fc.boolean(),
+      },
+      { requiredKeys: ['kind', 'name', 'scope', 'whenEvicted', 'evictionSeen'] },
+    ),
+    anchors: fc.array(fc.record({ revision: u64, key: text, timeMs: u64 }), { maxLength: 4 }),
+    skipped: fc
+      .record({ keys: hashes, values: hashes })
+      .filter(({ keys, values }) => keys.length + values.length > 0),
+  },
+  { requiredKeys: ['binding', 'anchors'] },
+)
 
 const bound: Lineage = {
   binding: {
@@ -55,6 +62,46 @@ describe('the lineage codec', () => {
     expect(Buffer.from(encodeLineage(bound)).toString('hex')).toBe(
       '010700046e61747300094b565f636f6e666967000174000100000000',
     )
+  })
+
+  test('has the documented bytes with skipped names, and the same as ever without', () => {
+    const skipped = { keys: [1n], values: [2n ** 64n - 1n] }
+    expect(Buffer.from(encodeLineage({ ...bound, skipped })).toString('hex')).toBe(
+      '011700046e61747300094b565f636f6e6669670001740001000000010000000000000001' +
+        '0001ffffffffffffffff' +
+        '0000',
+    )
+    expect(encodeLineage({ ...bound, skipped: { keys: [], values: [] } })).toEqual(encodeLineage(bound))
+  })
+
+  test('always fits: names, scope, skipped names and anchors at their limits', () => {
+    const many = Array.from({ length: 5_000 }, (_, i) => BigInt(i))
+    const name = 'n'.repeat(2 * 1024)
+    const largest: Lineage = {
+      binding: {
+        ...bound.binding,
+        kind: name,
+        name,
+        incarnation: name,
+        scope: Array.from({ length: 409 }, (_, i) => `p${100 + i}.....`.slice(0, 8)),
+      },
+      skipped: { keys: many.slice(0, 300), values: many },
+      anchors: Array.from({ length: 64 }, (_, i) => ({
+        revision: BigInt(i),
+        key: 'k'.repeat(50),
+        timeMs: 1n,
+      })),
+    }
+    const bytes = encodeLineage(largest)
+    expect(bytes.length).toBeLessThanOrEqual(MAX_LINEAGE_BYTES)
+    const kept = decodeLineage(bytes)
+    expect(kept.binding).toEqual(largest.binding)
+    expect(kept.skipped).toEqual({ keys: many.slice(0, 300), values: many.slice(0, 212) })
+    expect(kept.anchors.at(-1)).toEqual(largest.anchors.at(-1))
+    for (const over of ['kind', 'name', 'incarnation'] as const)
+      expect(() => encodeLineage({ ...bound, binding: { ...bound.binding, [over]: `${name}n` } })).toThrow(
+        RangeError,
+      )
   })
 
   test('a cut or lengthened lineage is Corrupted, a newer generation InvalidFormat', () => {

@@ -7,6 +7,7 @@ import {
   watchApplied,
   type ApplyPhase,
   type KvUpdate,
+  type KvWatcher,
   type WatchAppliedOptions,
 } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
@@ -82,6 +83,41 @@ describe('when a batch is flushed', () => {
     expect(run.applied).toEqual([['a', 'b']])
     expect((await run.abort()).revision).toBe(3n)
     expect(run.applied).toEqual([['a', 'b'], ['c']])
+  })
+
+  test('an update comes that is one too many, or would make it one byte too large', async () => {
+    const five = ['a', 'b', 'c', 'd', 'e'].map((key, i) => put(key, i + 1))
+    const counted = new Run([five, { caughtUp: true }], { batch: { maxCount: 4, windowMs: HOUR } })
+    await counted.until(() => counted.positions.length === 2)
+    expect(counted.applied).toEqual([['a', 'b', 'c', 'd'], ['e']])
+    expect(counted.positions).toEqual([4n, 5n])
+    await counted.abort()
+    const sized = new Run([[put('a', 1, 'xxxx'), put('b', 2, 'xxxxx'), put('c', 3, 'x'.repeat(50))]], {
+      batch: { maxBytes: 10, windowMs: HOUR },
+    })
+    await sized.until(() => sized.positions.length === 3)
+    expect(sized.applied).toEqual([['a'], ['b'], ['c']])
+    expect(sized.positions).toEqual([1n, 2n, 3n])
+    await sized.abort()
+  })
+
+  test('its window ends, and what comes after the end is the next batch', async () => {
+    const windowMs = 40
+    const run = new Run(
+      [
+        [put('a', 1)],
+        () => wait(5),
+        [put('b', 2)],
+        () => run.until(() => run.positions.length > 0),
+        [put('c', 3)],
+      ],
+      {
+        batch: { windowMs },
+      },
+    )
+    await run.until(() => run.positions.length === 2)
+    expect(run.applied).toEqual([['a', 'b'], ['c']])
+    await run.abort()
   })
 
   test('everything that existed was delivered', async () => {
@@ -404,6 +440,39 @@ describe('the watch', () => {
     expect(error.message).toContain('the server said no')
     expect(run.applied).toEqual([['a']])
   })
+
+  test.each(['watch', 'iterate', 'next'] as const)(
+    'that throws in %s ends it as a rejection does',
+    async (part) => {
+      const thrown = new KvError('PermissionDenied', 'not today')
+      const fails = (which: string): void => {
+        if (which === part) throw thrown
+      }
+      const watcher: KvWatcher = {
+        describe: () => Promise.reject(thrown),
+        watch: () => {
+          fails('watch')
+          return {
+            [Symbol.asyncIterator]: () => {
+              fails('iterate')
+              return {
+                next: () => {
+                  fails('next')
+                  return new Promise(() => undefined)
+                },
+              }
+            },
+          }
+        },
+      }
+      const { signal } = new AbortController()
+      await expect(watchApplied({ watcher, signal, after: at(3) })).rejects.toMatchObject({
+        code: 'PermissionDenied',
+        cause: thrown,
+        cursor: at(3),
+      })
+    },
+  )
 
   test('is aborted when the loop ends by itself', async () => {
     const run = new Run([[put('a', 2), put('b', 1)]])

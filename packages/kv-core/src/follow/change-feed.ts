@@ -14,8 +14,9 @@ export class ChangeFeed {
     const subscription = new ChangeSubscription({ ...options, buffer }, (done) =>
       this.#subscriptions.delete(done),
     )
-    if (this.#ended === undefined) this.#subscriptions.add(subscription)
-    else subscription.end(this.#ended.error)
+    if (this.#ended !== undefined) subscription.end(this.#ended.error)
+    // A signal that was aborted before has ended it already.
+    if (!subscription.ended) this.#subscriptions.add(subscription)
     return subscription
   }
 
@@ -77,6 +78,10 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
     else this.#signal?.addEventListener('abort', this.#onAbort)
   }
 
+  get ended(): boolean {
+    return this.#over !== undefined
+  }
+
   [Symbol.asyncIterator](): this {
     return this
   }
@@ -100,8 +105,7 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
   }
 
   return(): Promise<IteratorResult<Change>> {
-    this.#queue = []
-    this.#read = 0
+    this.#forget()
     this.end(undefined)
     return Promise.resolve({ done: true, value: undefined })
   }
@@ -120,8 +124,7 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
 
   release(): void {
     if (this.#heldTooMany) {
-      this.#queue = []
-      this.#read = 0
+      this.#forget()
       this.end(new KvError('ChangesLagged', `a reader of changes fell more than ${this.#buffer} behind`))
       return
     }
@@ -157,5 +160,14 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
     return this.#queue.length - this.#read
   }
 
-  readonly #onAbort = (): void => this.end(this.#signal?.reason)
+  #forget(): void {
+    this.#queue = []
+    this.#read = 0
+  }
+
+  /** A reader that was told to stop gets nothing more, not even what waits for it. */
+  readonly #onAbort = (): void => {
+    this.#forget()
+    this.end(this.#signal?.reason)
+  }
 }
