@@ -65,8 +65,11 @@ export {
   type WatchAppliedOptions,
 } from './watch-applied.ts'
 export type { FlushDecision, FlushInput } from './protocol/after-flush.ts'
+export type { ReopenInput } from './protocol/after-reopen.ts'
 export type { AttachDecision, AttachInput, RebuildReason } from './protocol/attach.ts'
 export type { AuditInput } from './protocol/audit.ts'
+export type { HandOverInput } from './protocol/hand-over.ts'
+export type { BookmarkInput } from './protocol/on-bookmark.ts'
 export type { DeliveryInput } from './protocol/on-delivery.ts'
 export { protocol, type Protocol } from './protocol/protocol.ts'
 export type { ResumeStart } from './protocol/resume-start.ts'

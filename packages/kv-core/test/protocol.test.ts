@@ -8,7 +8,9 @@ import {
   type FlushInput,
   type SourceDescription,
 } from '@slip/kv-core'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { seed } from './seed.ts'
 
 const MAX = 2n ** 64n - 1n
 
@@ -19,6 +21,21 @@ describe('resumeStart', () => {
         action: 'start',
         fromRevision: revision + 1n,
       })
+  })
+
+  test('of any cursor: one above its u64, or a refusal, and never a wrap', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 10 }), (bytes) => {
+        const cursor = WatchCursor.fromToken(VersionToken.fromBytes(bytes))
+        const start = protocol.resumeStart(cursor)
+        if (start.action === 'start') {
+          expect(bytes).toHaveLength(8)
+          expect(start.fromRevision - 1n).toBe(cursor.revision)
+          expect(start.fromRevision).toBeLessThanOrEqual(MAX)
+        } else expect(start.action).toBe(bytes.length === 0 ? 'fromBeginning' : 'refuse')
+      }),
+      { seed },
+    )
   })
 
   test('no position starts from the beginning', () => {
@@ -50,7 +67,67 @@ describe('onDelivery', () => {
   })
 })
 
+describe('onBookmark', () => {
+  const u64 = [undefined, 0n, 1n, 2n, MAX]
+
+  test('moves up, never back, and not where the watch stands already', () => {
+    for (const frontier of u64)
+      for (const revision of u64)
+        for (const same of [false, true]) {
+          const up = revision === undefined || frontier === undefined || revision > frontier
+          expect(protocol.onBookmark({ frontier, revision, same })).toBe(!same && up ? 'advance' : 'ignore')
+        }
+  })
+})
+
+describe('handOver', () => {
+  test('skips exactly what was handed over before; what cannot be compared is handed over', () => {
+    for (const handedThrough of [undefined, 0n, 1n, 2n, MAX])
+      for (const revision of [undefined, 0n, 1n, 2n, 3n, MAX])
+        expect(protocol.handOver({ handedThrough, revision })).toBe(
+          handedThrough !== undefined && revision !== undefined && revision <= handedThrough
+            ? 'skip'
+            : 'hand',
+        )
+  })
+})
+
+describe('afterReopen', () => {
+  const memo = { evictionSeen: true } as const
+  const tokens = [
+    VersionToken.unknown,
+    VersionToken.fromRevision(1n),
+    VersionToken.fromRevision(2n),
+    VersionToken.fromHex('00112233445566778899'),
+  ]
+  const cursors = tokens.flatMap((token) => [
+    WatchCursor.fromToken(token),
+    WatchCursor.fromToken(token, memo),
+  ])
+
+  test('commits again exactly where the fold stood or would have stood, whatever its memo', () => {
+    for (const found of cursors)
+      for (const before of cursors)
+        for (const attempted of cursors) {
+          const fits = [before, attempted].some(({ token }) => token.toHex() === found.token.toHex())
+          expect(protocol.afterReopen({ found, before, attempted })).toBe(fits ? 'commit' : 'restart')
+        }
+  })
+})
+
 describe('watchdog', () => {
+  test('is stale exactly when the silence lasted staleAfterMs, at any time on the clock', () => {
+    const ms = fc.integer({ min: 0, max: 1e12 })
+    fc.assert(
+      fc.property(ms, ms, fc.integer({ min: 1, max: 1e9 }), (lastProofMs, silentMs, staleAfterMs) => {
+        expect(protocol.watchdog({ nowMs: lastProofMs + silentMs, lastProofMs, staleAfterMs })).toBe(
+          silentMs < staleAfterMs ? 'live' : 'stale',
+        )
+      }),
+      { seed },
+    )
+  })
+
   test('is stale from staleAfterMs of silence on', () => {
     for (let silent = 0; silent <= 10; silent++)
       expect(protocol.watchdog({ nowMs: 100 + silent, lastProofMs: 100, staleAfterMs: 5 })).toBe(
@@ -129,6 +206,7 @@ describe('attach', () => {
         expect(attachment({ source: { incarnation: 'two' }, whenEvicted, repair })).toEqual({
           action: 'rebuild',
           reason: 'bucketRecreated',
+          history: 'other',
           evictionSeen: false,
         })
   })
@@ -168,7 +246,7 @@ describe('attach', () => {
       for (const repair of ['auto', 'relist', 'restore', 'none'] as const) {
         const mayRelist = whenEvicted === 'drop' && (repair === 'auto' || repair === 'relist')
         expect(attachment({ source, whenEvicted, repair })).toEqual({
-          action: mayRelist ? 'rebuild' : 'refuse',
+          ...(mayRelist ? { action: 'rebuild', history: 'same' } : { action: 'refuse' }),
           reason: 'cursorExpired',
           evictionSeen: true,
         })
@@ -207,6 +285,130 @@ describe('attach', () => {
     }
     expect(attachment({ finding: 'countMismatch', repair: 'none' })).toMatchObject({ action: 'refuse' })
     expect(attachment({ finding: 'brokenLineage', repair: 'none' })).toMatchObject({ action: 'rebuild' })
+  })
+})
+
+describe('attach, over every combination of what may be known', () => {
+  const { incarnation: _, ...unstated } = binding
+  const cursors = [
+    WatchCursor.none,
+    WatchCursor.fromRevision(0n),
+    WatchCursor.fromRevision(3n),
+    WatchCursor.fromRevision(MAX),
+    WatchCursor.fromHex('00112233445566778899'),
+    WatchCursor.fromToken(VersionToken.fromRevision(3n), { evictionSeen: true }),
+  ]
+  const options = {
+    binding: [
+      undefined,
+      binding,
+      unstated,
+      { ...binding, kind: 'memory' },
+      { ...binding, name: 'other' },
+      { ...binding, scope: ['a.'] },
+      { ...binding, incarnation: 'zero' },
+      { ...binding, evictionSeen: true },
+    ],
+    cursor: cursors,
+    populated: [false, true],
+    incarnation: [undefined, 'one'],
+    ends: [
+      [undefined, undefined],
+      [1n, 0n],
+      [1n, 2n],
+      [1n, 3n],
+      [1n, 9n],
+      [4n, 9n],
+      [5n, 9n],
+      [undefined, 9n],
+      [5n, undefined],
+    ] as const,
+    evicts: [undefined, false, true],
+    whenEvicted: ['drop', 'keep'] as const,
+    repair: ['auto', 'relist', 'restore', 'none'] as const,
+    finding: [undefined, 'cursorExpired', 'countMismatch', 'brokenLineage'] as const,
+  }
+
+  function* inputs(): Generator<AttachInput> {
+    for (const bound of options.binding)
+      for (const cursor of options.cursor)
+        for (const populated of options.populated)
+          for (const incarnation of options.incarnation)
+            for (const [firstRevision, lastRevision] of options.ends)
+              for (const evictsCurrentValues of options.evicts)
+                for (const whenEvicted of options.whenEvicted)
+                  for (const repair of options.repair)
+                    for (const finding of options.finding)
+                      yield {
+                        fold: { binding: bound, cursor, populated },
+                        source: {
+                          kind: 'nats',
+                          name: 'config',
+                          ...(incarnation === undefined ? {} : { incarnation }),
+                          ...(firstRevision === undefined ? {} : { firstRevision }),
+                          ...(lastRevision === undefined ? {} : { lastRevision }),
+                          ...(evictsCurrentValues === undefined ? {} : { evictsCurrentValues }),
+                        },
+                        scope: ['a.', 'b.'],
+                        whenEvicted,
+                        repair,
+                        finding,
+                      }
+  }
+
+  /** What must hold of a decision; the first that does not is named. */
+  function broken({ fold, source, whenEvicted, repair, finding }: AttachInput): string | undefined {
+    const decision = protocol.attach({ fold, source, scope: ['a.', 'b.'], whenEvicted, repair, finding })
+    const { binding: bound, cursor, populated } = fold
+    const { revision } = cursor
+    const foreign =
+      bound !== undefined &&
+      (bound.kind !== 'nats' || bound.name !== 'config' || bound.scope !== binding.scope)
+    const recreated =
+      bound?.incarnation !== undefined &&
+      source.incarnation !== undefined &&
+      bound.incarnation !== source.incarnation
+    const empty = cursor.isNone && !populated
+    const { firstRevision: first, lastRevision: last } = source
+    const rolledBack = revision !== undefined && last !== undefined && revision > last
+    const gap =
+      revision !== undefined &&
+      first !== undefined &&
+      first > revision + 1n &&
+      source.evictsCurrentValues !== false
+    const mayRelist = whenEvicted === 'drop' && (repair === 'auto' || repair === 'relist')
+    const seen = bound?.evictionSeen === true || cursor.memo !== undefined
+    if ((decision.action === 'foreign') !== foreign) return 'foreign exactly when the binding differs'
+    if ((decision.action === 'fresh') !== (!foreign && empty)) return 'fresh exactly when there is nothing'
+    if (
+      decision.action === 'resume' &&
+      (recreated || rolledBack || gap || finding !== undefined || cursor.isNone)
+    )
+      return 'never resumed against what is known'
+    if (decision.action === 'rebuild' && decision.history === 'same' && !mayRelist)
+      return 'a listing repairs only where the policy allows it'
+    if (decision.action === 'rebuild' && decision.history === 'other' && decision.evictionSeen)
+      return 'another history has no eviction yet'
+    if (decision.action === 'refuse' && mayRelist) return 'refused only where a listing may not repair'
+    if (!foreign && !empty && (recreated || (rolledBack && !cursor.isNone)))
+      if (decision.action !== 'rebuild' || decision.history !== 'other')
+        return 'another history replaces the fold under every policy'
+    if ('evictionSeen' in decision && seen && !decision.evictionSeen)
+      if (decision.action === 'refuse' || decision.history === 'same') return 'eviction is never forgotten'
+    return undefined
+  }
+
+  test('no combination breaks what an attachment must hold', () => {
+    const actions = new Map<string, number>()
+    const failures: unknown[] = []
+    for (const input of inputs()) {
+      const { action } = protocol.attach(input)
+      actions.set(action, (actions.get(action) ?? 0) + 1)
+      const what = broken(input)
+      if (what !== undefined && failures.length < 3) failures.push([what, input, protocol.attach(input)])
+    }
+    expect(failures).toEqual([])
+    expect([...actions.keys()].sort()).toEqual(['foreign', 'fresh', 'rebuild', 'refuse', 'resume'])
   })
 })
 
@@ -260,6 +462,31 @@ describe('audit', () => {
         expect(protocol.audit({ ...base, appliedRevision: applied, foldCount: count })).toBe(
           applied !== 5n ? 'wait' : count === 3n ? 'equal' : 'rebuild',
         )
+  })
+
+  test('over every combination: equal only for equal counts at one revision, a repair only for unequal ones', () => {
+    const revisions = [undefined, 0n, 5n, 6n]
+    const counts = [undefined, 0n, 3n, 4n]
+    for (const appliedRevision of revisions)
+      for (const lastRevision of revisions)
+        for (const keyCount of counts)
+          for (const foldCount of counts)
+            for (const whenEvicted of ['drop', 'keep'] as const)
+              for (const evictsCurrentValues of [undefined, false, true])
+                for (const evictionSeen of [false, true]) {
+                  const counted = { appliedRevision, lastRevision, keyCount, foldCount }
+                  const verdict = protocol.audit({
+                    ...counted,
+                    whenEvicted,
+                    evictsCurrentValues,
+                    evictionSeen,
+                  })
+                  const known = Object.values(counted).every((value) => value !== undefined)
+                  const differs = whenEvicted === 'keep' && (evictsCurrentValues !== false || evictionSeen)
+                  if (!known || differs) expect(verdict).toBe('off')
+                  else if (appliedRevision !== lastRevision) expect(verdict).toBe('wait')
+                  else expect(verdict).toBe(keyCount === foldCount ? 'equal' : 'rebuild')
+                }
   })
 
   test('is off where a count or a position is missing', () => {

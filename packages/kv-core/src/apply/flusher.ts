@@ -23,7 +23,7 @@ export interface Flush {
   /** Since when earlier flushes fail too: the budget is one for all of them. */
   readonly failingSinceMs?: number | undefined
   /** Replaces a handle that rejected; absent where that is impossible. Rejects at once when `signal` aborts. */
-  reopen?(signal: AbortSignal): Promise<'ready' | 'restart'>
+  reopen?(signal: AbortSignal): Promise<'commit' | 'restart'>
 }
 
 /** Hears of an attempt that failed and will be made again; `error` is what the flush would end with. */
@@ -142,10 +142,11 @@ export class Flusher<T> {
   }
 
   #unhanded({ updates }: Flush): readonly KvUpdate[] {
-    const through = this.#handedThrough
-    const first = updates[0]?.version.revision
-    if (through === undefined || first === undefined || first > through) return updates
-    return updates.filter(({ version }) => version.revision === undefined || version.revision > through)
+    const isNew = ({ version: { revision } }: KvUpdate): boolean =>
+      protocol.handOver({ handedThrough: this.#handedThrough, revision }) === 'hand'
+    // Revisions ascend, so a batch whose first is new is new as a whole.
+    const first = updates[0]
+    return first === undefined || isNew(first) ? updates : updates.filter(isNew)
   }
 
   async #parse(updates: readonly KvUpdate[], parse: (update: KvUpdate) => T | undefined): Promise<T[]> {

@@ -1,4 +1,5 @@
 import { WatchCursor } from '../cursor.ts'
+import { protocol } from '../protocol/protocol.ts'
 import type { VersionToken } from '../token.ts'
 
 /** Where a watch stands while its updates are being collected. Never goes back, and keeps the memo. */
@@ -39,12 +40,11 @@ export class Position {
     this.#moved = true
   }
 
-  /** A bookmark at or below the frontier moves nothing. */
   bookmark(cursor: WatchCursor): void {
-    const revision = cursor.revision
-    if (revision === undefined ? cursor.token.equals(this.#token) : revision <= (this.#frontier ?? -1n))
-      return
-    this.advance(cursor.token, revision)
+    const { revision } = cursor
+    const same = cursor.token.equals(this.#token)
+    if (protocol.onBookmark({ frontier: this.#frontier, revision, same }) === 'advance')
+      this.advance(cursor.token, revision)
   }
 
   settle(): void {

@@ -1,7 +1,7 @@
 import { SnapshotError, KvError } from '../errors.ts'
 import type { WatchCursor } from '../cursor.ts'
 import { type Binding, decodeLineage, type Lineage } from '../lineage.ts'
-import { type AttachDecision, isNewHistory, type RebuildReason } from '../protocol/attach.ts'
+import type { AttachDecision, RebuildReason } from '../protocol/attach.ts'
 import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
@@ -95,7 +95,7 @@ export class Attachment<S extends SnapshotStore, T> {
       case 'refuse':
         throw refused(decision.reason, store.cursor)
       case 'rebuild':
-        if (isNewHistory(decision.reason)) board.forgetHistory()
+        if (decision.history === 'other') board.forgetHistory()
         return this.#startRebuild(binding, decision.reason)
       case 'fresh':
         return this.#from({ binding, anchors: [] }, 'initial', true)

@@ -1,5 +1,5 @@
 import type { Binding } from '../lineage.ts'
-import { isNewHistory, type RebuildReason } from '../protocol/attach.ts'
+import type { RebuildReason } from '../protocol/attach.ts'
 import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
@@ -53,7 +53,7 @@ export class CountAudit<S extends SnapshotStore, T> {
     }
     board.heard(source.lastRevision)
     const attachable = attachDecision(this.#settings, source, { binding, cursor: before, populated: true })
-    if (attachable.action === 'rebuild' && isNewHistory(attachable.reason))
+    if (attachable.action === 'rebuild' && attachable.history === 'other')
       return { verdict: 'reattach', reason: attachable.reason }
     // The count speaks of the instant of the answer: only an untouched fold can be compared with it.
     if (!keeper.isOpen || keeper.store !== store || !store.cursor.equals(before)) return { verdict: 'wait' }

@@ -3,6 +3,7 @@ import type { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
 import { KvError } from '../errors.ts'
 import { encodeLineage, type Lineage } from '../lineage.ts'
+import { protocol } from '../protocol/protocol.ts'
 import type { ApplyOptions, SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
 import type { FoldParts } from './fold-parts.ts'
@@ -50,13 +51,11 @@ export class FoldWriter<S extends SnapshotStore, T> {
     return this.#parts.gate.run(() => this.#flush(updates, bytes, cursor, phase))
   }
 
-  /** Opens the fold again after a failure; `restart` unless it stands at one of `expected`. */
-  async reopen(expected: readonly WatchCursor[], signal: AbortSignal): Promise<'ready' | 'restart'> {
+  /** Opens the fold again after a failure. */
+  async reopen(signal: AbortSignal): Promise<void> {
     this.#failingSinceMs ??= performance.now()
     await this.#parts.keeper.reopen(signal)
     this.#parts.board.recovery = this.#parts.keeper.recovery
-    const { token } = this.#parts.keeper.store.cursor
-    return expected.some((cursor) => cursor.token.equals(token)) ? 'ready' : 'restart'
   }
 
   /** The fold in use holds everything up to `cursor`. */
@@ -102,7 +101,10 @@ export class FoldWriter<S extends SnapshotStore, T> {
         kept = oversize.admit(updates, store.features)
         await store.apply(kept, cursor, this.lineageFor(store.lineage))
       },
-      reopen: (signal) => this.reopen([before, cursor], signal),
+      reopen: async (signal) => {
+        await this.reopen(signal)
+        return protocol.afterReopen({ found: keeper.store.cursor, before, attempted: cursor })
+      },
     })
     if (outcome !== 'committed') return outcome
     board.applied += updates.length

@@ -78,8 +78,8 @@ export class Rebuild<S extends SnapshotStore, T> {
           }
         },
         reopen: async (signal) => {
-          await writer.reopen([], signal)
-          return 'ready'
+          await writer.reopen(signal)
+          return 'commit'
         },
       }),
     )
@@ -171,7 +171,7 @@ export class Rebuild<S extends SnapshotStore, T> {
   /** The staged fold cannot be trusted after a failure, nor can the handle it came from. */
   async #startOver(signal: AbortSignal): Promise<'restart'> {
     await this.discard()
-    await this.#writer.reopen([], signal)
+    await this.#writer.reopen(signal)
     return 'restart'
   }
 }

@@ -32,7 +32,13 @@ export interface AttachInput {
 export type AttachDecision =
   | { readonly action: 'fresh' }
   | { readonly action: 'resume' }
-  | { readonly action: 'rebuild'; readonly reason: RebuildReason; readonly evictionSeen: boolean }
+  | {
+      readonly action: 'rebuild'
+      readonly reason: RebuildReason
+      /** `other`: nothing of the fold belongs to what the bucket holds. */
+      readonly history: 'same' | 'other'
+      readonly evictionSeen: boolean
+    }
   /** The fold of another bucket or scope. */
   | { readonly action: 'foreign'; readonly differs: 'kind' | 'name' | 'scope' }
   /** The fold fell behind and may not be repaired from a listing. */
@@ -55,7 +61,7 @@ export function attach(input: AttachInput): AttachDecision {
     source.incarnation !== undefined &&
     fold.binding.incarnation !== source.incarnation
   )
-    return { action: 'rebuild', reason: 'bucketRecreated', evictionSeen: false }
+    return otherHistory('bucketRecreated')
   if (fold.cursor.isNone) return repaired(input, 'cursorMissing')
   const revision = fold.cursor.revision
   if (revision === undefined) {
@@ -63,7 +69,7 @@ export function attach(input: AttachInput): AttachDecision {
     if (numbered) return repaired(input, 'cursorExpired')
   } else {
     if (source.lastRevision !== undefined && revision > source.lastRevision)
-      return { action: 'rebuild', reason: 'bucketRolledBack', evictionSeen: false }
+      return otherHistory('bucketRolledBack')
     const gap = source.firstRevision !== undefined && source.firstRevision > revision + 1n
     if (gap && source.evictsCurrentValues !== false) return repaired(input, 'cursorExpired')
   }
@@ -78,23 +84,22 @@ function foreignBinding({ fold, source, scope }: AttachInput): 'kind' | 'name' |
   return coversScope(binding, scope) ? undefined : 'scope'
 }
 
-/** Whether nothing of the fold belongs to what the bucket holds. */
-export function isNewHistory(reason: RebuildReason): boolean {
-  return reason === 'bucketRecreated' || reason === 'bucketRolledBack' || reason === 'brokenLineage'
+function otherHistory(reason: RebuildReason): AttachDecision {
+  return { action: 'rebuild', reason, history: 'other', evictionSeen: false }
 }
 
 /**
- * A new history replaces the fold under every policy. Within one history a listing may not, where it
+ * Another history replaces the fold under every policy. Within one history a listing may not, where it
  * would delete keys that the policy keeps.
  */
 function repaired(input: AttachInput, reason: RebuildReason): AttachDecision {
-  const newHistory = isNewHistory(reason)
+  if (reason === 'bucketRecreated' || reason === 'bucketRolledBack' || reason === 'brokenLineage')
+    return otherHistory(reason)
   const evictionSeen =
-    !newHistory &&
-    (input.fold.binding?.evictionSeen === true ||
-      input.fold.cursor.memo !== undefined ||
-      (reason === 'cursorExpired' && input.source.evictsCurrentValues === true))
-  const mayRelist =
-    newHistory || (input.whenEvicted === 'drop' && (input.repair === 'auto' || input.repair === 'relist'))
-  return { action: mayRelist ? 'rebuild' : 'refuse', reason, evictionSeen }
+    input.fold.binding?.evictionSeen === true ||
+    input.fold.cursor.memo !== undefined ||
+    (reason === 'cursorExpired' && input.source.evictsCurrentValues === true)
+  const mayRelist = input.whenEvicted === 'drop' && (input.repair === 'auto' || input.repair === 'relist')
+  if (!mayRelist) return { action: 'refuse', reason, evictionSeen }
+  return { action: 'rebuild', reason, history: 'same', evictionSeen }
 }

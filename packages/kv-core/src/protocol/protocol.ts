@@ -1,6 +1,9 @@
 import { afterFlush } from './after-flush.ts'
+import { afterReopen } from './after-reopen.ts'
 import { attach } from './attach.ts'
 import { audit } from './audit.ts'
+import { handOver } from './hand-over.ts'
+import { onBookmark } from './on-bookmark.ts'
 import { onDelivery } from './on-delivery.ts'
 import { resumeStart } from './resume-start.ts'
 import { watchdog } from './watchdog.ts'
@@ -8,12 +11,25 @@ import { watchdog } from './watchdog.ts'
 /** Every decision with a safety argument, as pure total functions. */
 export interface Protocol {
   readonly attach: typeof attach
-  readonly onDelivery: typeof onDelivery
   readonly resumeStart: typeof resumeStart
+  readonly onDelivery: typeof onDelivery
+  readonly onBookmark: typeof onBookmark
+  readonly handOver: typeof handOver
   readonly afterFlush: typeof afterFlush
+  readonly afterReopen: typeof afterReopen
   readonly watchdog: typeof watchdog
   readonly audit: typeof audit
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
-export const protocol: Protocol = { attach, onDelivery, resumeStart, afterFlush, watchdog, audit }
+export const protocol: Protocol = {
+  attach,
+  resumeStart,
+  onDelivery,
+  onBookmark,
+  handOver,
+  afterFlush,
+  afterReopen,
+  watchdog,
+  audit,
+}
