@@ -8,26 +8,29 @@ export interface SliceMessage {
   readonly ms: number
 }
 
+const started = channel('slip:slice:start')
 const published = channel('slip:slice')
 
 /**
  * Cuts long synchronous work into slices, so that it never holds the event loop for more than a few
  * milliseconds. Call `due()` often and `await pause()` when it says so. The length of each slice goes
- * to the diagnostics channel `slip:slice`, where benchmarks and tests measure it; without a
- * subscriber that costs nothing.
+ * to the diagnostics channel `slip:slice`, its beginning to `slip:slice:start`, where benchmarks and
+ * tests measure it; without a subscriber that costs nothing.
  */
 export class Slices {
   readonly #work: string
   readonly #budgetMs: number
-  #startedAt: number = performance.now()
+  #startedAt = 0
 
   constructor(work: string, budgetMs = 4) {
     this.#work = work
     this.#budgetMs = budgetMs
+    this.begin()
   }
 
   /** Starts a slice anew, after an await that gave the event loop its turn. */
   begin(): void {
+    if (started.hasSubscribers) started.publish({ work: this.#work })
     this.#startedAt = performance.now()
   }
 

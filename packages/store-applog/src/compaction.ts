@@ -100,7 +100,7 @@ export async function copyCommits(draft: LogDraft, stretch: LogStretch, signal?:
       pending.clear()
     },
   }
-  const verdict = await scanFile(scan, stretch.handle, to, sink, new Slices('applog.compact'), signal)
+  const verdict = await scanFile(scan, stretch.handle, to, sink, new Slices('applog.compact'), { signal })
   if (verdict.verdict !== 'intact' || pending.length > 0)
     throw new SnapshotError('Corrupted', `the log does not read back at byte ${verdict.at}`, {
       at: verdict.at,

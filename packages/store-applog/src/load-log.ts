@@ -36,7 +36,10 @@ export interface FoldSink {
   readonly hash: KeyHash | undefined
   /** About so many keys will come; called before the first. */
   reserve(count: number): void
-  putRun(bytes: Uint8Array, run: RecordRun): void
+  /** The largest piece of the file whose records it takes over without a copy; without it none. */
+  readonly mostAdoptedBytes?: number
+  /** With `adopt` the bytes are given away. */
+  putRun(bytes: Uint8Array, run: RecordRun, adopt: boolean): void
 }
 
 /** For a log that is only checked. */
@@ -74,7 +77,10 @@ export async function loadLog<F extends FoldSink>(
       kind.kind === 'generation3'
         ? scanGeneration3(kind.header, HEADER_3_BYTES, size)
         : scanGeneration2(GENERATION_2_HEADER.length, size)
-    const verdict = await scanFile(scan, handle, size, state, state.slices, signal)
+    const verdict = await scanFile(scan, handle, size, state, state.slices, {
+      signal,
+      giveBytes: fold.mostAdoptedBytes,
+    })
     state.slices.end()
     return {
       fold,
@@ -114,18 +120,18 @@ class LoadState implements ScanSink {
     this.#liveBytes = liveBytes
   }
 
-  records(bytes: Uint8Array, from: number, to: number): void | Promise<void> {
+  records(bytes: Uint8Array, from: number, to: number, given: boolean): void | Promise<void> {
     const run = this.#runs[0]!
     const end = this.#read(run, bytes, from, to)
     if (this.#liveBytes > 0) this.#fold.reserve((this.#liveBytes * run.count) / (end - from))
     this.#liveBytes = 0
-    if (end < to) return this.#many(bytes, end, to)
-    this.#fold.putRun(bytes, run)
+    if (end < to) return this.#many(bytes, end, to, given)
+    this.#fold.putRun(bytes, run, given)
     return undefined
   }
 
   /** All of a frame is checked before any of it counts; the first run is read already. */
-  async #many(bytes: Uint8Array, from: number, to: number): Promise<void> {
+  async #many(bytes: Uint8Array, from: number, to: number, given: boolean): Promise<void> {
     let read = 1
     let at = from
     for (; at < to && read < MOST_RUNS; read++) {
@@ -141,12 +147,12 @@ class LoadState implements ScanSink {
     }
     for (let i = 0; i < read; i++) {
       if (this.slices.due()) await this.slices.pause()
-      this.#fold.putRun(bytes, this.#runs[i]!)
+      this.#fold.putRun(bytes, this.#runs[i]!, given)
     }
     for (at = rest; at < to;) {
       if (this.slices.due()) await this.slices.pause()
       at = spare.read(bytes, at, to, this.#fold.hash, false)
-      this.#fold.putRun(bytes, spare)
+      this.#fold.putRun(bytes, spare, given)
     }
   }
 

@@ -8,6 +8,9 @@ export const RECORD_REMOVAL = 2
 /** A live key that the server drops at `expiresAtMs`. */
 export const RECORD_PUT_EXPIRING = 3
 
+/** Bytes of a segment in memory that are no record: never in a file, and nothing points at them. */
+export const RECORD_FILLER = 0
+
 /** `type:u8 | verlen:u8 | klen:u16 | vlen:u32`, little-endian. */
 export const RECORD_HEADER_BYTES = 8
 /** `expiresAtMs:f64`, little-endian, between header and key of a `RECORD_PUT_EXPIRING`. */
@@ -71,10 +74,7 @@ export function writeRecord(target: Uint8Array, at: number, update: KvUpdate): n
   const valueBytes = put ? update.value.length : 0
   target[at] = put ? (expiresAtMs === undefined ? RECORD_PUT : RECORD_PUT_EXPIRING) : RECORD_REMOVAL
   target[at + 1] = update.version.byteLength
-  target[at + 4] = valueBytes & 0xff
-  target[at + 5] = (valueBytes >>> 8) & 0xff
-  target[at + 6] = (valueBytes >>> 16) & 0xff
-  target[at + 7] = valueBytes >>> 24
+  writeValueBytes(target, at, valueBytes)
   let end = at + RECORD_HEADER_BYTES
   if (expiresAtMs !== undefined) {
     writeFloat(target, end, expiresAtMs)
@@ -87,6 +87,12 @@ export function writeRecord(target: Uint8Array, at: number, update: KvUpdate): n
   end = update.version.writeTo(target, end)
   if (put) target.set(update.value, end)
   return end + valueBytes
+}
+
+/** Makes `target[from, to)`, at least a record header, one stretch that is no record. */
+export function writeFiller(target: Uint8Array, from: number, to: number): void {
+  target.fill(0, from, from + RECORD_HEADER_BYTES)
+  writeValueBytes(target, from, to - from - RECORD_HEADER_BYTES)
 }
 
 /** The whole length of the record at `at`, which must be a valid one: nothing is checked. */
@@ -154,6 +160,13 @@ export function recordValueBytes(bytes: Uint8Array, at: number): number {
 /** Unix milliseconds; undefined unless the record has them. */
 export function recordExpiresAtMs(bytes: Uint8Array, at: number): number | undefined {
   return bytes[at] === RECORD_PUT_EXPIRING ? readFloat(bytes, at + RECORD_HEADER_BYTES) : undefined
+}
+
+function writeValueBytes(target: Uint8Array, at: number, valueBytes: number): void {
+  target[at + 4] = valueBytes & 0xff
+  target[at + 5] = (valueBytes >>> 8) & 0xff
+  target[at + 6] = (valueBytes >>> 16) & 0xff
+  target[at + 7] = valueBytes >>> 24
 }
 
 function writeFloat(target: Uint8Array, at: number, value: number): void {

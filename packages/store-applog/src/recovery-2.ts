@@ -70,7 +70,7 @@ class NativeStretch {
 
   *drain(at: number): Generator<ScanStep, void, FileWindow> {
     if (this.#end === 0) return
-    yield { kind: 'records', at, bytes: this.#bytes, from: 0, to: this.#end }
+    yield { kind: 'records', at, bytes: this.#bytes, given: false, from: 0, to: this.#end }
     this.#end = 0
     if (this.#bytes.length > 16 * STRETCH_BYTES) this.#bytes = new Uint8Array(2 * STRETCH_BYTES)
   }

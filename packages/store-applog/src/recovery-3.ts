@@ -80,7 +80,8 @@ function* deliver(
   try {
     const { preamble, recordsAt } = readPreamble(window.bytes, from, to)
     if (preamble.continued && !inBase) return unreadable(at, 'a commit that is never finished')
-    if (recordsAt < to) yield { kind: 'records', at, bytes: window.bytes, from: recordsAt, to }
+    if (recordsAt < to)
+      yield { kind: 'records', at, bytes: window.bytes, given: window.given, from: recordsAt, to }
     if (!preamble.continued) yield { kind: 'commit', cursor: preamble.cursor, lineage: preamble.lineage, end }
     else yield { kind: 'turn' }
     return undefined

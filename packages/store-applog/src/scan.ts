@@ -1,6 +1,8 @@
 /** A stretch of the file: `bytes[i]`, for `i` below `filled`, lies at position `offset + i`. Valid until the next `read`. */
 export interface FileWindow {
   readonly bytes: Uint8Array
+  /** `bytes` stay as they are for good, and whoever was given them may write to what the scan is past. */
+  readonly given: boolean
   readonly offset: number
   readonly filled: number
 }
@@ -19,6 +21,8 @@ export type ScanStep =
       /** The position they come from, for errors. */
       readonly at: number
       readonly bytes: Uint8Array
+      /** As of the window they lie in. */
+      readonly given: boolean
       readonly from: number
       readonly to: number
     }

@@ -1,6 +1,6 @@
 import { openSync, readSync } from 'node:fs'
 import { AppendLogSnapshot } from '@slip/store-applog'
-import { stallsOf } from './measure.ts'
+import { controlStalls, stallsOf, type Stalls } from './measure.ts'
 
 // One load in a fresh process, because resident memory can only be told apart there.
 const [mode, path] = process.argv.slice(2) as [string, string]
@@ -8,26 +8,25 @@ globalThis.gc?.()
 const before = process.memoryUsage().rss
 const from = performance.now()
 let entries = 0
-let longestSliceMs = 0
-let p99Ms = 0
+let stalls: Stalls | undefined
+let idleP99Ms = 0
 let keep: unknown
 if (mode === 'ours') {
-  const stalls = await stallsOf(async () => {
+  stalls = await stallsOf(async () => {
     const store = await AppendLogSnapshot.open({ path })
     entries = store.stats.entries
     keep = store
   })
-  longestSliceMs = stalls.longestSliceMs
-  p99Ms = stalls.p99Ms
 } else {
   const map = naiveLoad(path)
   entries = map.size
   keep = map
 }
 const ms = performance.now() - from
+if (stalls !== undefined) idleP99Ms = (await controlStalls(1_000)).p99Ms
 globalThis.gc?.()
 const rss = process.memoryUsage().rss - before
-process.send?.({ ms, entries, rss, longestSliceMs, p99Ms, kept: keep !== undefined })
+process.send?.({ ms, entries, rss, stalls, idleP99Ms, kept: keep !== undefined })
 process.disconnect()
 process.exit(0)
 

@@ -1,3 +1,5 @@
+import { writeFiller } from '../record.ts'
+
 const FIRST_SEGMENT_BYTES = 64 * 1024
 
 /** A retained piece of memory; bytes below `used` never change. */
@@ -23,6 +25,8 @@ export class Arena {
   readonly #segments: (Segment | undefined)[] = [undefined]
   readonly #freePlaces: number[] = []
   #current: Segment | undefined
+  /** The last of the segments that came from elsewhere: more of it may be adopted. */
+  #adopted: Segment | undefined
 
   constructor(segmentBytes: number) {
     if (!Number.isInteger(Math.log2(segmentBytes)) || segmentBytes < 4096 || segmentBytes > 2 ** 30)
@@ -41,6 +45,21 @@ export class Arena {
     return this.#copy(segment, source, from, length)
   }
 
+  /**
+   * Takes over the records in `bytes[from, to)` where they are; returns the address of the first. Nobody
+   * else may write to `bytes` from now on, which has at most `segmentBytes`; what lies between this and
+   * what was adopted of it before, if anything at least a record header, is overwritten.
+   */
+  adopt(bytes: Uint8Array, from: number, to: number): number {
+    const segment = this.#segmentOver(bytes)
+    if (from > segment.used) writeFiller(segment.bytes, segment.used, from)
+    this.usedBytes += to - segment.used
+    this.liveBytes += to - from
+    segment.used = to
+    segment.live += to - from
+    return segment.base + from
+  }
+
   /** How much `append` can take before it needs another segment. */
   get room(): number {
     return this.#current === undefined ? 0 : this.#current.bytes.length - this.#current.used
@@ -51,7 +70,7 @@ export class Arena {
     const segment = this.segmentAt(address)
     segment.live -= length
     this.liveBytes -= length
-    if (segment.live === 0 && segment !== this.#current) this.#release(segment)
+    if (segment.live === 0 && segment !== this.#current && segment !== this.#adopted) this.#release(segment)
   }
 
   /** Whether a segment is still held; one without live records goes by itself. */
@@ -66,6 +85,7 @@ export class Arena {
       if (segment !== undefined && segment.used > 0)
         if (found === undefined || segment.live * found.used < found.live * segment.used) found = segment
     if (found !== undefined && found === this.#current) this.#current = undefined
+    if (found !== undefined && found === this.#adopted) this.#adopted = undefined
     if (found?.live !== 0) return found
     this.#release(found)
     return this.emptiest()
@@ -95,11 +115,23 @@ export class Arena {
     return this.#current
   }
 
+  #segmentOver(bytes: Uint8Array): Segment {
+    const before = this.#adopted
+    if (before?.bytes.buffer === bytes.buffer) return before
+    this.#adopted = this.#place(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+    if (before?.live === 0) this.#release(before)
+    return this.#adopted
+  }
+
   #add(bytes: number): Segment {
+    return this.#place(Buffer.allocUnsafeSlow(bytes))
+  }
+
+  #place(bytes: Buffer): Segment {
     const place = this.#freePlaces.pop() ?? this.#segments.length
     const segment = {
       base: place * this.segmentBytes,
-      bytes: Buffer.allocUnsafeSlow(bytes),
+      bytes,
       used: 0,
       live: 0,
     }

@@ -101,19 +101,27 @@ export class MemoryFold implements FoldReads {
     }
   }
 
-  /** Takes over the records of a run of `source`, hashed with `hash`, in order. */
-  putRun(source: Uint8Array, run: RecordRun): void {
-    const { lengths, hashes, count } = run
-    this.#directory.prefetch(hashes, count)
+  /** The largest source whose records need not be copied. */
+  get mostAdoptedBytes(): number {
+    return this.#segmentBytes
+  }
+
+  /**
+   * Takes over the records of a run of `source`, hashed with `hash`, in order. With `adopt` they are not
+   * copied: nobody else writes to `source` any more (see `Arena.adopt`).
+   */
+  putRun(source: Uint8Array, run: RecordRun, adopt = false): void {
+    this.#directory.prefetch(run.hashes, run.count)
+    if (adopt) {
+      this.#indexRun(run, 0, run.count, this.#arena.adopt(source, run.from, run.to))
+      return
+    }
     let at = run.from
-    for (let i = 0; i < count;) {
+    for (let i = 0; i < run.count;) {
       const { next, bytes } = run.fitting(i, this.#arena.room)
-      let address = this.#arena.append(source, at, bytes)
-      for (; i < next; i++) {
-        this.#index(hashes[i]!, address, lengths[i]!)
-        address += lengths[i]!
-      }
+      this.#indexRun(run, i, next, this.#arena.append(source, at, bytes))
       at += bytes
+      i = next
     }
   }
 
@@ -206,6 +214,14 @@ export class MemoryFold implements FoldReads {
       signal?.throwIfAborted()
     }
     slices.end()
+  }
+
+  /** Points the keys of records `[first, next)` of a run, which lie end to end from `address` on, at them. */
+  #indexRun(run: RecordRun, first: number, next: number, address: number): void {
+    for (let i = first; i < next; i++) {
+      this.#index(run.hashes[i]!, address, run.lengths[i]!)
+      address += run.lengths[i]!
+    }
   }
 
   /** Points the key of a record that was just appended at it. */

@@ -19,6 +19,8 @@ export class RecordRun {
   count = 0
   /** Where the first record begins. */
   from = 0
+  /** Where the last one ends. */
+  to = 0
 
   /**
    * Takes up to 256 records of `bytes[from, to)`, about 64 KiB of them; the offset behind the last. With
@@ -41,6 +43,7 @@ export class RecordRun {
       at += length
     }
     this.from = from
+    this.to = at
     this.count = count
     return at
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { AppendLogSnapshot } from '@slip/store-applog'
 import { copyFile } from '../floors.ts'
-import { controlStalls, stallsOf } from '../measure.ts'
+import { controlStalls, saidStalls, stallsOf } from '../measure.ts'
 import { print } from '../report.ts'
 
 /** L8: compaction, and what it does to the event loop beside a process that does nothing. */
@@ -27,6 +27,6 @@ export async function compactRow(
     unit: 'ms',
     floor: copyFile(path, join(directory, 'copy.bin')),
     floorIs: 'the same bytes copied and synced',
-    note: `longest slice ${stalls.longestSliceMs.toFixed(1)} ms, event-loop delay p99 ${stalls.p99Ms.toFixed(1)} ms beside ${control.p99Ms.toFixed(1)} ms idle, memory +${grown.toFixed(0)} MB`,
+    note: `${saidStalls(stalls)} beside ${control.p99Ms.toFixed(1)} ms idle, memory +${grown.toFixed(0)} MB`,
   })
 }
