@@ -18,17 +18,18 @@ import {
 } from '@slip/kv-core'
 import type { AppendLogOptions } from './append-log-options.ts'
 import { maxValueBytes } from './commit-encoder.ts'
-import { compactionDue, mustBePolicy, type CompactionPolicy } from './compaction.ts'
+import { mustBePolicy } from './compaction.ts'
+import { Compactor, type CompactionResult } from './compactor.ts'
 import { nodeFileSystem, type FileSystem } from './file-system.ts'
 import { FoldView } from './fold-view.ts'
 import { LogDraft } from './log-draft.ts'
-import { HEADER_3_BYTES, type Generation } from './log-header.ts'
+import type { Generation } from './log-header.ts'
 import { LogWriter } from './log-writer.ts'
 import { Maintenance } from './maintenance.ts'
 import { MemoryFold } from './memory/memory-fold.ts'
 import { openLog, type OpenLog } from './open-log.ts'
 import { MAX_KEY_BYTES } from './record-2.ts'
-import { rewriteLog, writeFold } from './rewrite.ts'
+import { writeFold, type FoldState } from './rewrite.ts'
 import { StagedLog } from './staged-log.ts'
 import { Turns } from './turns.ts'
 import type { WriterLock } from './writer-lock.ts'
@@ -49,8 +50,7 @@ export class AppendLogSnapshot implements SnapshotStore {
   readonly #writer: LogWriter
   readonly #turns: Turns = new Turns()
   readonly #maintenance: Maintenance = new Maintenance()
-  readonly #target: Generation
-  readonly #policy: CompactionPolicy
+  readonly #compactor: Compactor
   readonly #syncEach: boolean
   readonly #syncTimer: NodeJS.Timeout | undefined
   readonly #ended: AbortController = new AbortController()
@@ -60,8 +60,6 @@ export class AppendLogSnapshot implements SnapshotStore {
   #durable: WatchCursor
   /** A failed sync before this handle: only a rewrite makes durable what is there. */
   #rewriteToSync: boolean
-  #compaction: Promise<{ before: number; after: number }> | undefined
-  #compactFromBytes = 0
   #staged: StagedLog | undefined
   #closing: Promise<void> | undefined
 
@@ -76,8 +74,21 @@ export class AppendLogSnapshot implements SnapshotStore {
     this.#durable = opened.durable ? opened.cursor : WatchCursor.none
     this.#rewriteToSync = !opened.durable
     this.recovery = opened.recovery
-    this.#target = targetGeneration(opened.generation, options.format)
-    this.#policy = options.compact ?? {}
+    this.#compactor = new Compactor({
+      files,
+      path: opened.path,
+      target: targetGeneration(opened.generation, options.format),
+      policy: options.compact ?? {},
+      writer: this.#writer,
+      turns: this.#turns,
+      ended: this.#ended.signal,
+      now: () => this.#now(),
+      replaced: () => {
+        this.#durable = this.#cursor
+        this.#rewriteToSync = false
+        this.#offerDeletedKeys()
+      },
+    })
     const durability = options.durability ?? 'os'
     this.#syncEach = durability === 'batch'
     if (typeof durability === 'object') {
@@ -189,7 +200,7 @@ export class AppendLogSnapshot implements SnapshotStore {
     })
     if (this.#syncEach && this.#rewriteToSync) await this.sync()
     this.#maintenance.poke(this.#fold)
-    this.#compactIfDue()
+    if (this.#closing === undefined) this.#compactor.startIfDue()
   }
 
   async sync(): Promise<WatchCursor> {
@@ -208,10 +219,9 @@ export class AppendLogSnapshot implements SnapshotStore {
    * Rewrites the log without its garbage, beside applies and reads. A failure leaves the old log in use
    * and the store usable. Resolves with the sizes in bytes.
    */
-  async compact(options: WaitOptions = {}): Promise<{ before: number; after: number }> {
+  async compact(options: WaitOptions = {}): Promise<CompactionResult> {
     this.#reads()
-    await this.#compaction?.catch(() => undefined)
-    return this.#startCompaction(options.signal)
+    return this.#compactor.run(options.signal)
   }
 
   async copyTo(
@@ -225,7 +235,7 @@ export class AppendLogSnapshot implements SnapshotStore {
       keepExisting: true,
     })
     try {
-      const { cursor } = await writeFold(draft, this.#foldNow(), this.#turns, options.signal)
+      const { cursor } = await writeFold(draft, () => this.#now(), this.#turns, options.signal)
       await draft.seal()
       await draft.close()
       return { cursor, files: [name] }
@@ -259,7 +269,7 @@ export class AppendLogSnapshot implements SnapshotStore {
     clearInterval(this.#syncTimer)
     this.#maintenance.stop()
     this.#ended.abort(new SnapshotError('Closed', 'the store was closed', { path: this.#path }))
-    await this.#compaction?.catch(() => undefined)
+    await this.#compactor.idle()
     await this.#staged?.discard()
     try {
       await this.#turns.take(async () => {
@@ -284,65 +294,13 @@ export class AppendLogSnapshot implements SnapshotStore {
     await this.#writer.sync()
   }
 
-  #foldNow(): () => { fold: MemoryFold; cursor: WatchCursor; lineage: Uint8Array | undefined; end: number } {
-    return () => ({
-      fold: this.#reads(),
-      cursor: this.#cursor,
-      lineage: this.#lineage,
-      end: this.#writer.end,
-    })
-  }
-
-  #compactIfDue(): void {
-    if (
-      this.#compaction !== undefined ||
-      this.#closing !== undefined ||
-      this.#writer.end < this.#compactFromBytes
-    )
-      return
-    const live = HEADER_3_BYTES + this.#fold.liveBytes
-    if (!compactionDue(this.#policy, this.#writer.end, live)) return
-    this.#startCompaction(undefined).catch(() => undefined)
-  }
-
-  async #startCompaction(signal: AbortSignal | undefined): Promise<{ before: number; after: number }> {
-    const before = this.#writer.end
-    const stop = signal === undefined ? this.#ended.signal : AbortSignal.any([signal, this.#ended.signal])
-    const running = rewriteLog(
-      this.#files,
-      this.#path,
-      this.#target,
-      {
-        writer: this.#writer,
-        turns: this.#turns,
-        now: this.#foldNow(),
-        fold: this.#fold,
-        replaced: () => {
-          this.#durable = this.#cursor
-          this.#rewriteToSync = false
-          this.#offerDeletedKeys()
-        },
-      },
-      stop,
-    )
-      .then(() => {
-        this.#compactFromBytes = 0
-        return { before, after: this.#writer.end }
-      })
-      .catch((error: unknown) => {
-        // Not again at once: a full disk stays full for a while.
-        this.#compactFromBytes = this.#writer.end + before / 4
-        throw error
-      })
-      .finally(() => {
-        this.#compaction = undefined
-      })
-    this.#compaction = running
-    return running
+  /** The state between two applies. */
+  #now(): FoldState {
+    return { fold: this.#reads(), cursor: this.#cursor, lineage: this.#lineage, end: this.#writer.end }
   }
 
   async #adopt(staged: StagedLog): Promise<void> {
-    await this.#compaction?.catch(() => undefined)
+    await this.#compactor.idle()
     await this.#turns.take(async () => {
       this.#reads()
       await this.#writer.replace(staged.draft)

@@ -12,13 +12,16 @@ import type { Turns } from './turns.ts'
 const LAST_STRETCH_BYTES = 1024 * 1024
 const MOST_ROUNDS = 16
 
-/** The state of a store at one moment, between two applies. */
-export type FoldNow = () => {
+/** The state of a store between two applies. */
+export interface FoldState {
   readonly fold: MemoryFold
   readonly cursor: WatchCursor
   readonly lineage: Uint8Array | undefined
   readonly end: number
 }
+
+/** Its state at this moment. */
+export type FoldNow = () => FoldState
 
 /** Writes the whole fold, as it is between two applies, as the base of the draft. */
 export async function writeFold(
@@ -49,13 +52,13 @@ export async function rewriteLog(
     readonly writer: LogWriter
     readonly turns: Turns
     readonly now: FoldNow
-    readonly fold: MemoryFold
     /** Called in the same turn, when the new file is in use and all of it is durable. */
     replaced(): void
   },
   signal: AbortSignal,
 ): Promise<void> {
   const { writer, turns } = log
+  const { fold } = log.now()
   const draft = await LogDraft.create(files, `${path}${DRAFT_SUFFIX.compaction}`, generation)
   try {
     const base = await writeFold(draft, log.now, turns, signal)
@@ -75,7 +78,7 @@ export async function rewriteLog(
     }
     await turns.take(async () => {
       signal.throwIfAborted()
-      if (log.now().fold !== log.fold)
+      if (log.now().fold !== fold)
         throw new SnapshotError('StoreChanged', 'the fold was replaced while it was compacted', { path })
       if ((await copyOn()) > 0) await draft.sync()
       await writer.replace(draft)

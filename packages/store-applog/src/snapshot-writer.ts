@@ -104,7 +104,6 @@ export class SnapshotWriter implements AsyncDisposable {
       {
         writer: this.#writer,
         turns: this.#turns,
-        fold,
         now: () => ({ fold, cursor, lineage, end: to }),
         replaced: () => undefined,
       },
