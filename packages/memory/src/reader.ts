@@ -74,10 +74,8 @@ function listing<T>(
       try {
         const slices = new Slices('memory.listing')
         for (let message = cut.next(); message !== undefined; message = cut.next()) {
-          if (slices.due()) {
-            await slices.pause()
-            options?.signal?.throwIfAborted()
-          }
+          if (slices.due()) await slices.pause()
+          options?.signal?.throwIfAborted()
           if (message.operation === 'put' && message.value.length > 0 && message.key.startsWith(prefix))
             yield convert(message)
         }

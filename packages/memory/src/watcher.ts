@@ -1,4 +1,12 @@
-import { KvError, Slices, scopeCovers, scopePrefixes, VersionToken, WatchCursor } from '@slip/kv-core'
+import {
+  KvError,
+  protocol,
+  Slices,
+  scopeCovers,
+  scopePrefixes,
+  VersionToken,
+  WatchCursor,
+} from '@slip/kv-core'
 import type {
   KvUpdate,
   KvWatcher,
@@ -100,9 +108,9 @@ class Walk {
     this.#prefixes = prefixes
     this.#emptyIsTombstone = options.emptyValues !== 'keep'
     const { after } = options
-    const fromStart = after === undefined || after.isNone
-    this.#position = fromStart ? 0 : resumePosition(bucket, after)
-    this.#newestOnlyThrough = fromStart ? bucket.log.lastRevision : 0
+    const resumes = after !== undefined && !after.isNone
+    this.#position = resumes ? resumePosition(bucket, after) : 0
+    this.#newestOnlyThrough = resumes ? 0 : bucket.log.lastRevision
   }
 
   get atEnd(): boolean {
@@ -147,15 +155,16 @@ class Walk {
 
 /** The message after which a resumed watch goes on; KvError `CursorExpired` for a position the bucket never gave. */
 function resumePosition(bucket: Bucket, after: WatchCursor): number {
-  const { revision } = after
-  const last = bucket.log.lastRevision
-  if (revision === undefined || revision > BigInt(last))
-    throw new KvError(
-      'CursorExpired',
-      `cursor ${revision ?? after.toHex()} is no position of bucket ${bucket.name}, which ends at ${last}`,
-      { cursor: after },
-    )
-  return Number(revision)
+  const { lastRevision } = bucket.log
+  const start = protocol.resumeStart(after)
+  if (start.action === 'fromBeginning') return 0
+  if (start.action === 'start' && start.fromRevision <= BigInt(lastRevision + 1))
+    return Number(after.revision)
+  throw new KvError(
+    'CursorExpired',
+    `cursor ${after.revision ?? after.toHex()} is no position of bucket ${bucket.name}, which ends at ${lastRevision}`,
+    { cursor: after },
+  )
 }
 
 function updateOf(message: Message, emptyIsTombstone: boolean): KvUpdate {
@@ -182,7 +191,10 @@ async function countKeys(
     const version = bucket.keySetVersion
     let count = 0
     for (const key of bucket.keys()) {
-      if (slices.due()) await slices.pause()
+      if (slices.due()) {
+        await slices.pause()
+        options?.signal?.throwIfAborted()
+      }
       if (bucket.keySetVersion !== version) break
       if (scopeCovers(prefixes, key)) count++
     }

@@ -3,6 +3,7 @@ import type { BulkOperation, BulkOutcome, KvPurge, KvTtl, KvWriter, WaitOptions 
 import type { Bucket, Write } from './bucket.ts'
 import { copyOf } from './copy.ts'
 import { checkKey } from './key.ts'
+import { untilAborted } from './until-aborted.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -58,8 +59,9 @@ export class MemoryWriter implements KvWriter, KvPurge {
     operations: Iterable<BulkOperation> | AsyncIterable<BulkOperation>,
     options?: WaitOptions & { readonly window?: number },
   ): AsyncGenerator<BulkOutcome, void, undefined> {
+    options?.signal?.throwIfAborted()
     const slices = new Slices('memory.bulk')
-    for await (const operation of operations) {
+    for await (const operation of untilAborted(operations, options?.signal)) {
       if (slices.due()) await slices.pause()
       yield await this.#outcomeOf(operation, options)
     }

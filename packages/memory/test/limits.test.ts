@@ -1,4 +1,4 @@
-import { WatchCursor } from '@slip/kv-core'
+import { VersionToken, WatchCursor } from '@slip/kv-core'
 import { MemoryConnection } from '@slip/memory'
 import { expect, test } from 'vitest'
 import { codeOf, textOf, WatchProbe } from './harness.ts'
@@ -43,11 +43,50 @@ test('a delete leaves the older revisions where they are', async () => {
   expect(await history(store)).toEqual(['a=1@1', '-a@2'])
 })
 
+test('a history of 64 keeps 64 revisions, not 65', async () => {
+  const { store } = await open({ history: 64 })
+  for (let i = 1; i <= 65; i++) await store.writer.put('a', `${i}`)
+  const kept = await history(store)
+  expect([kept.length, kept[0]]).toEqual([64, 'a=2@2'])
+})
+
 test('a value above maxValueBytes is refused and takes no revision', async () => {
   const { store } = await open({ maxValueBytes: 3 })
   await store.writer.put('a', '123')
   expect(await codeOf(store.writer.put('a', '1234'))).toBe('ValueTooLarge')
   expect((await store.writer.put('a', '')).revision).toBe(2n)
+})
+
+/** Beside key and value. */
+const OVERHEAD_BYTES = 16
+
+test.each(['new', 'old'] as const)(
+  'a bucket that discards %s takes exactly maxBytes, and not one byte more',
+  async (discard) => {
+    const exact = 2 * (1 + 10 + OVERHEAD_BYTES)
+    const { store } = await open({ maxBytes: exact, discard })
+    await store.writer.put('a', '0123456789')
+    await store.writer.put('b', '0123456789')
+    expect(await history(store)).toEqual(['a=0123456789@1', 'b=0123456789@2'])
+    if (discard === 'new') {
+      expect(await codeOf(store.writer.put('b', '0123456789x'))).toBe('QuotaExceeded')
+      expect(await codeOf(store.writer.put('c', ''))).toBe('QuotaExceeded')
+      expect((await store.writer.put('b', 'again 6789')).revision).toBe(3n)
+    } else {
+      await store.writer.put('b', '0123456789x')
+      expect(await history(store)).toEqual(['b=0123456789x@3'])
+    }
+  },
+)
+
+test('a full bucket with history gives back what the oldest revision of the key took', async () => {
+  const { store } = await open({ maxBytes: 3 * (1 + 4 + OVERHEAD_BYTES), history: 2 })
+  await store.writer.put('a', '1111')
+  await store.writer.put('a', '2222')
+  await store.writer.put('b', '1111')
+  expect(await codeOf(store.writer.put('b', '2222'))).toBe('QuotaExceeded')
+  expect((await store.writer.put('a', '3333')).revision).toBe(4n)
+  expect(await history(store)).toEqual(['a=2222@2', 'b=1111@3', 'a=3333@4'])
 })
 
 test('a full bucket refuses new keys, and lets a key be overwritten and deleted', async () => {
@@ -72,6 +111,53 @@ test('a full bucket that discards the old evicts the oldest messages and tells n
   expect(await probe.updates()).toEqual(['b=0123456789@2', 'c=0123456789@3'])
   expect(await store.watcher.describe('all')).toMatchObject({ firstRevision: 2n, evictsCurrentValues: true })
   await probe.stop()
+})
+
+test('max age removes a value at its age and not a millisecond before', async () => {
+  const { store, clock } = await open({ maxAgeMs: 100 })
+  await store.writer.put('a', '1')
+  clock.nowMs += 99
+  expect(await store.reader.get('a')).toBeDefined()
+  clock.nowMs += 1
+  expect(await store.reader.get('a')).toBeUndefined()
+})
+
+test('a time to live ends at its time and not a millisecond before, and so does its marker', async () => {
+  const { store, clock } = await open({ markerTtlMs: 1_000 })
+  await store.ttl.put('a', '1', 500)
+  clock.nowMs += 499
+  expect(await history(store)).toEqual(['a=1@1'])
+  clock.nowMs += 1
+  expect(await history(store)).toEqual(['-a@2 expired'])
+  clock.nowMs += 999
+  expect(await history(store)).toEqual(['-a@2 expired'])
+  expect((await store.writer.create('b', '1')).revision).toBe(3n)
+  clock.nowMs += 1
+  expect(await history(store)).toEqual(['b=1@3'])
+})
+
+test('create and update write over the marker of an expired key, at its revision', async () => {
+  const { store, clock } = await open({ markerTtlMs: 60_000 })
+  await store.ttl.put('created', '1', 10)
+  await store.ttl.put('updated', '1', 10)
+  clock.nowMs += 10
+  expect(await history(store)).toEqual(['-created@3 expired', '-updated@4 expired'])
+  expect((await store.writer.create('created', '2')).revision).toBe(5n)
+  expect(await codeOf(store.writer.update('updated', '2', VersionToken.fromRevision(2n)))).toBe(
+    'RevisionMismatch',
+  )
+  expect((await store.writer.update('updated', '2', VersionToken.fromRevision(4n))).revision).toBe(6n)
+})
+
+test('a marker under max age is gone at the sooner of the two', async () => {
+  const { store, clock } = await open({ maxAgeMs: 100, markerTtlMs: 1_000 })
+  await store.ttl.put('a', '1', 10)
+  clock.nowMs += 10
+  expect(await history(store)).toEqual(['-a@2 expired'])
+  clock.nowMs += 99
+  expect(await history(store)).toEqual(['-a@2 expired'])
+  clock.nowMs += 1
+  expect(await history(store)).toEqual([])
 })
 
 test('max age removes what is old without a marker', async () => {
