@@ -1,5 +1,6 @@
 import { bindCases, type ConformanceCase } from './conformance-case.ts'
 import { registerCases, type TestFunction } from './register-cases.ts'
+import { abortCases } from './source-cases/aborts.ts'
 import { deliveryCases } from './source-cases/delivery.ts'
 import { describeCases } from './source-cases/describe.ts'
 import { prefixCases } from './source-cases/prefixes.ts'
@@ -20,6 +21,7 @@ export function sourceCases(suite: SourceSuite): readonly ConformanceCase[] {
       ...prefixCases,
       ...removalCases,
       ...sessionCases,
+      ...abortCases,
       ...writeCases,
       ...readerCases,
       ...describeCases,

@@ -177,6 +177,43 @@ export const brokenSources: readonly BrokenSource[] = [
       }),
   },
   {
+    name: 'writes although it was told to stop before',
+    caughtBy: 'abort/before-a-call',
+    spoil: (source) =>
+      override(source, {
+        writer: override(source.writer, { put: (key, value) => source.writer.put(key, value) }),
+      }),
+  },
+  {
+    name: 'cuts an aborted listing short as if it were complete',
+    caughtBy: 'abort/in-a-listing',
+    spoil: (source) =>
+      override(source, {
+        reader: override(source.reader, {
+          keys: (prefix, options) => {
+            const listing = source.reader.keys(prefix)
+            return {
+              validAt: listing.validAt,
+              [Symbol.asyncIterator]: async function* () {
+                for await (const each of listing) {
+                  if (options?.signal?.aborted === true) return
+                  yield each
+                }
+              },
+            }
+          },
+        }),
+      }),
+  },
+  {
+    name: 'finishes a bulk write that was aborted',
+    caughtBy: 'abort/in-a-bulk-write',
+    spoil: (source) =>
+      override(source, {
+        writer: override(source.writer, { bulk: (operations) => source.writer.bulk(operations) }),
+      }),
+  },
+  {
     name: 'creates over what exists',
     caughtBy: 'writes/create',
     spoil: (source) =>

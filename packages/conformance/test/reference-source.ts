@@ -13,6 +13,7 @@ import {
   type KvWriter,
   type Listing,
   type SourceDescription,
+  type WaitOptions,
   type WatchBatch,
   type WatchOptions,
   type WatchScope,
@@ -34,16 +35,20 @@ export function referenceSource(bucket: ReferenceBucket): ReferenceSource {
   return {
     name: 'reference',
     watcher: {
-      describe: async (scope) => describe(bucket, scope),
+      describe: async (scope, options) => (goOn(options), describe(bucket, scope)),
       watch: (scope, options) => watch(bucket, scope, options, closing.signal),
     },
     reader: reader(bucket),
     writer: writer(bucket),
     ttl: {
-      put: async (key, value, ttlMs) => bucket.writeFor(ttlMs, key, value),
-      create: async (key, value, ttlMs) => (mustBeFree(bucket, key), bucket.writeFor(ttlMs, key, value)),
+      put: async (key, value, ttlMs, options) => (goOn(options), bucket.writeFor(ttlMs, key, value)),
+      create: async (key, value, ttlMs, options) => (
+        goOn(options),
+        mustBeFree(bucket, key),
+        bucket.writeFor(ttlMs, key, value)
+      ),
     },
-    purger: { purge: async (key) => bucket.write('purge', key) },
+    purger: { purge: async (key, options) => (goOn(options), bucket.write('purge', key)) },
     close: async () => closing.abort(),
   }
 }
@@ -114,26 +119,26 @@ function toEntry(message: Message): KvEntry {
 }
 
 function reader(bucket: ReferenceBucket): KvReader {
-  const entry = async (key: string): Promise<KvEntry | undefined> => {
+  const entry = async (key: string, options?: WaitOptions): Promise<KvEntry | undefined> => {
+    goOn(options)
     const message = bucket.get(key)
     return message?.operation === 'put' ? toEntry(message) : undefined
   }
-  const scan = (prefix = ''): Listing<KvEntry> => {
+  const scan = (prefix = '', options?: WaitOptions): Listing<KvEntry> => {
     const entries = bucket
       .newest()
       .filter(
         ({ key, operation, value }) => key.startsWith(prefix) && operation === 'put' && value.length > 0,
       )
       .map(toEntry)
-    const validAt = Promise.resolve(WatchCursor.fromRevision(bucket.lastRevision))
-    return { validAt, [Symbol.asyncIterator]: () => stream(entries) }
+    return listingOf(entries, WatchCursor.fromRevision(bucket.lastRevision), options)
   }
   return {
     entry,
     scan,
     keys: scan,
-    get: async (key) => {
-      const found = await entry(key)
+    get: async (key, options) => {
+      const found = await entry(key, options)
       return found?.value.length === 0 ? undefined : found
     },
   }
@@ -141,16 +146,26 @@ function reader(bucket: ReferenceBucket): KvReader {
 
 function writer(bucket: ReferenceBucket): KvWriter {
   const self: KvWriter = {
-    put: async (key, value) => bucket.write('put', key, value),
-    create: async (key, value) => (mustBeFree(bucket, key), bucket.write('put', key, value)),
-    update: async (key, value, expected) => (
+    put: async (key, value, options) => (goOn(options), bucket.write('put', key, value)),
+    create: async (key, value, options) => (
+      goOn(options),
+      mustBeFree(bucket, key),
+      bucket.write('put', key, value)
+    ),
+    update: async (key, value, expected, options) => (
+      goOn(options),
       mustBeAt(bucket, key, expected),
       bucket.write('put', key, value)
     ),
-    delete: async (key) => bucket.write('delete', key),
-    deleteWithVersion: async (key, expected) => (mustBeAt(bucket, key, expected), bucket.write('put', key)),
-    bulk: async function* (operations) {
+    delete: async (key, options) => (goOn(options), bucket.write('delete', key)),
+    deleteWithVersion: async (key, expected, options) => (
+      goOn(options),
+      mustBeAt(bucket, key, expected),
+      bucket.write('put', key)
+    ),
+    bulk: async function* (operations, options) {
       for await (const each of operations) {
+        goOn(options)
         const { key } = each
         const version = each.operation === 'delete' ? self.delete(key) : self[each.operation](key, each.value)
         yield await version.then<BulkOutcome, BulkOutcome>(
@@ -158,6 +173,7 @@ function writer(bucket: ReferenceBucket): KvWriter {
           (error: KvError) => ({ key, error }),
         )
       }
+      goOn(options)
     },
   }
   return self
@@ -172,6 +188,28 @@ function mustBeAt(bucket: ReferenceBucket, key: string, expected: VersionToken):
     throw new KvError('RevisionMismatch', `${key} is at another revision`)
 }
 
-async function* stream<T>(items: readonly T[]): AsyncGenerator<T> {
-  for (const item of items) yield item
+function goOn(options: WaitOptions | undefined): void {
+  options?.signal?.throwIfAborted()
+}
+
+function listingOf<T>(items: readonly T[], at: WatchCursor, options: WaitOptions | undefined): Listing<T> {
+  let complete!: (cursor: WatchCursor) => void
+  let leave!: (error: KvError) => void
+  const validAt = new Promise<WatchCursor>((resolve, reject) => {
+    complete = resolve
+    leave = reject
+  })
+  validAt.catch(() => undefined)
+  async function* stream(): AsyncGenerator<T> {
+    try {
+      for (const item of items) {
+        goOn(options)
+        yield item
+      }
+      complete(at)
+    } finally {
+      leave(new KvError('Closed', 'the listing was left'))
+    }
+  }
+  return { validAt, [Symbol.asyncIterator]: stream }
 }

@@ -1,4 +1,11 @@
-import { VersionToken, type BulkOperation, type Listing, type WaitOptions } from '@slip/kv-core'
+import { channel } from 'node:diagnostics_channel'
+import {
+  VersionToken,
+  type BulkOperation,
+  type Listing,
+  type SliceMessage,
+  type WaitOptions,
+} from '@slip/kv-core'
 import { MemoryConnection, type MemoryStore } from '@slip/memory'
 import { expect, test } from 'vitest'
 
@@ -75,13 +82,24 @@ test.each(['keys', 'scan'] as const)(
   },
 )
 
-test('an abort in the middle of a count ends it', async () => {
+test('an abort in the middle of a count ends it after the slice under way', async () => {
   const { store } = await open(100_000)
   const stop = new AbortController()
   const reason = new Error('enough')
-  const counting = store.watcher.describe({ prefix: 'k' }, { signal: stop.signal })
-  setImmediate(() => stop.abort(reason))
-  await expect(counting).rejects.toBe(reason)
+  let slices = 0
+  const abortAtFirst = (message: unknown): void => {
+    if ((message as SliceMessage).work !== 'memory.count') return
+    slices++
+    stop.abort(reason)
+  }
+  channel('slip:slice').subscribe(abortAtFirst)
+  try {
+    const counting = store.watcher.describe({ prefix: 'k' }, { signal: stop.signal })
+    await expect(counting).rejects.toBe(reason)
+    expect(slices).toBe(1)
+  } finally {
+    channel('slip:slice').unsubscribe(abortAtFirst)
+  }
 })
 
 test('an abort in the middle of a bulk write ends it: what was written stays, nothing more is', async () => {
