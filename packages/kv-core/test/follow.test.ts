@@ -1,5 +1,6 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
-import { follow, KvError, VersionToken, type FollowSource } from '@slip/kv-core'
+import { follow, KvError, VersionToken, type FollowSource, type WaitOptions } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation, textOf } from './map-store.ts'
@@ -171,6 +172,17 @@ describe('a session that ends', () => {
 })
 
 describe('silence', () => {
+  test('of a source that does not answer what it is asks for a new source', async () => {
+    const bucket = filled(1)
+    bucket.frozen = true
+    await using run = await FollowRun.start({ bucket })
+    await run.until(() => bucket.opened === 2, 10_000)
+    expect(run.follower.status).toMatchObject({ state: 'connecting', reason: 'Timeout' })
+    expect(bucket.closed).toBe(1)
+    bucket.thaw()
+    await run.caughtUp()
+  })
+
   test('makes it stale after staleAfterMs, reads go on, and any proof ends it', async () => {
     await using run = await FollowRun.start({ bucket: filled(1), staleAfterMs: 150 })
     await run.caughtUp()
@@ -433,6 +445,48 @@ describe('the end', () => {
     stop.abort(reason)
     await expect(opening).rejects.toBe(reason)
     expect(location.holder).toBeUndefined()
+  })
+
+  test('an abort while the artifact is fetched, or the fold is opened, rejects with its reason and leaves nothing held', async () => {
+    const reason = new Error('enough')
+    const hangs = (signal: AbortSignal | undefined): Promise<never> =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason as Error))
+      })
+    const fetching = new MapLocation()
+    const slow = new MapLocation()
+    slow.hangingOpen = true
+    for (const [location, bootstrap] of [
+      [fetching, (_into: unknown, { signal }: WaitOptions) => hangs(signal)],
+      [slow, undefined],
+    ] as const) {
+      const stop = new AbortController()
+      const opening = follow({
+        source: new TestBucket().opener,
+        store: location,
+        signal: stop.signal,
+        ...(bootstrap === undefined ? {} : { bootstrap }),
+      })
+      const ended = expect(opening).rejects.toBe(reason)
+      await wait(10)
+      stop.abort(reason)
+      await ended
+      expect(location.holder).toBeUndefined()
+    }
+    expect(fetching.opens).toBe(0)
+  })
+
+  test('leaves no listener on the signal of the caller', async () => {
+    const stop = new AbortController()
+    const run = await FollowRun.start({ bucket: filled(3), signal: stop.signal })
+    await run.caughtUp()
+    await run.follower.waitFor(3n, { signal: stop.signal })
+    const changes = run.follower.changes({ signal: stop.signal })
+    run.bucket.breakSessions()
+    await run.waitFor(run.bucket.put('late'))
+    await run.follower.close()
+    for await (const { key } of changes) expect(key).toBe('late')
+    expect(getEventListeners(stop.signal, 'abort')).toEqual([])
   })
 
   test('an opener that hangs does not hold it up, and a source it gives later is closed', async () => {
