@@ -480,10 +480,11 @@ describe('the end', () => {
     const stop = new AbortController()
     const run = await FollowRun.start({ bucket: filled(3), signal: stop.signal })
     await run.caughtUp()
-    await run.follower.waitFor(3n, { signal: stop.signal })
+    const late = run.follower.waitFor(4n, { signal: stop.signal })
     const changes = run.follower.changes({ signal: stop.signal })
     run.bucket.breakSessions()
-    await run.waitFor(run.bucket.put('late'))
+    run.bucket.put('late')
+    await late
     await run.follower.close()
     for await (const { key } of changes) expect(key).toBe('late')
     expect(getEventListeners(stop.signal, 'abort')).toEqual([])
