@@ -2,13 +2,7 @@ import { KvError, SnapshotError, WatchCursor, type Change } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation, textOf } from './map-store.ts'
-import { TestBucket } from './test-bucket.ts'
-
-function filled(...keys: string[]): TestBucket {
-  const bucket = new TestBucket()
-  for (const key of keys) bucket.put(key)
-  return bucket
-}
+import { bucketOf, TestBucket } from './test-bucket.ts'
 
 /** A fold of `bucket`, left by a follower that was closed. */
 async function folded(
@@ -23,7 +17,7 @@ async function folded(
 
 describe('a rebuild', () => {
   test('after the bucket was recreated: announced, vanished keys deleted, readers keep the old fold until the swap', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a', 'b', 'c') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a', 'b', 'c') })
     await run.caughtUp()
     const seen: string[][] = []
     run.location.failing.stagedCommit = () => void seen.push(run.keys)
@@ -50,7 +44,7 @@ describe('a rebuild', () => {
   })
 
   test('after the bucket was recreated while nobody followed, although revisions went further than before', async () => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     const location = await folded(bucket)
     bucket.recreate()
     for (const key of ['x', 'y', 'z']) bucket.put(key)
@@ -61,7 +55,7 @@ describe('a rebuild', () => {
   })
 
   test('after the bucket was rolled back', async () => {
-    const bucket = filled('a', 'b', 'c')
+    const bucket = bucketOf('a', 'b', 'c')
     const location = await folded(bucket)
     bucket.rollBack(1n)
     await using run = await FollowRun.start({ bucket, location })
@@ -71,7 +65,7 @@ describe('a rebuild', () => {
   })
 
   test.each([true, undefined])('after the cursor expired where evictsCurrentValues is %s', async (evicts) => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     bucket.evicts = evicts
     const location = await folded(bucket)
     bucket.vanish('a')
@@ -89,7 +83,7 @@ describe('a rebuild', () => {
   })
 
   test('because the source refuses the position, although its description allows it', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a') })
     await run.caughtUp()
     run.bucket.put('b')
     await run.waitFor(2n)
@@ -103,7 +97,7 @@ describe('a rebuild', () => {
   })
 
   test('because keys vanished without a message, found by the count at once and at the interval', async () => {
-    const bucket = filled('a', 'b', 'c')
+    const bucket = bucketOf('a', 'b', 'c')
     const location = await folded(bucket)
     bucket.vanish('b')
     await using run = await FollowRun.start({ bucket, location, auditIntervalMs: 50 })
@@ -119,7 +113,7 @@ describe('a rebuild', () => {
   })
 
   test('because applied revisions were delivered again, in two sessions in a row', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a', 'b') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a', 'b') })
     await run.caughtUp()
     run.bucket.redeliver('a')
     await run.until(() => run.bucket.watches.length === 2)
@@ -131,7 +125,7 @@ describe('a rebuild', () => {
   })
 
   test('for a count that is never equal happens once; then the count is not trusted, and says so', async () => {
-    const bucket = filled('a')
+    const bucket = bucketOf('a')
     bucket.countOffset = 1n
     await using run = await FollowRun.start({ bucket, auditIntervalMs: 20 })
     await run.caughtUp()
@@ -145,7 +139,7 @@ describe('a rebuild', () => {
   })
 
   test('counts deleted keys and leaves deleted keys alone', async () => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     bucket.delete('a')
     const location = await folded(bucket)
     await using run = await FollowRun.start({ bucket, location })
@@ -154,7 +148,7 @@ describe('a rebuild', () => {
   })
 
   test('goes on from where it was when its session breaks', async () => {
-    const bucket = filled('old')
+    const bucket = bucketOf('old')
     const location = await folded(bucket)
     bucket.recreate()
     for (let i = 0; i < 300; i++) bucket.put(`new.${i}`)
@@ -170,7 +164,7 @@ describe('a rebuild', () => {
   })
 
   test('that is cut short leaves the old fold, and is begun again by the next follower', async () => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     const location = await folded(bucket)
     bucket.recreate()
     for (let i = 0; i < 300; i++) bucket.put(`new.${i}`)
@@ -208,7 +202,7 @@ describe('a rebuild', () => {
   test.each([true, false])(
     'of a store that cannot stage happens in place (can be set aside: %s)',
     async (aside) => {
-      const bucket = filled('a', 'b')
+      const bucket = bucketOf('a', 'b')
       const location = new MapLocation()
       location.features = { staging: false }
       if (!aside) Object.defineProperty(location, 'setAside', { value: undefined })
@@ -229,7 +223,7 @@ describe('a rebuild', () => {
   )
 
   test('in place that is cut short is begun again: a fold without a position is not resumed', async () => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     const location = await folded(bucket)
     location.image!.cursor = WatchCursor.none
     bucket.vanish('a')
@@ -240,7 +234,7 @@ describe('a rebuild', () => {
   })
 
   test('whose commit fails starts over and does not lose the old fold', async () => {
-    const bucket = filled('a')
+    const bucket = bucketOf('a')
     const location = await folded(bucket)
     bucket.recreate()
     bucket.put('z')
@@ -255,7 +249,7 @@ describe('a rebuild', () => {
   })
 
   test('whose store fails half-way starts over from nothing, for the same reason', async () => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     const location = await folded(bucket)
     bucket.vanish('a')
     for (let i = 0; i < 250; i++) bucket.put(`new.${i}`)
@@ -272,7 +266,7 @@ describe('a rebuild', () => {
   })
 
   test('after the bucket was rolled back under a session that did not notice, found by the audit', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a', 'b', 'c'), auditIntervalMs: 30 })
+    await using run = await FollowRun.start({ bucket: bucketOf('a', 'b', 'c'), auditIntervalMs: 30 })
     await run.caughtUp()
     run.bucket.rollBack(1n)
     await run.until(() => run.keys.length === 1)
@@ -282,7 +276,7 @@ describe('a rebuild', () => {
   })
 
   test('after the bucket was recreated under a session that did not notice, found by the audit', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a', 'b'), auditIntervalMs: 30 })
+    await using run = await FollowRun.start({ bucket: bucketOf('a', 'b'), auditIntervalMs: 30 })
     await run.caughtUp()
     run.bucket.recreate()
     run.bucket.put('z')
@@ -292,7 +286,7 @@ describe('a rebuild', () => {
   })
 
   test('that can never be committed fails within the budget, with the old fold untouched', async () => {
-    const bucket = filled('a')
+    const bucket = bucketOf('a')
     const location = await folded(bucket)
     bucket.recreate()
     bucket.put('z')
@@ -315,7 +309,7 @@ describe('the fold of something else', () => {
   }
 
   test.each(Object.keys(others))('%s is refused and untouched', async (what) => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     const location = await folded(bucket)
     const before = location.image
     await using run = await FollowRun.start({ ...others[what]!(bucket), bucket, location })
@@ -327,7 +321,7 @@ describe('the fold of something else', () => {
   })
 
   test.each(Object.keys(others))('%s is set aside on request', async (what) => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     const location = await folded(bucket)
     bucket.put('aa')
     await using run = await FollowRun.start({
@@ -344,7 +338,7 @@ describe('the fold of something else', () => {
 
 describe('whenEvicted keep', () => {
   test('refuses to repair an expired cursor from a listing, and the fold is untouched', async () => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     bucket.evicts = true
     const location = await folded(bucket, { whenEvicted: 'keep' })
     const { cursor } = location.image!
@@ -358,7 +352,7 @@ describe('whenEvicted keep', () => {
   })
 
   test('keeps evicted keys while it follows', async () => {
-    const bucket = filled('a', 'b')
+    const bucket = bucketOf('a', 'b')
     bucket.evicts = true
     await using run = await FollowRun.start({ bucket, whenEvicted: 'keep', auditIntervalMs: 20 })
     await run.caughtUp()
@@ -372,7 +366,7 @@ describe('whenEvicted keep', () => {
 
 describe('a rebuild and changes()', () => {
   test('are seen after the swap, in order, with phase resync', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a', 'b') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a', 'b') })
     await run.caughtUp()
     const changes = run.follower.changes()
     run.bucket.recreate()

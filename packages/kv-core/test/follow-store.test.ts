@@ -7,13 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation } from './map-store.ts'
 import { put, ScriptedWatcher } from './scripted-watcher.ts'
-import { TestBucket } from './test-bucket.ts'
-
-function filled(...keys: string[]): TestBucket {
-  const bucket = new TestBucket()
-  for (const key of keys) bucket.put(key)
-  return bucket
-}
+import { bucketOf, TestBucket } from './test-bucket.ts'
 
 describe('opening', () => {
   test.each([
@@ -22,7 +16,7 @@ describe('opening', () => {
   ])('a damaged fold ($code) sets it aside, says so, and rebuilds', async (damage) => {
     const location = new MapLocation()
     location.damage = damage
-    await using run = await FollowRun.start({ bucket: filled('a'), location })
+    await using run = await FollowRun.start({ bucket: bucketOf('a'), location })
     expect(run.follower.status.recovery).toEqual({
       verdict: 'corrupt',
       at: 4_711,
@@ -79,7 +73,7 @@ describe('opening', () => {
     }
     const location = new MapLocation()
     {
-      const bucket = filled('a', 'b')
+      const bucket = bucketOf('a', 'b')
       bucket.maxBatch = 1
       await using run = await FollowRun.start({
         bucket,
@@ -97,7 +91,7 @@ describe('opening', () => {
       await run.caughtUp()
       expect(run.follower.status.error).toBeUndefined()
     }
-    await using run = await FollowRun.start({ bucket: filled('a'), location, bootstrap })
+    await using run = await FollowRun.start({ bucket: bucketOf('a'), location, bootstrap })
     await run.caughtUp()
     expect(asked).toEqual(['asked'])
   })
@@ -105,7 +99,7 @@ describe('opening', () => {
 
 describe('a commit that fails', () => {
   test('is made again on the reopened fold from memory: apply does not see the batch twice', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a') })
     await run.caughtUp()
     let failures = 0
     run.location.failing.apply = () => {
@@ -135,7 +129,7 @@ describe('a commit that fails', () => {
   })
 
   test('is retried while opening fails too, and nothing was moved aside', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a') })
     await run.caughtUp()
     let opens = 0
     let failed = false
@@ -157,7 +151,7 @@ describe('a commit that fails', () => {
   })
 
   test('is told: the fold is not live while it is behind, and why; then it is live again', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a') })
     await run.caughtUp()
     let broken = true
     run.location.failing.apply = () => {
@@ -177,7 +171,7 @@ describe('a commit that fails', () => {
   })
 
   test('is not tried again after an abort, and the error is that of the commit', async () => {
-    const run = await FollowRun.start({ bucket: filled('a') })
+    const run = await FollowRun.start({ bucket: bucketOf('a') })
     await run.caughtUp()
     let attempts = 0
     run.location.failing.apply = () => {
@@ -196,7 +190,7 @@ describe('a commit that fails', () => {
   })
 
   test('is given up at once by an abort also while the fold is being opened, with the error of the commit', async () => {
-    const run = await FollowRun.start({ bucket: filled('a') })
+    const run = await FollowRun.start({ bucket: bucketOf('a') })
     await run.caughtUp()
     run.location.failing = {
       apply: () => {
@@ -215,7 +209,7 @@ describe('a commit that fails', () => {
   })
 
   test('ends in the typed error of the store once the budget is spent, with the cursor of what is held', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a'), retryBudgetMs: 200 })
+    await using run = await FollowRun.start({ bucket: bucketOf('a'), retryBudgetMs: 200 })
     await run.caughtUp()
     run.location.failing.apply = () => {
       throw new SnapshotError('Io', 'no space left', { path: 'fold' })
@@ -230,7 +224,7 @@ describe('a commit that fails', () => {
   })
 
   test('on a fold that comes back older makes a new session from there, and apply sees nothing twice', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a', 'b'), batch: { maxCount: 1 } })
+    await using run = await FollowRun.start({ bucket: bucketOf('a', 'b'), batch: { maxCount: 1 } })
     await run.caughtUp()
     let failed = false
     run.location.failing.apply = () => {
@@ -248,7 +242,7 @@ describe('a commit that fails', () => {
   })
 
   test('on a fold that comes back damaged hydrates a new one and says so', async () => {
-    await using run = await FollowRun.start({ bucket: filled('a', 'b') })
+    await using run = await FollowRun.start({ bucket: bucketOf('a', 'b') })
     await run.caughtUp()
     let failed = false
     run.location.failing.apply = () => {
@@ -286,119 +280,5 @@ describe('a commit that fails', () => {
     expect(run.applied.map(({ revision }) => revision)).toEqual(
       Array.from({ length: 400 }, (_, i) => BigInt(i + 1)),
     )
-  })
-})
-
-describe('what is above the limits of the store', () => {
-  const limited = (): MapLocation => {
-    const location = new MapLocation()
-    location.features = { maxKeyBytes: 10, maxValueBytes: 10 }
-    return location
-  }
-
-  test('is skipped and counted; the count still agrees', async () => {
-    const bucket = filled('a', 'a-very-long-key')
-    bucket.put('big', 'x'.repeat(11))
-    await using run = await FollowRun.start({ bucket, location: limited() })
-    await run.caughtUp()
-    expect(run.keys).toEqual(['a'])
-    expect(run.follower.status).toMatchObject({
-      skipped: 2,
-      delivered: 3,
-      verifiedThrough: 3n,
-      state: 'live',
-    })
-    expect(run.applied.map(({ key }) => key)).toEqual(['a', 'a-very-long-key', 'big'])
-  })
-
-  test('is never served as its older value, and no longer skipped once it fits', async () => {
-    const bucket = filled('k')
-    await using run = await FollowRun.start({ bucket, location: limited() })
-    await run.caughtUp()
-    await run.waitFor(bucket.put('k', 'x'.repeat(11)))
-    expect(run.follower.has('k')).toBe(false)
-    expect(run.follower.status.skipped).toBe(1)
-    await run.waitFor(bucket.put('k', 'fits'))
-    expect(run.follower.has('k')).toBe(true)
-    expect(run.follower.status.skipped).toBe(0)
-  })
-
-  test('is remembered with the fold: a restart receives only the difference, and the count agrees', async () => {
-    const bucket = filled('a', 'a-very-long-key', 'another-long-key')
-    bucket.put('big', 'x'.repeat(11))
-    const location = limited()
-    {
-      await using run = await FollowRun.start({ bucket, location })
-      await run.caughtUp()
-    }
-    bucket.put('b')
-    await using run = await FollowRun.start({ bucket, location })
-    await run.caughtUp()
-    expect(run.follower.status).toMatchObject({
-      skipped: 3,
-      delivered: 1,
-      relisted: 0,
-      verifiedThrough: 5n,
-      unverified: ['anchors'],
-    })
-    bucket.put('a-very-long-key', 'again')
-    bucket.delete('another-long-key')
-    await run.waitFor(bucket.put('big', 'fits'))
-    expect(run.follower.status.skipped).toBe(2)
-    bucket.breakSessions()
-    await run.waitFor(bucket.put('c'))
-    await run.caughtUp()
-    expect(run.follower.status).toMatchObject({ skipped: 2, relisted: 0 })
-  })
-
-  test('is as it was at the cursor when the fold comes back older', async () => {
-    const bucket = filled('a')
-    const location = limited()
-    await using run = await FollowRun.start({ bucket, location })
-    await run.caughtUp()
-    const older = location.image!.lineage
-    await run.waitFor(bucket.put('a-very-long-key'))
-    expect(run.follower.status.skipped).toBe(1)
-    let failed = false
-    location.failing.apply = () => {
-      if (failed) return
-      failed = true
-      location.image!.cursor = WatchCursor.fromRevision(1n)
-      location.image!.lineage = older
-      throw new SnapshotError('Io', 'lost a page')
-    }
-    await run.waitFor(bucket.put('c'))
-    await run.caughtUp()
-    expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 0, verifiedThrough: 3n })
-  })
-
-  test('is remembered by a rebuild, of the new history only', async () => {
-    const bucket = filled('a-very-long-key', 'a')
-    const location = limited()
-    {
-      await using run = await FollowRun.start({ bucket, location })
-      await run.caughtUp()
-    }
-    bucket.recreate()
-    for (let i = 0; i < 20; i++) bucket.put(`k.${i}`)
-    bucket.put('the-newest-long-key')
-    {
-      await using run = await FollowRun.start({ bucket, location, batch: { maxCount: 5 } })
-      await run.caughtUp()
-      expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 21, verifiedThrough: 21n })
-    }
-    await using run = await FollowRun.start({ bucket, location })
-    await run.caughtUp()
-    expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 0, verifiedThrough: 21n })
-  })
-
-  test('ends the follower under fail, without a retry', async () => {
-    const bucket = filled('a')
-    bucket.put('big', 'x'.repeat(11))
-    const location = limited()
-    await using run = await FollowRun.start({ bucket, location, oversize: 'fail' })
-    expect(await run.failure()).toMatchObject({ code: 'LimitExceeded', cursor: WatchCursor.none })
-    expect(location.opens).toBe(1)
-    expect(location.commits).toEqual([])
   })
 })

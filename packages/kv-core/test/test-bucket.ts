@@ -201,3 +201,15 @@ export class TestBucket {
     })
   }
 }
+
+/** A bucket with `key.0`, `key.1` and so on. */
+export function numbered(count: number): TestBucket {
+  return bucketOf(...Array.from({ length: count }, (_, i) => `key.${i}`))
+}
+
+/** A bucket with these keys. */
+export function bucketOf(...keys: string[]): TestBucket {
+  const bucket = new TestBucket()
+  for (const key of keys) bucket.put(key)
+  return bucket
+}

@@ -5,150 +5,21 @@ import {
   VersionToken,
   WatchCursor,
   watchApplied,
-  type ApplyPhase,
   type KvUpdate,
   type KvWatcher,
-  type WatchAppliedOptions,
 } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { MapLocation, textOf } from './map-store.ts'
-import { at, put, remove, ScriptedWatcher, type Step } from './scripted-watcher.ts'
+import { at, put, remove, ScriptedWatcher } from './scripted-watcher.ts'
+import { WatchRun } from './watch-run.ts'
 
 const HOUR = 3_600_000
-
-/** One run of the loop, with what it did. */
-class Run {
-  readonly watcher: ScriptedWatcher
-  readonly applied: string[][] = []
-  readonly positions: (bigint | undefined)[] = []
-  readonly phases: ApplyPhase[] = []
-  readonly stop = new AbortController()
-  readonly result: Promise<WatchCursor>
-
-  constructor(script: readonly Step[], options: Partial<WatchAppliedOptions> = {}) {
-    this.watcher = new ScriptedWatcher(...script)
-    this.result = watchApplied({
-      watcher: this.watcher,
-      signal: this.stop.signal,
-      apply: (batch, context) => {
-        this.applied.push(batch.map(({ key }) => key))
-        this.phases.push(context.phase)
-      },
-      onApplied: (cursor) => void this.positions.push(cursor.revision),
-      ...options,
-    })
-    this.result.catch(() => undefined)
-  }
-
-  async abort(): Promise<WatchCursor> {
-    this.stop.abort()
-    return this.result
-  }
-
-  async until(reached: () => boolean): Promise<void> {
-    for (let i = 0; i < 1_000 && !reached(); i++) await wait(5)
-    expect(reached()).toBe(true)
-  }
-
-  async failure(): Promise<KvError | SnapshotError> {
-    try {
-      await this.result
-    } catch (error) {
-      return error as KvError
-    }
-    throw new Error('the watch ended without an error')
-  }
-}
-
-describe('when a batch is flushed', () => {
-  test('the window of the first update ends', async () => {
-    const run = new Run([[put('a', 1), put('b', 2)]])
-    await run.until(() => run.positions.length > 0)
-    expect(run.applied).toEqual([['a', 'b']])
-    expect((await run.abort()).revision).toBe(2n)
-  })
-
-  test('maxCount is reached, without waiting for the window', async () => {
-    const updates = [put('a', 1), put('b', 2), put('c', 3), put('d', 4)]
-    const run = new Run([updates], { batch: { maxCount: 4, windowMs: HOUR } })
-    await run.until(() => run.positions.length > 0)
-    expect(run.applied).toEqual([['a', 'b', 'c', 'd']])
-    await run.abort()
-  })
-
-  test('maxBytes is reached, also inside one delivery', async () => {
-    const updates = [put('a', 1, 'xxxx'), put('b', 2, 'xxxx'), put('c', 3, 'xxxx')]
-    const run = new Run([updates], { batch: { maxBytes: 10, windowMs: HOUR } })
-    await run.until(() => run.positions.length > 0)
-    expect(run.applied).toEqual([['a', 'b']])
-    expect((await run.abort()).revision).toBe(3n)
-    expect(run.applied).toEqual([['a', 'b'], ['c']])
-  })
-
-  test('an update comes that is one too many, or would make it one byte too large', async () => {
-    const five = ['a', 'b', 'c', 'd', 'e'].map((key, i) => put(key, i + 1))
-    const counted = new Run([five, { caughtUp: true }], { batch: { maxCount: 4, windowMs: HOUR } })
-    await counted.until(() => counted.positions.length === 2)
-    expect(counted.applied).toEqual([['a', 'b', 'c', 'd'], ['e']])
-    expect(counted.positions).toEqual([4n, 5n])
-    await counted.abort()
-    const sized = new Run([[put('a', 1, 'xxxx'), put('b', 2, 'xxxxx'), put('c', 3, 'x'.repeat(50))]], {
-      batch: { maxBytes: 10, windowMs: HOUR },
-    })
-    await sized.until(() => sized.positions.length === 3)
-    expect(sized.applied).toEqual([['a'], ['b'], ['c']])
-    expect(sized.positions).toEqual([1n, 2n, 3n])
-    await sized.abort()
-  })
-
-  test('its window ends, and what comes after the end is the next batch', async () => {
-    const windowMs = 40
-    const run = new Run(
-      [
-        [put('a', 1)],
-        () => wait(5),
-        [put('b', 2)],
-        () => run.until(() => run.positions.length > 0),
-        [put('c', 3)],
-      ],
-      {
-        batch: { windowMs },
-      },
-    )
-    await run.until(() => run.positions.length === 2)
-    expect(run.applied).toEqual([['a', 'b'], ['c']])
-    await run.abort()
-  })
-
-  test('everything that existed was delivered', async () => {
-    const run = new Run([[put('a', 1)], { caughtUp: true }], { batch: { windowMs: HOUR } })
-    await run.until(() => run.positions.length > 0)
-    expect(run.applied).toEqual([['a']])
-    await run.abort()
-  })
-
-  test('the caller aborts', async () => {
-    const run = new Run([[put('a', 1), put('b', 2)]], { batch: { windowMs: HOUR } })
-    await run.until(() => run.watcher.pulls === 1)
-    await wait(20)
-    expect(run.applied).toEqual([])
-    expect((await run.abort()).revision).toBe(2n)
-    expect(run.applied).toEqual([['a', 'b']])
-  })
-
-  test('the source ends: what it delivered is applied before the error', async () => {
-    const run = new Run([[put('a', 1)], [put('b', 2), put('c', 3)], 'end'], { batch: { windowMs: HOUR } })
-    expect(await run.failure()).toMatchObject({ code: 'Closed', cursor: at(3) })
-    expect(run.applied).toEqual([['a', 'b', 'c']])
-    expect(run.positions).toEqual([3n])
-  })
-})
 
 describe('the cursor', () => {
   test('advances only after apply', async () => {
     const sampled: (bigint | undefined)[] = []
     let published: bigint | undefined
-    const run = new Run(
+    const run = new WatchRun(
       [
         [put('a', 1), put('b', 2)],
         [put('c', 3), put('d', 4)],
@@ -170,7 +41,7 @@ describe('the cursor', () => {
   })
 
   test('passes updates that parse rejects; apply is not called for them', async () => {
-    const run = new Run([[put('a', 5), put('b', 6), put('c', 7)], { caughtUp: true }], {
+    const run = new WatchRun([[put('a', 5), put('b', 6), put('c', 7)], { caughtUp: true }], {
       parse: () => undefined,
     })
     await run.until(() => run.positions.length > 0)
@@ -179,7 +50,7 @@ describe('the cursor', () => {
   })
 
   test('passes a rejected update between two kept ones', async () => {
-    const run = new Run([[put('a', 5), put('bad', 6), put('c', 7)]], {
+    const run = new WatchRun([[put('a', 5), put('bad', 6), put('c', 7)]], {
       parse: (update) => (update.key === 'bad' ? undefined : update),
     })
     await run.until(() => run.positions.length > 0)
@@ -189,7 +60,7 @@ describe('the cursor', () => {
 
   test('is not moved by an update with an unknown version, which is applied', async () => {
     const unknown: KvUpdate = { ...put('b', 0), version: VersionToken.unknown }
-    const run = new Run([[put('a', 5), unknown]])
+    const run = new WatchRun([[put('a', 5), unknown]])
     await run.until(() => run.applied.length > 0)
     expect(run.applied).toEqual([['a', 'b']])
     expect((await run.abort()).revision).toBe(5n)
@@ -198,7 +69,7 @@ describe('the cursor', () => {
   test('with only unknown versions stays where it was, and onApplied is silent', async () => {
     const unknown: KvUpdate = { ...put('b', 0), version: VersionToken.unknown }
     const location = new MapLocation()
-    const run = new Run([[unknown], { caughtUp: true }], { store: await location.open() })
+    const run = new WatchRun([[unknown], { caughtUp: true }], { store: await location.open() })
     await run.until(() => run.applied.length > 0)
     expect((await run.abort()).isNone).toBe(true)
     expect(run.positions).toEqual([])
@@ -206,17 +77,17 @@ describe('the cursor', () => {
   })
 
   test('is what it was when nothing was delivered', async () => {
-    const run = new Run([], { after: at(9) })
+    const run = new WatchRun([], { after: at(9) })
     await wait(20)
     expect(await run.abort()).toEqual(at(9))
     expect(run.positions).toEqual([])
-    const none = new Run([])
+    const none = new WatchRun([])
     expect((await none.abort()).isNone).toBe(true)
   })
 
   test('is advanced by a bookmark in a quiet scope, and keeps still for an older one', async () => {
     const location = new MapLocation()
-    const run = new Run([[put('a', 3)], { bookmark: at(8), caughtUp: true }, { bookmark: at(5) }], {
+    const run = new WatchRun([[put('a', 3)], { bookmark: at(8), caughtUp: true }, { bookmark: at(5) }], {
       store: await location.open(),
     })
     await run.until(() => location.image!.cursor.revision === 8n)
@@ -228,7 +99,7 @@ describe('the cursor', () => {
   test('bookmarks alone are committed about once a second, and at the end', async () => {
     const location = new MapLocation()
     const many = Array.from({ length: 50 }, (_, i) => ({ bookmark: at(i + 1) }))
-    const run = new Run(many, { store: await location.open() })
+    const run = new WatchRun(many, { store: await location.open() })
     await run.until(() => run.watcher.pulls === 50)
     await wait(30)
     expect(location.commits.length).toBeLessThanOrEqual(1)
@@ -238,13 +109,13 @@ describe('the cursor', () => {
 
   test('keeps the memo it resumed with', async () => {
     const after = WatchCursor.fromToken(VersionToken.fromRevision(2n), { evictionSeen: true })
-    const run = new Run([[put('a', 3)]], { after })
+    const run = new WatchRun([[put('a', 3)]], { after })
     await run.until(() => run.positions.length > 0)
     expect((await run.abort()).memo).toEqual({ evictionSeen: true })
   })
 
   test('never goes back: a revision delivered again ends the watch with what came before applied', async () => {
-    const run = new Run(
+    const run = new WatchRun(
       [
         [put('a', 3), put('b', 4)],
         [put('c', 4), put('d', 5)],
@@ -253,7 +124,7 @@ describe('the cursor', () => {
     )
     expect(await run.failure()).toMatchObject({ code: 'BucketRolledBack', cursor: at(4) })
     expect(run.applied).toEqual([['a', 'b']])
-    const resumed = new Run([[put('c', 9)]], { after: at(9) })
+    const resumed = new WatchRun([[put('c', 9)]], { after: at(9) })
     expect(await resumed.failure()).toMatchObject({ code: 'BucketRolledBack', cursor: at(9) })
   })
 })
@@ -261,7 +132,7 @@ describe('the cursor', () => {
 describe('the store', () => {
   test('holds every raw update, the cursor, and what parse rejected', async () => {
     const location = new MapLocation()
-    const run = new Run([[put('a', 1), put('b', 2)], [remove('a', 3)], { caughtUp: true }], {
+    const run = new WatchRun([[put('a', 1), put('b', 2)], [remove('a', 3)], { caughtUp: true }], {
       store: await location.open(),
       parse: () => undefined,
     })
@@ -279,7 +150,7 @@ describe('the store', () => {
     await expect(watchApplied({ watcher, store, after: at(3), signal: stop.signal })).rejects.toThrow(
       TypeError,
     )
-    const run = new Run([[put('b', 5)]], { store })
+    const run = new WatchRun([[put('b', 5)]], { store })
     await run.until(() => run.positions.length > 0)
     expect(run.watcher.seen[0]!.options.after).toEqual(at(4))
     await run.abort()
@@ -291,7 +162,7 @@ describe('the store', () => {
     location.failing.apply = (_batch, cursor) => {
       if (cursor.revision === 2n) throw new SnapshotError('Io', 'no space left', { path: 'fold' })
     }
-    const run = new Run([[put('a', 1)], [put('b', 2)], [put('c', 3)]], { store, batch: { maxCount: 1 } })
+    const run = new WatchRun([[put('a', 1)], [put('b', 2)], [put('c', 3)]], { store, batch: { maxCount: 1 } })
     expect(await run.failure()).toMatchObject({
       name: 'SnapshotError',
       code: 'Io',
@@ -300,7 +171,10 @@ describe('the store', () => {
     })
     expect(run.positions).toEqual([1n])
     await store.close()
-    const again = new Run([[put('b', 2)], [put('c', 3)]], { store: await reopened(location), after: at(1) })
+    const again = new WatchRun([[put('b', 2)], [put('c', 3)]], {
+      store: await reopened(location),
+      after: at(1),
+    })
     await again.until(() => again.positions.at(-1) === 3n)
     expect(textOf(location.holder!, 'b')).toBe('b')
     await again.abort()
@@ -312,7 +186,7 @@ describe('the store', () => {
     location.failing.apply = () => {
       throw new SnapshotError('LimitExceeded', 'too long')
     }
-    const run = new Run([[put('a', 1)]], { store })
+    const run = new WatchRun([[put('a', 1)]], { store })
     expect(await run.failure()).toMatchObject({ code: 'LimitExceeded', cursor: WatchCursor.none })
   })
 })
@@ -322,110 +196,16 @@ async function reopened(location: MapLocation): ReturnType<MapLocation['open']> 
   return location.open()
 }
 
-describe('a failing apply', () => {
-  test('is retried on a timer with the same batch until it succeeds', async () => {
-    let calls = 0
-    const batches: string[][] = []
-    const run = new Run([[put('a', 1), put('b', 2)]], {
-      apply: (batch) => {
-        batches.push(batch.map(({ key }) => key))
-        if (++calls < 3) throw new Error('not yet')
-      },
-    })
-    await run.until(() => run.positions.length > 0)
-    expect(batches).toEqual([
-      ['a', 'b'],
-      ['a', 'b'],
-      ['a', 'b'],
-    ])
-    expect(run.positions).toEqual([2n])
-    await run.abort()
-  })
-
-  test('ends in ApplyFailed with cause and cursor once the budget is spent; a rejection counts as a throw', async () => {
-    const cause = new Error('the domain says no')
-    let calls = 0
-    const run = new Run([[put('a', 1)], () => run.until(() => run.positions.length > 0), [put('b', 2)]], {
-      retryBudgetMs: 150,
-      apply: async ([first]) => {
-        if (first?.key !== 'b') return
-        calls++
-        throw cause
-      },
-    })
-    expect(await run.failure()).toMatchObject({ name: 'KvError', code: 'ApplyFailed', cause, cursor: at(1) })
-    expect(calls).toBeGreaterThan(1)
-    expect(run.positions).toEqual([1n])
-  })
-
-  test('is retried although nothing further is delivered, and at most a few times', async () => {
-    let calls = 0
-    const run = new Run([[put('a', 1)]], {
-      retryBudgetMs: 200,
-      apply: () => {
-        calls++
-        throw new Error('no')
-      },
-    })
-    await run.failure()
-    expect(calls).toBeGreaterThan(1)
-    expect(calls).toBeLessThan(10)
-  })
-
-  test('gives up at once on abort, and the cursor stays at what was applied', async () => {
-    let calls = 0
-    const run = new Run([[put('a', 1)], [put('b', 2)]], {
-      batch: { maxCount: 1 },
-      apply: ([first]) => {
-        if (first?.key === 'b') {
-          calls++
-          throw new Error('no')
-        }
-      },
-    })
-    await run.until(() => calls > 0)
-    expect((await run.abort()).revision).toBe(1n)
-    expect(run.positions).toEqual([1n])
-  })
-
-  test('a throwing parse is retried too', async () => {
-    let calls = 0
-    const run = new Run([[put('a', 1)]], {
-      parse: (update) => {
-        if (++calls === 1) throw new Error('not yet')
-        return update
-      },
-    })
-    await run.until(() => run.positions.length > 0)
-    expect(run.applied).toEqual([['a']])
-    await run.abort()
-  })
-
-  test('the batch is not handed to apply again when only the commit failed', async () => {
-    const run = new Run([[put('a', 1)]], { retryBudgetMs: 0, store: await failingStore() })
-    expect(await run.failure()).toMatchObject({ code: 'Io' })
-    expect(run.applied).toEqual([['a']])
-  })
-})
-
-async function failingStore(): ReturnType<MapLocation['open']> {
-  const location = new MapLocation()
-  location.failing.apply = () => {
-    throw new Error('broken')
-  }
-  return location.open()
-}
-
 describe('the watch', () => {
   test('gets scope, position and what an empty value is', async () => {
     const scope = { prefixes: ['a.', 'b.'] }
-    const run = new Run([], { scope, after: at(9), emptyValues: 'keep' })
+    const run = new WatchRun([], { scope, after: at(9), emptyValues: 'keep' })
     await run.abort()
     const { scope: given, options } = run.watcher.seen[0]!
     expect(given).toBe(scope)
     expect(options.after).toEqual(at(9))
     expect(options.emptyValues).toBe('keep')
-    const full = new Run([])
+    const full = new WatchRun([])
     await full.abort()
     expect(full.watcher.seen[0]!.options.after).toBeUndefined()
   })
@@ -434,7 +214,7 @@ describe('the watch', () => {
     [new KvError('PermissionDenied', 'the server said no'), 'PermissionDenied'],
     [new Error('the server said no'), 'Unreachable'],
   ])('%o ends it with its text, a code and the cursor', async (thrown, code) => {
-    const run = new Run([[put('a', 1)], thrown])
+    const run = new WatchRun([[put('a', 1)], thrown])
     const error = await run.failure()
     expect(error).toMatchObject({ code, cause: thrown, cursor: at(1) })
     expect(error.message).toContain('the server said no')
@@ -475,7 +255,7 @@ describe('the watch', () => {
   )
 
   test('is aborted when the loop ends by itself', async () => {
-    const run = new Run([[put('a', 2), put('b', 1)]])
+    const run = new WatchRun([[put('a', 2), put('b', 1)]])
     await run.failure()
     expect(run.watcher.seen[0]!.options.signal.aborted).toBe(true)
   })
@@ -485,7 +265,7 @@ describe('the watch', () => {
     const held = new Promise<void>((resolve) => {
       release = resolve
     })
-    const run = new Run([[put('a', 1)], [put('b', 2)], [put('c', 3)]], {
+    const run = new WatchRun([[put('a', 1)], [put('b', 2)], [put('c', 3)]], {
       batch: { maxCount: 1 },
       apply: () => held,
     })
@@ -523,11 +303,11 @@ describe('the watch', () => {
 })
 
 test('apply is told initial until everything that existed is applied, then live; a resumed watch is live', async () => {
-  const run = new Run([[put('a', 1)], { caughtUp: true }, [put('b', 2)]])
+  const run = new WatchRun([[put('a', 1)], { caughtUp: true }, [put('b', 2)]])
   await run.until(() => run.phases.length === 2)
   expect(run.phases).toEqual(['initial', 'live'])
   await run.abort()
-  const resumed = new Run([[put('a', 3)]], { after: at(2) })
+  const resumed = new WatchRun([[put('a', 3)]], { after: at(2) })
   await resumed.until(() => resumed.phases.length === 1)
   expect(resumed.phases).toEqual(['live'])
   await resumed.abort()
