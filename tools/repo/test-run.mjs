@@ -44,8 +44,8 @@ export async function runTests(turboArgs = [], env = {}) {
   }
   const failed = counts.failed > 0 || code !== 0 || counts.passed === 0
   if (code !== 0 && counts.failed === 0) counts.failed++
-  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : ''
-  process.stdout.write(`${counts.passed} passed, ${counts.failed} failed${skipped}\n`)
+  if (counts.skipped > 0) process.stdout.write(`${counts.skipped} tests SKIPPED in all\n`)
+  process.stdout.write(`${counts.passed} passed, ${counts.failed} failed\n`)
   return failed ? 1 : 0
 }
 
