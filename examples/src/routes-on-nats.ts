@@ -13,7 +13,9 @@ const fold = await follow({
   store: appendLog({ path: `${bucket}.slip` }),
   signal: stop.signal,
 })
-fold.onStatus(({ state, reason, lag }) => console.error(state, reason ?? '', lag === undefined ? '' : `${lag} behind`))
+fold.onStatus(({ state, reason, lag }) =>
+  console.error(state, reason ?? '', lag === undefined ? '' : `${lag} behind`),
+)
 console.log(`${fold.status.entries} entries from disk`)
 
 try {
