@@ -2,21 +2,30 @@
 // (verifyDepsBeforeRun), and this builds first.
 import { fileURLToPath } from 'node:url'
 import { build, ensureBuilt } from './build.mjs'
-import { exec } from './exec.mjs'
+import { exec, ROOT } from './exec.mjs'
 import { runTests } from './test-run.mjs'
 
 const [job, ...args] = process.argv.slice(2)
 const CLI = fileURLToPath(new URL('../../packages/cli/dist/main.js', import.meta.url))
 const BENCH = fileURLToPath(new URL('../bench/dist/main.js', import.meta.url))
 
+/**
+ * Goes on as the command itself, in the directory the user stands in: exit code and signals are its own. A
+ * process between would pass a signal on that the command already has from its group.
+ */
+async function becomeSlip(words) {
+  await ensureBuilt()
+  process.chdir(process.env.INIT_CWD ?? ROOT)
+  process.argv = [process.execPath, CLI, ...words]
+  await import(CLI)
+}
+
 const jobs = {
   async demo() {
-    await ensureBuilt()
-    return await exec(process.execPath, [CLI, 'demo', ...args])
+    await becomeSlip(['demo', ...args])
   },
   async slip() {
-    await ensureBuilt()
-    return await exec(process.execPath, [CLI, ...args])
+    await becomeSlip(args)
   },
   async test() {
     await build()

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import type { Command } from './command/command.ts'
-import { commandHelp, overview } from './command/help.ts'
-import { parseCommandLine } from './command/parse.ts'
+import { commandHelp, groupHelp, overview } from './command/help.ts'
+import { findCommand, groupCommands } from './command/find-command.ts'
+import { COMMON_OPTIONS, parseCommandLine } from './command/parse.ts'
 import { COMMANDS } from './commands/all.ts'
 import { EXIT, explain } from './output/exit-code.ts'
 import { Output } from './output/output.ts'
@@ -9,54 +9,68 @@ import { UsageError } from './output/usage-error.ts'
 
 /** Runs one command line and resolves with its exit code; never rejects. */
 export async function run(args: readonly string[]): Promise<number> {
-  const output = new Output({ json: args.includes('--json'), quiet: args.includes('--quiet') })
+  const output = new Output(switches(args))
+  let exit: number
   try {
-    if (args[0] === '--version') {
-      output.text(`${await version()}\n`)
-      return EXIT.done
-    }
-    const words = args.filter((arg) => !arg.startsWith('-'))
-    if (words.length === 0) {
-      output.text(overview(COMMANDS))
-      return args.includes('--help') ? EXIT.done : EXIT.usage
-    }
-    const { command, rest } = findCommand(args)
-    const { words: commandWords, options } = parseCommandLine(command, rest)
-    if (options.on('help')) {
-      output.text(commandHelp(command))
-      return EXIT.done
-    }
-    return await command.run({ words: commandWords, options, output })
+    exit = await answer(args, output)
   } catch (error) {
     const explained = explain(error)
     output.failure(explained, error)
-    return explained.exit
+    exit = explained.exit
   }
+  return await output.end(exit)
 }
 
 /** For what nobody caught: the error line, and the exit code to end with. */
 export function reportBug(args: readonly string[], error: unknown): number {
   const explained = explain(error)
-  new Output({ json: args.includes('--json'), quiet: true }).failure(explained, error)
+  new Output({ ...switches(args), quiet: true }).failure(explained, error)
   return explained.exit
 }
 
-/** The command is the first word, or the first two (`bucket create`); options may stand before them. */
-function findCommand(args: readonly string[]): {
-  readonly command: Command
-  readonly rest: readonly string[]
-} {
-  const first = args.findIndex((arg) => !arg.startsWith('-'))
-  for (const length of [2, 1]) {
-    const name = args.slice(first, first + length).join(' ')
-    const command = COMMANDS.find((candidate) => candidate.name === name)
-    if (command !== undefined)
-      return { command, rest: [...args.slice(0, first), ...args.slice(first + length)] }
+async function answer(args: readonly string[], output: Output): Promise<number> {
+  const { name, command, before, rest } = findCommand(COMMANDS, args)
+  const asked = (...options: string[]): boolean => options.some((option) => before.includes(option))
+  if (name === undefined) {
+    if (asked('--version')) return await answerVersion(output)
+    if (asked('--help', '-h')) return await answerHelp(output, 'slip', overview(COMMANDS))
+    const unknown = before.find((option) => !Object.hasOwn(COMMON_OPTIONS, option.replace(/^--/, '')))
+    if (unknown !== undefined) throw new UsageError(`'${unknown}' is not an option before a command`)
+    if (!output.json) await output.answer({}, overview(COMMANDS).trimEnd())
+    throw new UsageError('no command was given')
   }
-  throw new UsageError(`'${args[first]}' is not a command`)
+  if (command === undefined) {
+    const group = groupCommands(COMMANDS, name)
+    if (group.length === 0) throw new UsageError(`'${name}' is not a command`)
+    if (asked('--help', '-h') || rest.some((arg) => arg === '--help' || arg === '-h'))
+      return await answerHelp(output, name, groupHelp(name, group))
+    throw new UsageError(`'${name}' is one of: ${group.map((each) => each.name).join(', ')}`)
+  }
+  const { words, options } = parseCommandLine(command, [...before, ...rest])
+  if (options.on('help')) return await answerHelp(output, command.name, commandHelp(command))
+  try {
+    return await command.run({ words, options, output })
+  } catch (error) {
+    if (error instanceof UsageError) error.command ??= command.name
+    throw error
+  }
 }
 
-async function version(): Promise<string> {
+async function answerHelp(output: Output, command: string, help: string): Promise<number> {
+  await output.answer({ command, help }, help.trimEnd())
+  return EXIT.done
+}
+
+async function answerVersion(output: Output): Promise<number> {
   const manifest = await readFile(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
+  const { version } = JSON.parse(manifest) as { version: string }
+  await output.answer({ version }, version)
+  return EXIT.done
+}
+
+/** The switches that say how to answer, known before anything else of the command line is. */
+function switches(args: readonly string[]): { readonly json: boolean; readonly quiet: boolean } {
+  const end = args.indexOf('--')
+  const options = end === -1 ? args : args.slice(0, end)
+  return { json: options.includes('--json'), quiet: options.includes('--quiet') }
 }

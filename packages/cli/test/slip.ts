@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 
 export const MAIN: string = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+const INDEX = new URL('../dist/index.js', import.meta.url).href
+const SEPARATOR = '\u001E'
 
 export type Line = Readonly<Record<string, unknown>>
 
@@ -23,12 +25,17 @@ export interface SlipOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** The built command as a child process, with nothing of this machine's NATS settings. */
-export function start(args: readonly string[], options: SlipOptions = {}): ChildProcess {
+/** This machine's environment with nothing of its NATS settings. */
+function cleanEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const clean = Object.entries(process.env).filter(([name]) => !/^(SLIP|NATS)_/.test(name))
   const home = temporaryDirectory()
+  return { ...Object.fromEntries(clean), HOME: home, XDG_CONFIG_HOME: home, ...more }
+}
+
+/** The built command as a child process. */
+export function start(args: readonly string[], options: SlipOptions = {}): ChildProcess {
   return spawn(process.execPath, [MAIN, ...args], {
-    env: { ...Object.fromEntries(clean), HOME: home, XDG_CONFIG_HOME: home, ...options.env },
+    env: cleanEnvironment(options.env),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
 }
@@ -37,11 +44,45 @@ export async function slip(args: readonly string[], options: SlipOptions = {}): 
   const child = start(args, options)
   child.stdin!.on('error', () => undefined)
   child.stdin!.end(options.input ?? '')
+  const [code, stdout, stderr] = await outcomeOf(child)
+  return resultOf(code, stdout, stderr)
+}
+
+/** Many commands one after the other in one process: the same `run`, without a start for each. */
+export async function slipBatch(
+  commands: readonly (readonly string[])[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<readonly SlipResult[]> {
+  const program = `
+    const { run } = await import(${JSON.stringify(INDEX)})
+    for (const args of ${JSON.stringify(commands)}) {
+      const code = await run(args)
+      for (const stream of [process.stdout, process.stderr]) stream.write(code + ${JSON.stringify(SEPARATOR)})
+    }`
+  const child = spawn(process.execPath, ['--input-type=module', '-'], { env: cleanEnvironment(env) })
+  child.stdin.end(program)
+  const [, stdout, stderr] = await outcomeOf(child)
+  const errors = stderr.split(SEPARATOR)
+  return stdout
+    .split(SEPARATOR)
+    .slice(0, -1)
+    .map((text, i) => {
+      const code = /\d+$/.exec(text)![0]
+      const without = (whole: string): string => whole.slice(0, whole.length - code.length)
+      return resultOf(Number(code), without(text), without(errors[i]!))
+    })
+}
+
+async function outcomeOf(child: ChildProcess): Promise<[number | null, string, string]> {
   let stdout = ''
   let stderr = ''
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
   const [code] = (await once(child, 'close')) as [number | null]
+  return [code, stdout, stderr]
+}
+
+function resultOf(code: number | null, stdout: string, stderr: string): SlipResult {
   return {
     code,
     stdout,
@@ -59,10 +100,15 @@ export function linesOf(text: string): Line[] {
     .map((line) => JSON.parse(line) as Line)
 }
 
-/** Gone when the test is over. */
+/** Gone when the test is over, or all of the file's tests. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'slip-cli-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  const remove = (): void => rmSync(directory, { recursive: true, force: true })
+  try {
+    onTestFinished(remove)
+  } catch {
+    afterAll(remove)
+  }
   return directory
 }
 

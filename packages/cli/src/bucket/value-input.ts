@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
+import { unreadable } from '../output/local-file.ts'
 import { UsageError } from '../output/usage-error.ts'
 
 export const VALUE_OPTIONS: OptionSpecs = {
@@ -20,7 +21,7 @@ export async function valueInput(word: string | undefined, options: ParsedOption
   try {
     return await readFile(file)
   } catch (error) {
-    throw new UsageError(`${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`)
+    throw unreadable(file, error)
   }
 }
 

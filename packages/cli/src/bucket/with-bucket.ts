@@ -1,17 +1,27 @@
 import { KvError, type KvStore, type KvWriter } from '@slip/kv-core'
-import type { NatsConnection } from '@slip/nats'
+import type { NatsConnection, NatsConnectionConfig } from '@slip/nats'
 import type { ParsedOptions } from '../command/command.ts'
 import { withHint } from '../output/exit-code.ts'
 import { connectionConfig } from './connection-options.ts'
+import { asUsage } from './usable-config.ts'
+
+/** Connects; UsageError when the credentials cannot be read. */
+export async function connect(config: NatsConnectionConfig): Promise<NatsConnection> {
+  // The client takes longer to load than reading a small fold takes: only those who connect wait for it.
+  const { NatsConnection } = await import('@slip/nats')
+  try {
+    return await NatsConnection.connect(config)
+  } catch (error) {
+    throw asUsage(error)
+  }
+}
 
 /** Connects, runs `use`, and closes whatever happened. */
 export async function withConnection<R>(
   options: ParsedOptions,
   use: (connection: NatsConnection) => Promise<R>,
 ): Promise<R> {
-  // The client takes longer to load than reading a small fold takes: only those who connect wait for it.
-  const { NatsConnection } = await import('@slip/nats')
-  const connection = await NatsConnection.connect(await connectionConfig(options))
+  const connection = await connect(await connectionConfig(options))
   try {
     return await use(connection)
   } finally {

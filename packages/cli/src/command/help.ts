@@ -41,6 +41,18 @@ export function overview(commands: readonly Command[]): string {
   ].join('\n')}\n`
 }
 
+/** The text of `slip bucket --help`: the commands that begin with this word. */
+export function groupHelp(name: string, commands: readonly Command[]): string {
+  const width = Math.max(...commands.map((command) => command.name.length))
+  return `${[
+    `slip ${name} …`,
+    '',
+    ...commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    '',
+    `slip ${commands[0]!.name} --help says everything about one of them.`,
+  ].join('\n')}\n`
+}
+
 function sortedExits(exits: readonly string[]): string[] {
   return [...new Set([...exits, COMMON_EXITS[1]!])].sort(
     (a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10),

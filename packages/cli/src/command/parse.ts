@@ -20,6 +20,7 @@ export function parseCommandLine(command: Command, args: readonly string[]): Par
   const config: ParseArgsConfig['options'] = {}
   for (const [name, spec] of Object.entries(specs))
     config[name] = { type: spec.value === undefined ? 'boolean' : 'string', multiple: spec.multiple ?? false }
+  config['help'] = { type: 'boolean', short: 'h' }
   let parsed: ReturnType<typeof parseArgs>
   try {
     parsed = parseArgs({

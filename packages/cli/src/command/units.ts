@@ -18,19 +18,40 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
   GiB: 1 << 30,
 }
 
-/** `500ms`, `2s`, `1.5h`, `7d` in milliseconds; UsageError for anything else. */
-export function durationMs(text: string, option: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
-  if (match === null)
+/** The longest a timer of Node waits. */
+export const LONGEST_TIMER = '24d'
+
+/**
+ * `500ms`, `2s`, `1.5h`, `7d` in milliseconds; UsageError for anything else, and outside `least` (default
+ * `0ms`) to `most`.
+ */
+export function durationMs(
+  text: string,
+  option: string,
+  { least = '0ms', most }: { readonly least?: string; readonly most?: string } = {},
+): number {
+  const ms = parseDuration(text)
+  if (ms === undefined)
     throw new UsageError(`--${option} '${text}' is not a duration like 500ms, 2s, 5m, 1h or 7d`)
-  return Math.round(Number(match[1]) * DURATION_MS[match[2]!]!)
+  if (ms < parseDuration(least)!) throw new UsageError(`--${option} '${text}' is less than ${least}`)
+  if (most !== undefined && ms > parseDuration(most)!)
+    throw new UsageError(`--${option} '${text}' is more than ${most}`)
+  return ms
 }
 
-/** `1048576`, `10MiB`, `1GB` in bytes; UsageError for anything else. */
-export function sizeBytes(text: string, option: string): number {
+function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
+  return match === null ? undefined : Math.round(Number(match[1]) * DURATION_MS[match[2]!]!)
+}
+
+/** `1048576`, `10MiB`, `1GB` in bytes, from 1 to `most`; UsageError for anything else. */
+export function sizeBytes(text: string, option: string, most: number = Number.MAX_SAFE_INTEGER): number {
   const match = /^(\d+)(B|KB|MB|GB|KiB|MiB|GiB|)$/.exec(text)
   if (match === null) throw new UsageError(`--${option} '${text}' is not a size like 65536, 64KiB or 10MB`)
-  return Number(match[1]) * SIZE_BYTES[match[2]!]!
+  const bytes = Number(match[1]) * SIZE_BYTES[match[2]!]!
+  if (!(bytes >= 1 && bytes <= most))
+    throw new UsageError(`--${option} '${text}' is not from 1 to ${most} bytes`)
+  return bytes
 }
 
 /** A whole number within bounds; UsageError otherwise. */

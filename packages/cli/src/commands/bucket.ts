@@ -1,8 +1,10 @@
+import { KvError } from '@slip/kv-core'
 import { bucketConfig, BUCKET_OPTIONS } from '../bucket/bucket-config.ts'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
+import { driftLines, driftText } from '../bucket/drift.ts'
 import { namingTheRemedy, withConnection } from '../bucket/with-bucket.ts'
 import type { Command } from '../command/command.ts'
-import { EXIT } from '../output/exit-code.ts'
+import { EXIT, withHint } from '../output/exit-code.ts'
 import type { Output } from '../output/output.ts'
 import { UsageError } from '../output/usage-error.ts'
 
@@ -23,8 +25,8 @@ export const bucketCreate: Command = {
       const { drift } = await connection.store(name, config)
       if (drift.length === 0) return await answerInfo(output, await connection.bucketInfo(name))
       await output.answer(
-        { name, exists: true, differs: drift },
-        `bucket ${name} exists with other settings: ${drift.map(({ setting, wanted, found }) => `${setting} is ${String(found)}, not ${String(wanted)}`).join('; ')}`,
+        { name, exists: true, differs: driftLines(drift) },
+        `bucket ${name} exists with other settings: ${driftText(drift)}`,
       )
       return EXIT.no
     })
@@ -54,15 +56,23 @@ export const bucketDelete: Command = {
   name: 'bucket delete',
   words: ['NAME'],
   summary: 'Deletes a bucket and everything in it.',
+  details: `Answers with what it was: ${INFO_FIELDS}`,
   options: { yes: { help: 'required: there is no way back' }, ...CONNECTION_OPTIONS },
   exits: ['3  the server cannot be used, or there is no such bucket'],
   example: 'slip bucket delete routes --yes',
   async run({ words: [name = ''], options, output }) {
     if (!options.on('yes')) throw new UsageError(`deleting bucket ${name} needs --yes`, 'bucket delete')
     return await withConnection(options, async (connection) => {
-      await connection.deleteBucket(name)
-      await output.answer({ name, deleted: true }, `bucket ${name} deleted`)
-      return EXIT.done
+      try {
+        const info = await connection.bucketInfo(name)
+        await connection.deleteBucket(name)
+        await output.answer({ ...info, deleted: true }, `bucket ${name} deleted`)
+        return EXIT.done
+      } catch (error) {
+        if (KvError.is(error) && error.code === 'BucketNotFound')
+          withHint(error, 'There is nothing to delete.')
+        throw error
+      }
     })
   },
 }

@@ -3,6 +3,7 @@ import { optional } from '../command/units.ts'
 import type { Command } from '../command/command.ts'
 import { foldAddress, mustExist } from '../fold/fold-location.ts'
 import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
+import { repairedText } from '../fold/repaired.ts'
 import { EXIT } from '../output/exit-code.ts'
 
 export const compact: Command = {
@@ -26,8 +27,11 @@ export const compact: Command = {
       ...optional(waitLockMs(options), (ms) => ({ waitLockMs: ms })),
     })
     try {
+      if (store.recovery !== undefined) output.warn(repairedText(store.recovery))
       const from = performance.now()
-      const { before, after } = await store.compact()
+      const sizes = await store.compact()
+      const { after } = sizes
+      const before = sizes.before + (store.recovery?.bytes ?? 0)
       const seconds = Math.round(performance.now() - from) / 1_000
       await output.answer({ before, after, seconds }, `${before} bytes, now ${after}, in ${seconds} s`)
       return EXIT.done

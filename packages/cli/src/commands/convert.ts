@@ -16,7 +16,7 @@ export const convert: Command = {
   async run({ words: [source = '', target = ''], options, output }) {
     const format = oneOf(options.text('format') ?? '3', 'format', ['2', '3'])
     const { path } = foldAddress(target)
-    return await withReader(source, async (reader) => {
+    return await withReader(source, output, async (reader) => {
       const { entries, bytes } = await writeAppendLog(path, reader, { format: format === '2' ? 2 : 3 })
       const cursor = reader.cursor.toHex()
       await output.answer({ entries, bytes, cursor }, `${entries} entries, ${bytes} bytes`)

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CONNECTION_OPTIONS, connectionConfig } from '../bucket/connection-options.ts'
+import { CONNECTION_OPTIONS, connectionConfig, namesServer } from '../bucket/connection-options.ts'
 import type { Command } from '../command/command.ts'
 import { openDemoBucket, type DemoBucket } from '../demo/demo-bucket.ts'
 import { tellStory, type Teller } from '../demo/story.ts'
@@ -21,16 +21,13 @@ export const demo: Command = {
   example: 'slip demo',
   async run({ options, output }) {
     const from = performance.now()
-    const named = ['server', 'context'].some(
-      (name) => options.text(name) !== undefined || process.env[`SLIP_${name.toUpperCase()}`] !== undefined,
-    )
     const stop = new AbortController()
     const stopListening = onStopSignal(() => stop.abort(new Stopped()))
     const directory = await mkdtemp(join(tmpdir(), 'slip-demo-'))
     let bucket: DemoBucket | undefined
     const teller = new OutputTeller(output)
     try {
-      bucket = await openDemoBucket(named ? await connectionConfig(options) : undefined)
+      bucket = await openDemoBucket(namesServer(options) ? await connectionConfig(options) : undefined)
       await teller.step('source', { kind: bucket.place.kind, bucket: bucket.name }, sourceText(bucket))
       const outcome = await tellStory(bucket, join(directory, 'routes.slip'), teller, stop.signal)
       const seconds = Math.round(performance.now() - from) / 1_000

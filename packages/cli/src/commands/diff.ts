@@ -4,37 +4,39 @@ import { withBucket } from '../bucket/with-bucket.ts'
 import { foldPrefixes } from '../fold/binding-line.ts'
 import { compareFold, narrowed } from '../fold/compare.ts'
 import { withReader } from '../fold/fold-location.ts'
+import { skippedNames } from '../fold/skipped-names.ts'
 import { EXIT } from '../output/exit-code.ts'
 import { Progress } from '../output/progress.ts'
 import { UsageError } from '../output/usage-error.ts'
-import { revisionJson } from '../output/wire.ts'
+import { revisionJson, shownKey } from '../output/wire.ts'
 
 export const diff: Command = {
   name: 'diff',
   words: ['FOLD', 'BUCKET'],
   summary: 'Compares a fold with its bucket, key by key.',
   details:
-    'Within the scope of the fold. A line a difference {key, kind}: missing (only the bucket has it), extra (only the fold), different, skipped; then {equal, compared, missing, extra, different, skipped, at}. Values and revisions both count.',
+    'Within the scope of the fold. A line a difference {key, kind}: missing (only the bucket has it), extra (only the fold), different, skipped (left out of the fold because of its limits: no difference); then {equal, compared, missing, extra, different, skipped, at}. Values and revisions both count.',
   options: { prefix: { value: 'P', help: 'only keys that start with it' }, ...CONNECTION_OPTIONS },
   exits: ['1  they differ', '3  the bucket cannot be read', '4  the fold is damaged or not a fold'],
   example: 'slip diff log:./routes.slip routes',
   async run({ words: [fold = '', name = ''], options, output }) {
-    return await withReader(fold, async (reader) => {
+    return await withReader(fold, output, async (reader) => {
       const prefixes = prefixesToCompare(foldPrefixes(reader.lineage), options.text('prefix'))
       return await withBucket(options, name, async (bucket) => {
         const progress = new Progress(output.quiet)
         const { at, ...counts } = await compareFold(
-          reader,
-          bucket.reader,
-          prefixes,
-          async ({ key, kind }) => await output.answer({ key, kind }, `${kind.padEnd(9)} ${key}`),
-          (compared) => progress.update(() => `${compared} compared`),
+          { fold: reader, bucket: bucket.reader, prefixes, isSkipped: skippedNames(reader.lineage) },
+          {
+            onDifference: async ({ key, kind }) =>
+              await output.answer({ key, kind }, `${kind.padEnd(9)} ${shownKey(key)}`),
+            onProgress: (compared) => progress.update(() => `${compared} compared`),
+          },
         )
         progress.clear()
         const equal = counts.missing + counts.extra + counts.different === 0
         await output.answer(
           { equal, ...counts, at: revisionJson(at.revision) },
-          `${equal ? 'equal' : 'they differ'}: ${counts.compared} compared, ${counts.missing} missing, ${counts.extra} extra, ${counts.different} different`,
+          `${equal ? 'equal' : 'they differ'}: ${counts.compared} compared, ${counts.missing} missing, ${counts.extra} extra, ${counts.different} different, ${counts.skipped} skipped`,
         )
         return equal ? EXIT.done : EXIT.no
       })

@@ -13,7 +13,7 @@ export const get: Command = {
   exits: ['1  the key is absent', '4  the fold is damaged or not a fold'],
   example: 'slip get log:./routes.slip route.eu.web',
   async run({ words: [fold = '', key = ''], output }) {
-    return await withReader(fold, async (reader) => {
+    return await withReader(fold, output, async (reader) => {
       const entry = reader.get(key)
       if (entry === undefined) return EXIT.no
       await output.answer(entryLine(entry), shown(entry.value))

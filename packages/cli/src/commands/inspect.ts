@@ -15,7 +15,7 @@ export const inspect: Command = {
   example: 'slip inspect log:./routes.slip',
   async run({ words: [fold = ''], output }) {
     const { path } = foldAddress(fold, { bare: true })
-    return await withReader(`log:${path}`, async (reader) => {
+    return await withReader(`log:${path}`, output, async (reader) => {
       const line = {
         kind: 'fold',
         backend: 'append-log',

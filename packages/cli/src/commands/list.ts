@@ -2,7 +2,7 @@ import type { Command } from '../command/command.ts'
 import { withReader } from '../fold/fold-location.ts'
 import { RANGE_OPTIONS, rangeOptions } from '../fold/range-flags.ts'
 import { EXIT } from '../output/exit-code.ts'
-import { entryLine, keyLine, shown } from '../output/wire.ts'
+import { entryLine, keyLine, shown, shownKey } from '../output/wire.ts'
 
 export const ls: Command = {
   name: 'ls',
@@ -14,9 +14,9 @@ export const ls: Command = {
   example: 'slip ls log:./routes.slip route.eu.',
   async run({ words: [fold = '', prefix = ''], options, output }) {
     const range = rangeOptions(options)
-    return await withReader(fold, async (reader) => {
+    return await withReader(fold, output, async (reader) => {
       for (const entry of reader.entries(prefix, range)) {
-        await output.answer(keyLine(entry.key, entry.version), entry.key)
+        await output.answer(keyLine(entry.key, entry.version), shownKey(entry.key))
         if (!output.wanted) break
       }
       return EXIT.done
@@ -35,13 +35,9 @@ export const dump: Command = {
   example: 'slip dump log:./routes.slip --json > routes.ndjson',
   async run({ words: [fold = '', prefix = ''], options, output }) {
     const range = rangeOptions(options)
-    return await withReader(fold, async (reader) => {
-      if (reader.recovery !== undefined)
-        output.warn(
-          `the last write is unfinished: ${reader.recovery.bytes} bytes from ${reader.recovery.at} on are left out`,
-        )
+    return await withReader(fold, output, async (reader) => {
       for (const entry of reader.entries(prefix, range)) {
-        await output.answer(entryLine(entry), `${entry.key}\t${shown(entry.value)}`)
+        await output.answer(entryLine(entry), `${shownKey(entry.key)}\t${shown(entry.value)}`)
         if (!output.wanted) break
       }
       return EXIT.done

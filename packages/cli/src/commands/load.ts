@@ -2,9 +2,11 @@ import { type BulkOperation, KvError, type KvStore } from '@slip/kv-core'
 import type { NatsConnection } from '@slip/nats'
 import { bucketConfig, BUCKET_OPTIONS } from '../bucket/bucket-config.ts'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
+import { driftText } from '../bucket/drift.ts'
 import { namingTheRemedy, withConnection, writerOf } from '../bucket/with-bucket.ts'
 import type { Command } from '../command/command.ts'
 import { EXIT } from '../output/exit-code.ts'
+import { unreadable } from '../output/local-file.ts'
 import { Progress } from '../output/progress.ts'
 import { UsageError } from '../output/usage-error.ts'
 import { revisionJson } from '../output/wire.ts'
@@ -14,31 +16,32 @@ export const load: Command = {
   words: ['BUCKET', 'FILE|-'],
   summary: 'Writes many keys from NDJSON, pipelined.',
   details:
-    'A line is {key, value} (base64), {key, text} or {key, json}. The bucket is created unless --no-create. At a bad line it stops and names its number; lines before it stay written. JSON: {loaded, failed, firstRevision, lastRevision, seconds}.',
+    'A line is {key, value} (base64), {key, text} or {key, json}; a line of slip dump --json is one. The bucket is created unless --no-create. At a bad line it stops and names its number; lines before it stay written. JSON: {loaded, failed, firstRevision, lastRevision, seconds}.',
   options: { 'no-create': { help: 'the bucket must exist' }, ...BUCKET_OPTIONS, ...CONNECTION_OPTIONS },
-  exits: ['2  a bad line or an invalid key', '3  the bucket cannot be written'],
+  exits: ['2  a bad line, an invalid key, or a value above a limit', '3  the bucket cannot be written'],
   example: 'slip load routes routes.ndjson',
   async run({ words: [name = '', file = ''], options, output }) {
+    const config = options.on('no-create') ? undefined : bucketConfig(options)
+    const { openInput } = await import('../bucket/input-lines.ts')
+    const input = new LoadInput(file, await openInput(file))
     return await withConnection(options, async (connection) => {
-      const bucket = await openBucket(
-        connection,
-        name,
-        options.on('no-create') ? undefined : bucketConfig(options),
-      )
+      const bucket = await openBucket(connection, name, config)
+      const { drift = [] } = bucket
+      if (drift.length > 0) output.warn(`bucket ${name} exists with other settings: ${driftText(drift)}`)
       const progress = new Progress(output.quiet)
       const from = performance.now()
       const counts = { loaded: 0, failed: 0 }
       let first: bigint | undefined
       let last: bigint | undefined
       let failure: { readonly error: KvError; readonly line: number } | undefined
-      const input = new LoadInput(file)
       let index = 0
       for await (const outcome of writerOf(bucket).bulk(input.operations())) {
         const line = input.lineOf(index++)
         if ('error' in outcome) {
           counts.failed++
           failure ??= { error: outcome.error, line }
-          if (outcome.error.code === 'InvalidKey') input.stop()
+          // A value too large is about its line; anything else would happen to the next line too.
+          if (outcome.error.code !== 'ValueTooLarge') input.stop()
           continue
         }
         counts.loaded++
@@ -65,13 +68,15 @@ export const load: Command = {
 
 /** Turns lines into writes until the first bad one, and remembers which line each write came from. */
 class LoadInput {
-  badLine: UsageError | undefined
+  badLine: Error | undefined
+  readonly #input: AsyncIterable<Uint8Array>
   readonly #file: string
   readonly #lines: number[] = []
   #stopped = false
 
-  constructor(file: string) {
+  constructor(file: string, input: AsyncIterable<Uint8Array>) {
     this.#file = file
+    this.#input = input
   }
 
   stop(): void {
@@ -84,17 +89,16 @@ class LoadInput {
 
   async *operations(): AsyncGenerator<BulkOperation> {
     const { inputLines, parseInputLine } = await import('../bucket/input-lines.ts')
-    for await (const { text, number } of inputLines(this.#file)) {
-      if (this.#stopped) return
-      try {
+    try {
+      for await (const { text, number } of inputLines(this.#input)) {
+        if (this.#stopped) return
         const operation = parseInputLine(text, number)
         this.#lines.push(number)
         yield operation
-      } catch (error) {
-        if (!(error instanceof UsageError)) throw error
-        this.badLine = error
-        return
       }
+    } catch (error) {
+      this.badLine =
+        error instanceof UsageError || KvError.is(error) ? error : unreadable(this.#file, error, 'load')
     }
   }
 }

@@ -1,7 +1,8 @@
-import { verifyAppendLog } from '@slip/store-applog'
+import { stat } from 'node:fs/promises'
+import { verifyAppendLog, type AppendLogVerdict } from '@slip/store-applog'
 import type { Command } from '../command/command.ts'
 import { foldAddress } from '../fold/fold-location.ts'
-import { EXIT } from '../output/exit-code.ts'
+import { EXIT, explain } from '../output/exit-code.ts'
 import { revisionJson } from '../output/wire.ts'
 
 const EXIT_OF = {
@@ -23,8 +24,17 @@ export const verify: Command = {
   example: 'slip verify log:./routes.slip',
   async run({ words, output }) {
     let worst: number = EXIT.done
-    for (const given of words) {
-      const found = await verifyAppendLog(foldAddress(given, { bare: true }).path)
+    const addresses = words.map((given) => [given, foldAddress(given, { bare: true }).path] as const)
+    let unreadable: unknown
+    for (const [given, path] of addresses) {
+      let found: AppendLogVerdict
+      try {
+        found = await verdictOf(path)
+      } catch (error) {
+        // One path that cannot be read keeps nobody from hearing about the others.
+        unreadable ??= error
+        continue
+      }
       const revision = revisionJson(found.cursor?.revision)
       await output.answer(
         {
@@ -37,10 +47,23 @@ export const verify: Command = {
           cursor: found.cursor?.toHex() ?? null,
           revision,
         },
-        `${given}: ${found.verdict}${found.at === undefined ? '' : ` at byte ${found.at}`}${found.entries === undefined ? '' : `, ${found.entries} entries, revision ${revision ?? '-'}`}`,
+        `${given}: ${found.verdict}${found.at === undefined || found.verdict === 'intact' ? '' : ` at byte ${found.at}`}${found.entries === undefined ? '' : `, ${found.entries} entries, revision ${revision ?? '-'}`}`,
       )
       worst = Math.max(worst, EXIT_OF[found.verdict])
     }
+    if (unreadable === undefined) return worst
+    if (worst < EXIT.fold) throw unreadable
+    output.warn(explain(unreadable).message)
     return worst
   },
+}
+
+async function verdictOf(path: string): Promise<AppendLogVerdict> {
+  const code = await stat(path).then(
+    (facts) => (facts.isDirectory() ? 'EISDIR' : undefined),
+    (error: unknown) => (error as NodeJS.ErrnoException).code,
+  )
+  if (code === 'EISDIR') return { verdict: 'foreign' }
+  if (code === 'ENOTDIR' || code === 'ELOOP') return { verdict: 'missing' }
+  return await verifyAppendLog(path)
 }

@@ -9,7 +9,10 @@ import { UsageError } from '../output/usage-error.ts'
 import { revisionJson } from '../output/wire.ts'
 
 const TTL_OPTION = {
-  ttl: { value: 'DURATION', help: 'the key expires after it (server 2.11, bucket with --marker-ttl)' },
+  ttl: {
+    value: 'DURATION',
+    help: 'the key expires after it, rounded up to seconds (server 2.11, bucket with --marker-ttl)',
+  },
 }
 const ANSWER = 'JSON: {key, revision}.'
 const VALUE_DETAILS = `VALUE is UTF-8; without it --base64, --file or stdin. ${ANSWER}`
@@ -107,7 +110,9 @@ async function writeValue(
   act: (bucket: KvStore, key: string, value: Uint8Array, ttlMs: number | undefined) => Promise<VersionToken>,
 ): Promise<number> {
   const { words, options } = invocation
-  const ttlMs = optional(options.text('ttl'), (text) => durationMs(text, 'ttl'))
+  const ttlMs = optional(options.text('ttl'), (text) =>
+    durationMs(text, 'ttl', { least: '1ms', most: '36500d' }),
+  )
   const value = await valueInput(words[2], options)
   return await write(invocation, async (bucket, key) => await act(bucket, key, value, ttlMs))
 }

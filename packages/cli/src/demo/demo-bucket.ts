@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { KvError, type Connection, type KvReader, type KvWatcher, type KvWriter } from '@slip/kv-core'
 import { MemoryConnection } from '@slip/memory'
 import type { NatsConnectionConfig } from '@slip/nats'
+import { connect } from '../bucket/with-bucket.ts'
 import type { BucketPlace } from './messages.ts'
 
 /** The bucket of one demo run, and the way to remove it again. */
@@ -18,8 +19,7 @@ export interface DemoBucket {
 export async function openDemoBucket(config: NatsConnectionConfig | undefined): Promise<DemoBucket> {
   const name = `slip-demo-${randomBytes(4).toString('hex')}`
   if (config === undefined) return await open(name, { kind: 'embedded' }, new MemoryConnection())
-  const { NatsConnection } = await import('@slip/nats')
-  return await open(name, { kind: 'nats', config }, await NatsConnection.connect(config))
+  return await open(name, { kind: 'nats', config }, await connect(config))
 }
 
 async function open(

@@ -159,11 +159,11 @@ async function compare(bucket: DemoBucket, foldPath: string, teller: Teller): Pr
   const reader = await AppendLogReader.open({ path: foldPath })
   try {
     const { compared, missing, extra, different } = await compareFold(
-      reader,
-      bucket.reader,
-      [''],
-      async () => undefined,
-      (count) => teller.meanwhile(() => `${count} compared`),
+      { fold: reader, bucket: bucket.reader, prefixes: [''], isSkipped: () => false },
+      {
+        onDifference: async () => undefined,
+        onProgress: (count) => teller.meanwhile(() => `${count} compared`),
+      },
     )
     const equal = missing + extra + different === 0
     await teller.step(

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises'
 import { SnapshotError } from '@slip/kv-core'
 import { AppendLogReader } from '@slip/store-applog'
+import type { Output } from '../output/output.ts'
 import { UsageError } from '../output/usage-error.ts'
 
 export interface FoldAddress {
@@ -29,12 +30,24 @@ export async function mustExist({ path }: FoldAddress): Promise<void> {
   }
 }
 
-/** Runs `read` on the fold at one committed cursor, without the writer's lock. */
-export async function withReader<R>(text: string, read: (reader: AppendLogReader) => Promise<R>): Promise<R> {
+/**
+ * Runs `read` on the fold at one committed cursor, without the writer's lock. What an unfinished last
+ * write leaves out is warned of, unless a writer is there to finish it.
+ */
+export async function withReader<R>(
+  text: string,
+  output: Output,
+  read: (reader: AppendLogReader) => Promise<R>,
+): Promise<R> {
   const address = foldAddress(text)
   await mustExist(address)
   const reader = await AppendLogReader.open({ path: address.path })
   try {
+    const { recovery, holder } = reader
+    if (recovery !== undefined && holder === undefined)
+      output.warn(
+        `the last write to ${address.path} is unfinished: ${recovery.bytes} bytes from ${recovery.at} on are left out`,
+      )
     return await read(reader)
   } finally {
     await reader.close()

@@ -1,13 +1,15 @@
 import type { FollowOptions, WatchScope } from '@slip/kv-core'
 import { appendLog, type AppendLogOptions, type AppendLogSnapshot } from '@slip/store-applog'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
-import { durationMs, oneOf, optional } from '../command/units.ts'
+import { durationMs, LONGEST_TIMER, oneOf, optional } from '../command/units.ts'
 import { foldAddress } from '../fold/fold-location.ts'
 import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
 import { UsageError } from '../output/usage-error.ts'
+import { FoldPlace } from './set-aside.ts'
 
 /** What `durability: 'interval'` means at the command line. */
 const SYNC_INTERVAL_MS = 1_000
+const TIMER = { least: '1ms', most: LONGEST_TIMER }
 
 export const FOLLOW_OPTIONS: OptionSpecs = {
   fold: { value: 'FOLD', help: 'required: log:PATH' },
@@ -35,7 +37,10 @@ export const FOLLOW_OPTIONS: OptionSpecs = {
     help: `when a write is synced: by the system, every second, each batch; default os`,
   },
   oversize: { value: 'skip|fail', help: 'a key or value the fold cannot hold; default skip' },
-  'on-foreign': { value: 'refuse|rebuild', help: 'the fold of another bucket or scope; default refuse' },
+  'on-foreign': {
+    value: 'refuse|rebuild',
+    help: 'a file that is no fold, or the fold of another bucket or scope: refuse it, or set it aside; default refuse',
+  },
   format: { value: '2|3', help: 'generation to create; 2 is what the Rust system reads; default 3' },
   ...LOCK_OPTIONS,
 }
@@ -50,7 +55,9 @@ export const LATER_OPTIONS: OptionSpecs = {
   metrics: { value: 'HOST:PORT', help: 'not in this version' },
 }
 
-type CommandLineOptions = Omit<FollowOptions<AppendLogSnapshot>, 'source'>
+type CommandLineOptions = Omit<FollowOptions<AppendLogSnapshot>, 'source' | 'store'> & {
+  readonly store: FoldPlace<AppendLogSnapshot>
+}
 
 /** The options of `follow()`; UsageError for what cannot be. */
 export function followOptions(options: ParsedOptions): CommandLineOptions {
@@ -58,8 +65,10 @@ export function followOptions(options: ParsedOptions): CommandLineOptions {
   if (later !== undefined) throw new UsageError(`--${later} is not in this version of slip`, 'follow')
   const prefixes = options.list('prefix')
   const scope: WatchScope = prefixes.length === 0 ? 'all' : { prefixes }
+  const onForeign = oneOf(options.text('on-foreign') ?? 'refuse', 'on-foreign', ['refuse', 'rebuild'])
   return {
-    store: appendLog(logOptions(options)),
+    store: new FoldPlace(appendLog(logOptions(options)), { replaceForeign: onForeign === 'rebuild' }),
+    onForeignFold: onForeign,
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
       oneOf(text, 'when-evicted', ['drop', 'keep']),
@@ -71,14 +80,13 @@ export function followOptions(options: ParsedOptions): CommandLineOptions {
       oneOf(text, 'empty-values', ['tombstone', 'keep']),
     ),
     ...optionalField('auditIntervalMs', options.text('audit'), (text) =>
-      text === 'off' ? false : durationMs(text, 'audit'),
+      text === 'off' ? false : durationMs(text, 'audit', TIMER),
     ),
-    ...optionalField('staleAfterMs', options.text('stale-after'), (text) => durationMs(text, 'stale-after')),
+    ...optionalField('staleAfterMs', options.text('stale-after'), (text) =>
+      durationMs(text, 'stale-after', TIMER),
+    ),
     ...optionalField('oversize', options.text('oversize'), (text) =>
       oneOf(text, 'oversize', ['skip', 'fail']),
-    ),
-    ...optionalField('onForeignFold', options.text('on-foreign'), (text) =>
-      oneOf(text, 'on-foreign', ['refuse', 'rebuild']),
     ),
   }
 }

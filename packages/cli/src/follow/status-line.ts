@@ -1,5 +1,20 @@
-import type { FollowStatus } from '@slip/kv-core'
+import { WatchCursor, type FollowStatus } from '@slip/kv-core'
 import { revisionJson } from '../output/wire.ts'
+
+/** Where a follower stands before its fold is open. */
+export const OPENING: FollowStatus = {
+  state: 'opening',
+  appliedCursor: WatchCursor.none,
+  durableCursor: WatchCursor.none,
+  entries: 0,
+  applied: 0,
+  delivered: 0,
+  deliveredBytes: 0,
+  relisted: 0,
+  skipped: 0,
+  sessions: 0,
+  unverified: [],
+}
 
 /** One JSON line of `slip follow`. */
 export function statusLine(status: FollowStatus): Record<string, unknown> {

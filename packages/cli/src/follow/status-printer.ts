@@ -1,53 +1,64 @@
 import type { Follower, FollowStatus } from '@slip/kv-core'
+import type { Repaired } from '../fold/repaired.ts'
 import type { Output } from '../output/output.ts'
-import { statusLine, statusText } from './status-line.ts'
+import { OPENING, statusLine, statusText } from './status-line.ts'
 
 const EVERY_MS = 1_000
 
 /** Prints a follower's status: at once when the state changes, otherwise once a second. */
 export class StatusPrinter {
   readonly #output: Output
-  readonly #follower: Follower
-  readonly #stopListening: () => void
-  #timer: NodeJS.Timeout | undefined
+  #status: () => FollowStatus = () => OPENING
+  #stopListening: (() => void) | undefined
+  readonly #timer: NodeJS.Timeout
   #lastState: string | undefined
   #lastText: string | undefined
-  #first = true
 
-  constructor(follower: Follower, output: Output) {
+  /** Until `follow` is called the fold is being opened; that is worth a line once it takes a second. */
+  constructor(output: Output) {
     this.#output = output
-    this.#follower = follower
-    this.#print(follower.status)
+    this.#timer = setInterval(() => this.#print(this.#status()), EVERY_MS)
+  }
+
+  /** The fold is open; `repaired` is told in this first line of the follower. */
+  follow(follower: Follower, repaired: Repaired | undefined): void {
+    this.#status = () => follower.status
+    this.#print(follower.status, repaired === undefined ? {} : { recovery: repaired })
     this.#stopListening = follower.onStatus((status) => {
-      if (`${status.state} ${status.reason ?? ''}` !== this.#lastState) this.#print(status)
+      if (stateOf(status) !== this.#lastState) this.#print(status)
     })
-    this.#arm()
   }
 
   stop(): void {
-    this.#stopListening()
-    clearTimeout(this.#timer)
+    this.#stopListening?.()
+    clearInterval(this.#timer)
+  }
+
+  /** The last line before an error. */
+  failed(reason: string): void {
+    this.stop()
+    if (!this.#lastState?.startsWith('failed')) this.#print({ ...this.#status(), state: 'failed', reason })
   }
 
   /** The closing line: everything above, and how it ended. */
-  async done(status: FollowStatus, reason: 'caughtUp' | 'signal'): Promise<void> {
+  async done(reason: 'caughtUp' | 'signal'): Promise<void> {
+    this.stop()
+    const status: FollowStatus = { ...this.#status(), state: 'closed' }
     const { reason: _, ...line } = statusLine(status)
     await this.#output.answer({ ...line, done: true, reason }, `done (${reason})  ${statusText(status)}`)
   }
 
-  #print(status: FollowStatus): void {
-    this.#lastState = `${status.state} ${status.reason ?? ''}`
-    const recovery = this.#first && status.recovery !== undefined ? { recovery: status.recovery } : {}
-    this.#first = false
+  #print(status: FollowStatus, more: object = {}): void {
+    this.#lastState = stateOf(status)
     const text = statusText(status)
     // People are spared a line that says nothing new.
     if (this.#output.json || text !== this.#lastText)
-      void this.#output.answer({ ...statusLine(status), ...recovery }, text)
+      void this.#output.answer({ ...statusLine(status), ...more }, text)
     this.#lastText = text
-    this.#timer?.refresh()
+    this.#timer.refresh()
   }
+}
 
-  #arm(): void {
-    this.#timer = setInterval(() => this.#print(this.#follower.status), EVERY_MS)
-  }
+function stateOf({ state, reason = '' }: FollowStatus): string {
+  return `${state} ${reason}`
 }

@@ -31,7 +31,10 @@ const KV: Readonly<Record<KvErrorCode, Answer>> = {
   CursorExpired: { exit: EXIT.behind, hint: 'The bucket no longer has what the fold needs.' },
   BucketRecreated: { exit: EXIT.fold, hint: 'The bucket is not the one this fold was made from.' },
   BucketRolledBack: { exit: EXIT.fold, hint: 'The bucket is older than the fold.' },
-  RepairRefused: { exit: EXIT.behind, hint: 'The fold is untouched; start a new one from an artifact.' },
+  RepairRefused: {
+    exit: EXIT.behind,
+    hint: 'The fold is untouched. Bootstrap another FOLD: from an artifact, or by following into it what the bucket still has.',
+  },
   ApplyFailed: { exit: EXIT.bug, hint: 'Please report this.' },
   ChangesLagged: { exit: EXIT.bug, hint: 'Please report this.' },
   Closed: { exit: EXIT.source, hint: 'The connection was closed.' },
@@ -72,11 +75,16 @@ export function explain(error: unknown): Explained {
     return { exit: KV[error.code].exit, code: error.code, message: error.message, hint }
   }
   if (SnapshotError.is(error)) {
-    const { exit, hint } = SNAPSHOT[error.code]
-    return { exit, code: error.code, message: error.message, hint }
+    const { exit, hint } = SNAPSHOT[isDamage(error) ? 'Corrupted' : error.code]
+    return { exit, code: error.code, message: error.message, hint: hintOf(error) ?? hint }
   }
   const message = error instanceof Error ? error.message : String(error)
   return { exit: EXIT.bug, code: 'Internal', message, hint: 'This is a bug in slip: please report it.' }
+}
+
+/** Ours and damaged, however it shows: a file that is not ours has no offset, or 0. */
+function isDamage(error: SnapshotError): boolean {
+  return error.code === 'InvalidFormat' && (error.at ?? 0) > 0
 }
 
 const hints = new WeakMap<object, string>()

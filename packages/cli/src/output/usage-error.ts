@@ -2,10 +2,15 @@
 export class UsageError extends Error {
   override readonly name: string = 'UsageError'
   readonly code: string = 'Usage'
-  readonly hint: string
+  /** Whose help to point to; of `slip` itself when absent. */
+  command: string | undefined
 
-  constructor(message: string, command?: string, hint?: string) {
+  constructor(message: string, command?: string) {
     super(message)
-    this.hint = hint ?? `See: slip ${command === undefined ? '' : `${command} `}--help`
+    this.command = command
+  }
+
+  get hint(): string {
+    return `See: slip ${this.command === undefined ? '' : `${this.command} `}--help`
   }
 }

@@ -26,9 +26,23 @@ export function entryLine({ key, value, version }: KvEntry): KeyLine & { readonl
   return { key, value: base64(value), version: version.toHex(), revision: revisionJson(version.revision) }
 }
 
-/** Values for people: text when it is text, else its size. */
+// What a terminal acts on, the tab and the line feed aside.
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const CONTROL = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Values for people: text when it is text that a terminal only shows, else its size. */
 export function shown(value: Uint8Array): string {
-  const text = new TextDecoder('utf-8', { fatal: false }).decode(value)
-  // eslint-disable-next-line no-control-regex -- control characters are what makes a value unprintable
-  return /[\u0000-\u0008\u000B-\u001F\uFFFD]/.test(text) ? `(${value.length} bytes)` : text
+  try {
+    const text = UTF8.decode(value)
+    if (!CONTROL.test(text)) return text
+  } catch {
+    // Bytes that are no text are counted as well.
+  }
+  return `(${value.length} bytes)`
+}
+
+/** Keys for people, each on its line: what no bucket would take is quoted. */
+export function shownKey(key: string): string {
+  return CONTROL.test(key) || /[\t\n]/.test(key) ? JSON.stringify(key) : key
 }
