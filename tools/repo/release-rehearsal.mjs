@@ -46,6 +46,9 @@ async function installAndRun(manager, packed) {
     join(project, 'package.json'),
     JSON.stringify({ name: 'consumer', private: true, type: 'module', dependencies }),
   )
+  // Nothing is published yet: what the packages ask of each other is the tarballs too.
+  const overrides = Object.entries(dependencies).map(([name, path]) => `  '${name}': '${path}'\n`)
+  await writeFile(join(project, 'pnpm-workspace.yaml'), `overrides:\n${overrides.join('')}`)
   const pnpm = ['-y', 'pnpm@12.21.0', 'install', '--no-frozen-lockfile']
   const installed =
     manager === 'npm'
