@@ -1,9 +1,7 @@
 import {
   SnapshotError,
   type FoldReader,
-  type KvEntry,
   type ListedKey,
-  type RangeOptions,
   type Recovery,
   type StoreStats,
   type WaitOptions,
@@ -15,13 +13,14 @@ import { damageError, loadLog, type LoadedLog } from './load-log.ts'
 import { asIo } from './log-file.ts'
 import type { Generation } from './log-header.ts'
 import { canonicalPath } from './log-path.ts'
-import { MemoryFold } from './memory/memory-fold.ts'
+import { ForwardedReads } from './forwarded-reads.ts'
+import { MemoryFold, type FoldReads } from './memory/memory-fold.ts'
 import { currentHolder } from './writer-lock.ts'
 
 const ATTEMPTS = 5
 
 /** The fold of a log at one committed cursor, read without the writer's lock. */
-export class AppendLogReader implements FoldReader, AsyncDisposable {
+export class AppendLogReader extends ForwardedReads implements FoldReader, AsyncDisposable {
   readonly cursor: WatchCursor
   readonly lineage: Uint8Array | undefined
   readonly generation: Generation
@@ -37,6 +36,7 @@ export class AppendLogReader implements FoldReader, AsyncDisposable {
     loaded: LoadedLog<MemoryFold>,
     holder: { readonly pid: number; readonly host: string } | undefined,
   ) {
+    super()
     this.#fold = loaded.fold
     this.cursor = loaded.cursor
     this.lineage = loaded.lineage
@@ -66,28 +66,8 @@ export class AppendLogReader implements FoldReader, AsyncDisposable {
     return new AppendLogReader(loaded, found === undefined ? undefined : { pid: found.pid, host: found.host })
   }
 
-  get(key: string): KvEntry | undefined {
-    return this.#reads().get(key)
-  }
-
-  getMany(keys: readonly string[]): (KvEntry | undefined)[] {
-    return this.#reads().getMany(keys)
-  }
-
-  has(key: string): boolean {
-    return this.#reads().has(key)
-  }
-
-  range(prefix: string, options?: RangeOptions): KvEntry[] {
-    return this.#reads().range(prefix, options)
-  }
-
-  entries(prefix?: string, options?: RangeOptions): IterableIterator<KvEntry> {
-    return this.#reads().entries(prefix, options)
-  }
-
-  keys(prefix?: string, options?: RangeOptions): IterableIterator<string> {
-    return this.#reads().keys(prefix, options)
+  protected readable(): FoldReads {
+    return this.#reads()
   }
 
   /** Names whose last update was a removal, in key-byte order; none in generation 2. */

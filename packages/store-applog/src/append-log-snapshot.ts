@@ -4,10 +4,8 @@ import {
   SnapshotError,
   WatchCursor,
   type ApplyOptions,
-  type KvEntry,
   type KvUpdate,
   type ListedKey,
-  type RangeOptions,
   type Recovery,
   type SnapshotStore,
   type SnapshotView,
@@ -26,7 +24,8 @@ import { LogDraft } from './log-draft.ts'
 import type { Generation } from './log-header.ts'
 import { LogWriter } from './log-writer.ts'
 import { Maintenance } from './maintenance.ts'
-import { MemoryFold } from './memory/memory-fold.ts'
+import { ForwardedReads } from './forwarded-reads.ts'
+import { MemoryFold, type FoldReads } from './memory/memory-fold.ts'
 import { openLog, type OpenLog } from './open-log.ts'
 import { MAX_KEY_BYTES } from './record-2.ts'
 import { writeFold, type FoldState } from './rewrite.ts'
@@ -40,7 +39,7 @@ import type { WriterLock } from './writer-lock.ts'
  * `durability` decides what has reached the disk when `apply` resolves. With `'os'` (the default) the
  * operating system has it: it survives the death of the process, not that of the machine.
  */
-export class AppendLogSnapshot implements SnapshotStore {
+export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
   readonly recovery: Recovery | undefined
   /** Not there while the file is of generation 2, which keeps no names of deleted keys. */
   deletedKeys?: (prefix?: string) => IterableIterator<ListedKey>
@@ -64,6 +63,7 @@ export class AppendLogSnapshot implements SnapshotStore {
   #closing: Promise<void> | undefined
 
   private constructor(files: FileSystem, options: AppendLogOptions, opened: OpenLog<MemoryFold>) {
+    super()
     this.#files = files
     this.#path = opened.path
     this.#lock = opened.lock
@@ -155,28 +155,8 @@ export class AppendLogSnapshot implements SnapshotStore {
     }
   }
 
-  get(key: string): KvEntry | undefined {
-    return this.#reads().get(key)
-  }
-
-  getMany(keys: readonly string[]): (KvEntry | undefined)[] {
-    return this.#reads().getMany(keys)
-  }
-
-  has(key: string): boolean {
-    return this.#reads().has(key)
-  }
-
-  range(prefix: string, options?: RangeOptions): KvEntry[] {
-    return this.#reads().range(prefix, options)
-  }
-
-  entries(prefix?: string, options?: RangeOptions): IterableIterator<KvEntry> {
-    return this.#reads().entries(prefix, options)
-  }
-
-  keys(prefix?: string, options?: RangeOptions): IterableIterator<string> {
-    return this.#reads().keys(prefix, options)
+  protected readable(): FoldReads {
+    return this.#reads()
   }
 
   #offerDeletedKeys(): void {

@@ -1,20 +1,16 @@
-import {
-  SnapshotError,
-  type KvEntry,
-  type RangeOptions,
-  type SnapshotView,
-  type WatchCursor,
-} from '@slip/kv-core'
-import type { FoldImage } from './memory/fold-image.ts'
+import { SnapshotError, type SnapshotView, type WatchCursor } from '@slip/kv-core'
+import { ForwardedReads } from './forwarded-reads.ts'
+import type { FoldImage, FoldReads } from './memory/memory-fold.ts'
 
 /** A pinned image of the fold with its cursor, until it is closed or its deadline passes. */
-export class FoldView implements SnapshotView {
+export class FoldView extends ForwardedReads implements SnapshotView {
   readonly cursor: WatchCursor
   readonly #image: FoldImage
   readonly #timer: NodeJS.Timeout | undefined
   #open = true
 
   constructor(image: FoldImage, cursor: WatchCursor, deadlineMs: number | undefined) {
+    super()
     this.#image = image
     this.cursor = cursor
     if (deadlineMs !== undefined) {
@@ -23,28 +19,8 @@ export class FoldView implements SnapshotView {
     }
   }
 
-  get(key: string): KvEntry | undefined {
-    return this.#reads().get(key)
-  }
-
-  getMany(keys: readonly string[]): (KvEntry | undefined)[] {
-    return this.#reads().getMany(keys)
-  }
-
-  has(key: string): boolean {
-    return this.#reads().has(key)
-  }
-
-  range(prefix: string, options?: RangeOptions): KvEntry[] {
-    return this.#reads().range(prefix, options)
-  }
-
-  entries(prefix?: string, options?: RangeOptions): IterableIterator<KvEntry> {
-    return this.#reads().entries(prefix, options)
-  }
-
-  keys(prefix?: string, options?: RangeOptions): IterableIterator<string> {
-    return this.#reads().keys(prefix, options)
+  protected readable(): FoldReads {
+    return this.#reads()
   }
 
   close(): void {
