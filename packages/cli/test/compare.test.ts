@@ -26,7 +26,7 @@ interface Compared extends Comparison {
 
 async function bucketOf(values: Readonly<Record<string, string>>): Promise<KvReader> {
   const { reader, writer } = await connection.store(`b${++buckets}`, { history: 1 })
-  for (const [key, value] of Object.entries(values)) await writer!.put(key, value)
+  for (const [key, value] of Object.entries(values)) await writer.put(key, value)
   return reader
 }
 
@@ -101,7 +101,7 @@ test('a key that the fold says it left out is skipped, any other one is missing'
 test('an empty value that the fold kept is looked up, as no listing has it', async () => {
   const bucket = await bucketOf({ a: '1', same: '', moved: 'x' })
   const store = await connection.store(`b${buckets}`)
-  await store.writer!.put('moved', '')
+  await store.writer.put('moved', '')
   const fold = await foldOf({ a: '1', same: '', moved: '', gone: '' })
   expect(await compare(fold, bucket)).toMatchObject({
     compared: 3,

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { VersionToken, WatchCursor, type KvUpdate } from '@slip/kv-core'
 import { AppendLogSnapshot } from '@slip/store-applog'
 import { expect, test } from 'vitest'
-import { ERROR_LINE, MAIN, slip, temporaryDirectory } from './slip.ts'
+import { ERROR_LINE, MAIN, slip, slipBatch, temporaryDirectory } from './slip.ts'
 
 const REVISION_ABOVE_JSON = 2n ** 53n
 
@@ -74,11 +74,8 @@ test.each([
   [['--reverse', '--limit', '1'], ['s']],
 ])('ls and dump with %j', async (flags, keys) => {
   const path = await smallFold()
-  for (const command of ['ls', 'dump']) {
-    const { code, lines } = await slip([command, `log:${path}`, ...flags, '--json'])
-    expect(code).toBe(0)
-    expect(lines.map(({ key }) => key)).toEqual(keys)
-  }
+  const results = await slipBatch(['ls', 'dump'].map((name) => [name, `log:${path}`, ...flags, '--json']))
+  for (const { code, lines } of results) expect([code, lines.map(({ key }) => key)]).toEqual([0, keys])
 })
 
 test('dump gives all of an entry', async () => {
@@ -176,27 +173,86 @@ test('verify gives one verdict a path and the worst exit code', async () => {
     [born, 'intact'],
   ])
   expect(good.lines[0]).toMatchObject({ generation: 3, entries: 4, cursor: '0000000000000005', revision: 5 })
-  const bad = await slip(['verify', foreign, path, join(directory, 'none'), '--json'])
-  expect(bad.code).toBe(4)
-  expect(bad.lines.map(({ verdict }) => verdict)).toEqual(['foreign', 'intact', 'missing'])
-  expect((await slip(['verify', join(directory, 'none')])).code).toBe(2)
+  const none = join(directory, 'none')
+  const loop = join(directory, 'loop')
+  await symlink(loop, loop)
+  const [bad, missing, below] = await slipBatch([
+    ['verify', directory, loop, foreign, path, none, '--json'],
+    ['verify', path, none, '--json'],
+    ['verify', join(path, 'below'), path, '--json'],
+  ])
+  expect([bad!.code, bad!.stderr]).toEqual([4, ''])
+  expect(bad!.lines.map(({ verdict }) => verdict)).toEqual([
+    'foreign',
+    'missing',
+    'foreign',
+    'intact',
+    'missing',
+  ])
+  expect(bad!.lines.at(-1)).toEqual({
+    path: none,
+    verdict: 'missing',
+    at: null,
+    bytes: null,
+    generation: null,
+    entries: null,
+    cursor: null,
+    revision: null,
+  })
+  expect([missing!.code, below!.code]).toEqual([2, 2])
+  expect(below!.lines.map(({ verdict }) => verdict)).toEqual(['missing', 'intact'])
 })
 
-test('a torn tail: dump gives the entries before it with a warning and exits 0', async () => {
+test('a torn tail: what is before it is given with a warning, exit 0, and the file is untouched', async () => {
+  const path = await tornFold()
+  const before = await readFile(path)
+  const log = `log:${path}`
+  const converted = join(temporaryDirectory(), 'c.slip')
+  const [dump, ls, get, absent, convert, quiet] = await slipBatch([
+    ['dump', log, '--json'],
+    ['ls', log, '--json'],
+    ['get', log, 'a', '--json'],
+    ['get', log, 'b', '--json'],
+    ['convert', log, `log:${converted}`, '--json'],
+    ['dump', log, '--json', '--quiet'],
+  ])
+  for (const { lines } of [dump!, ls!, get!, quiet!]) expect(lines.map(({ key }) => key)).toEqual(['a'])
+  expect([dump, ls, get, absent, convert, quiet].map((result) => result!.code)).toEqual([0, 0, 0, 1, 0, 0])
+  for (const { stderr } of [dump!, ls!, get!, absent!, convert!]) expect(stderr).toContain('unfinished')
+  expect(quiet!.stderr).toBe('')
+  expect((await readFile(path)).equals(before)).toBe(true)
+})
+
+test('beside a writer an unfinished last write is no news', async () => {
+  const path = await tornFold()
+  const torn = await readFile(path)
+  const writer = await AppendLogSnapshot.open({ path })
+  try {
+    // What the file looks like while the writer is in the middle of a write.
+    await writeFile(path, torn)
+    expect(await slip(['dump', `log:${path}`])).toMatchObject({ code: 0, stdout: 'a\t1\n', stderr: '' })
+  } finally {
+    await writer.close()
+  }
+})
+
+test('compact cuts a torn tail, says so, and counts it', async () => {
+  const path = await tornFold()
+  const { size } = await stat(path)
+  const { code, lines, stderr } = await slip(['compact', `log:${path}`, '--json'])
+  expect([code, stderr]).toEqual([0, expect.stringContaining('unfinished')])
+  expect(lines[0]).toMatchObject({ before: size, after: (await stat(path)).size })
+})
+
+async function tornFold(): Promise<string> {
   const path = join(temporaryDirectory(), 'f.slip')
   const store = await AppendLogSnapshot.open({ path, compact: false })
   await store.apply([put('a', '1', 1n)], WatchCursor.fromRevision(1n))
   await store.apply([put('b', '2', 2n)], WatchCursor.fromRevision(2n))
   await store.close()
   await truncate(path, (await stat(path)).size - 3)
-  const before = await readFile(path)
-  const { code, lines, stderr } = await slip(['dump', `log:${path}`, '--json'])
-  expect(code).toBe(0)
-  expect(lines.map(({ key }) => key)).toEqual(['a'])
-  expect(stderr).toContain('unfinished')
-  expect((await slip(['dump', `log:${path}`, '--json', '--quiet'])).stderr).toBe('')
-  expect((await readFile(path)).equals(before)).toBe(true)
-})
+  return path
+}
 
 test('a damaged fold: no entries, exit 4, and the file is untouched', async () => {
   const path = await smallFold()

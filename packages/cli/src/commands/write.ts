@@ -76,7 +76,7 @@ export const del: Command = {
   name: 'del',
   words: ['BUCKET', 'KEY'],
   summary: 'Deletes a key.',
-  details: `With --revision only if it is still at that revision. ${ANSWER}`,
+  details: `With --revision only if it is still at that revision; what stays then is an empty value, which update goes on from and create finds. ${ANSWER}`,
   options: { revision: { value: 'N', help: 'the revision it must be at' }, ...CONNECTION_OPTIONS },
   exits: ['1  the key is at another revision', SOURCE_EXIT],
   example: 'slip del routes route.eu.web',
