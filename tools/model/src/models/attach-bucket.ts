@@ -1,0 +1,118 @@
+import type { Action } from '../explorer/model.ts'
+import { endSession } from './attach-session.ts'
+import {
+  ATTACHED,
+  WATCHING,
+  type AttachFields,
+  type AttachShape,
+  type AttachState,
+  type Fault,
+} from './attach-state.ts'
+
+type Step = Action<AttachFields>['step']
+
+/** Everything writers, operators and the server do to the bucket. */
+export function bucketActions(shape: AttachShape): Action<AttachFields>[] {
+  const { options } = shape
+  const keys = Array.from({ length: options.keys }, (_, k) => k)
+  const each = (name: string, step: (k: number) => Step): Action<AttachFields>[] =>
+    keys.map((k) => ({ name: `${name} k${k}`, environment: true, step: step(k) }))
+  const once = (name: string, step: Step): Action<AttachFields>[] => [{ name, environment: true, step }]
+  const faults: Record<Fault, () => Action<AttachFields>[]> = {
+    purge: () => once('purge the stream', (s) => purge(shape, s)),
+    purgeSubject: () => each('purge subject', (k) => (s) => vanish(shape, s, k)),
+    deleteMessage: () => each('delete message of', (k) => (s) => vanish(shape, s, k)),
+    expireAge: () => once('the oldest expires', (s) => dropOldest(shape, s)),
+    expireKey: () => each('expire', (k) => (s) => vanish(shape, s, k)),
+    discardOld: () =>
+      each('put, evicting the oldest,', (k) => (s) => {
+        if (keys.every((other) => other === k || s.bucket.at(other) === 0)) return false
+        return write(shape, s, k, false) && dropOldest(shape, s)
+      }),
+    shrinkLimit: () => once('shrink a limit', (s) => dropOldest(shape, s)),
+    cleanMarker: () =>
+      each('clean marker of', (k) => (s) => {
+        const code = s.bucket.at(k)
+        if (code === 0 || shape.messages.isLive(code)) return false
+        s.bucket.set(k, 0)
+        return true
+      }),
+    recreate: () => once('recreate the bucket', (s) => recreate(shape, s)),
+    rollback: () => [
+      ...once('back up the server', (s) => backUp(shape, s)),
+      ...once('roll the server back', (s) => rollBack(shape, s)),
+    ],
+  }
+  return [
+    ...each('put', (k) => (s) => write(shape, s, k, false)),
+    ...each('delete', (k) => (s) => shape.messages.isLive(s.bucket.at(k)) && write(shape, s, k, true)),
+    ...options.faults.flatMap((fault) => faults[fault]()),
+  ]
+}
+
+function write({ options, messages }: AttachShape, s: AttachState, k: number, marker: boolean): boolean {
+  if (s.last === options.revisions) return false
+  s.last++
+  s.bucket.set(k, messages.code(s.last, s.era, marker))
+  return true
+}
+
+function vanish({ messages }: AttachShape, s: AttachState, k: number): boolean {
+  if (!messages.isLive(s.bucket.at(k))) return false
+  s.bucket.set(k, 0)
+  return true
+}
+
+function purge({ options }: AttachShape, s: AttachState): boolean {
+  let any = false
+  for (let k = 0; k < options.keys; k++) {
+    any ||= s.bucket.at(k) !== 0
+    s.bucket.set(k, 0)
+  }
+  return any
+}
+
+function dropOldest(shape: AttachShape, s: AttachState): boolean {
+  const first = shape.first(s)
+  if (first > s.last) return false
+  for (let k = 0; k < shape.options.keys; k++)
+    if (shape.messages.revision(s.bucket.at(k)) === first) s.bucket.set(k, 0)
+  return true
+}
+
+function recreate(shape: AttachShape, s: AttachState): boolean {
+  if (s.era + 1 === shape.eras) return false
+  purge(shape, s)
+  s.last = 0
+  s.era++
+  s.incarnation++
+  forgetBackup(shape, s, 0)
+  if (s.mode === WATCHING) s.dead = 1
+  return true
+}
+
+function backUp({ options, noBackup }: AttachShape, s: AttachState): boolean {
+  if (s.era > 0 || s.backupLast !== noBackup) return false
+  for (let k = 0; k < options.keys; k++) s.backup.set(k, s.bucket.at(k))
+  s.backupLast = s.last
+  return true
+}
+
+/** A server that comes back older has lost its connections, unless another node took them over. */
+function rollBack(shape: AttachShape, s: AttachState): boolean {
+  const { options, noBackup } = shape
+  if (s.backupLast === noBackup || s.era + 1 === shape.eras) return false
+  for (let k = 0; k < options.keys; k++) s.bucket.set(k, s.backup.at(k))
+  s.last = s.backupLast
+  s.era++
+  forgetBackup(shape, s, s.last)
+  if (options.survives === true) s.sent = Math.min(s.sent, s.last)
+  else if (s.mode === WATCHING) s.dead = 1
+  else if (s.mode === ATTACHED) endSession(s, {})
+  return true
+}
+
+function forgetBackup({ options }: AttachShape, s: AttachState, shared: number): void {
+  if (options.faults.includes('rollback')) for (let k = 0; k < options.keys; k++) s.backup.set(k, 0)
+  s.backupLast = shared
+}

@@ -1,0 +1,106 @@
+import type { Protocol } from '@slip/kv-core'
+import type { Model } from '../explorer/model.ts'
+import { bucketActions } from './attach-bucket.ts'
+import { AttachFollower } from './attach-follower.ts'
+import {
+  AttachShape,
+  FAILED,
+  WATCHING,
+  type AttachFields,
+  type AttachOptions,
+  type AttachState,
+  type Fault,
+} from './attach-state.ts'
+
+const MODES = ['down', 'idle', 'attached', 'watching', 'failed']
+const isLive = (s: AttachState): boolean => s.mode === WATCHING && s.caught === 1
+const FINDINGS = ['', 'countMismatch', 'brokenLineage', 'bucketRecreated']
+
+/**
+ * A bucket with history 1 and one follower of it: attach, lineage and audit. Updates are applied as
+ * they are delivered; what lies between is the business of other models.
+ */
+export function attachModel(options: AttachOptions, rules: Protocol): Model<AttachFields> {
+  const shape = new AttachShape(options)
+  const follower = new AttachFollower(shape, rules)
+  const { noBackup } = shape
+  return {
+    name: options.name,
+    layout: shape.layout,
+    begin(s) {
+      s.backupLast = noBackup
+    },
+    actions: [...follower.actions(), ...bucketActions(shape)],
+    always: {
+      'an audit of a living watch that says equal is right': (s) => s.lied === 0,
+      'nothing of a new history is applied on top of an old one': (s) => isOneHistory(shape, s),
+      ...(options.calm === true ? { 'no rebuild without cause': (s) => s.rebuilding === 0 } : {}),
+    },
+    sometimes: {
+      'the fold catches up with a full bucket': (s) =>
+        isLive(s) && s.last === options.revisions && shape.converged(s) && s.cursor === s.last,
+      'an audit says equal': (s) => isLive(s) && s.last > 0 && follower.auditOf(s) === 'equal',
+      'an audit has to wait': (s) => isLive(s) && follower.auditOf(s) === 'wait',
+      ...witnesses(shape, follower),
+    },
+    terminal: {
+      'at rest the fold equals the bucket, or says that it was not compared': (s) =>
+        s.mode === FAILED || s.distrusted === 1 || shape.converged(s) || options.judged?.(s) === false,
+      'at rest the follower is live, or failed': (s) => s.mode === FAILED || isLive(s),
+    },
+    settles: true,
+    columns: {
+      bucket: (s) => showRow(shape, s.bucket, options.keys),
+      last: (s) => s.last,
+      fold: (s) => showRow(shape, s.fold, shape.scoped),
+      cursor: (s) => s.cursor,
+      staged: (s) =>
+        s.rebuilding === 0 ? '' : `${showRow(shape, s.staged, shape.scoped)} @${s.stagedCursor}`,
+      follower: (s) => `${MODES[s.mode]}${s.caught ? ', caught up' : ''}${s.dead ? ', dead' : ''}`,
+      found: (s) => `${FINDINGS[s.finding]}${s.suspect ? ' suspect' : ''}`,
+      history: (s) => `${s.incarnation}.${s.era}`,
+    },
+  }
+}
+
+/** Removals that leave no message. */
+const SILENT: readonly Fault[] = ['purge', 'purgeSubject', 'deleteMessage', 'expireKey', 'cleanMarker']
+
+/** What only some options can show. */
+function witnesses(
+  shape: AttachShape,
+  follower: AttachFollower,
+): Record<string, (s: AttachState) => boolean> {
+  const { faults } = shape.options
+  return {
+    ...(faults.some((fault) => SILENT.includes(fault))
+      ? { 'an audit finds a mismatch': (s) => isLive(s) && follower.auditOf(s) === 'mend' }
+      : {}),
+    ...(faults.length > 0
+      ? { 'a rebuild holds a part of the bucket': (s) => s.rebuilding === 1 && s.stagedCursor > 0 }
+      : {}),
+    ...(faults.includes('recreate') || faults.includes('rollback')
+      ? {
+          'the fold equals a bucket of another history': (s) =>
+            s.era > 0 && isLive(s) && s.last > 0 && shape.converged(s),
+        }
+      : {}),
+  }
+}
+
+function showRow(shape: AttachShape, row: { at(i: number): number }, length: number): string {
+  return Array.from({ length }, (_, k) => shape.messages.show(row.at(k))).join(' ')
+}
+
+function isOneHistory(shape: AttachShape, s: AttachState): boolean {
+  if (s.era !== 1) return true
+  let newer = false
+  let older = false
+  for (let k = 0; k < shape.scoped; k++) {
+    const code = s.fold.at(k)
+    if (code === 0) continue
+    if (shape.messages.era(code) > 0) newer = true
+    else if (shape.messages.revision(code) > s.backupLast) older = true
+  }
+  return !(newer && older)
+}

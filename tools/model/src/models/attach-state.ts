@@ -1,0 +1,173 @@
+import { Layout, type State } from '../explorer/layout.ts'
+import { Messages } from './message.ts'
+
+/** What can happen to a bucket beside writes; H-numbers are those of the docs. */
+export type Fault =
+  /** H1: the whole stream is purged. */
+  | 'purge'
+  /** H2: one subject is purged. */
+  | 'purgeSubject'
+  /** H3: one message is deleted. */
+  | 'deleteMessage'
+  /** H4: the oldest value expires. */
+  | 'expireAge'
+  /** H5: one value expires by its own time to live, without a marker. */
+  | 'expireKey'
+  /** H6: a write evicts the oldest message. */
+  | 'discardOld'
+  /** H7: a limit is lowered, and the oldest message goes. */
+  | 'shrinkLimit'
+  /** H8: the marker of a delete is cleaned up. */
+  | 'cleanMarker'
+  /** H9: the bucket is deleted and made again. */
+  | 'recreate'
+  /** H10, or H11 when the cursor is above what is left: an older state of the server comes back. */
+  | 'rollback'
+
+export interface AttachOptions {
+  readonly name: string
+  readonly keys: number
+  /** The first so many keys are followed; all unless given. */
+  readonly scoped?: number
+  /** Writes in one history. */
+  readonly revisions: number
+  readonly faults: readonly Fault[]
+  /** Breaks of history that can happen, plus one. */
+  readonly eras?: number
+  /** What the bucket says about itself. @default false */
+  readonly evicts?: boolean | 'unknown'
+  /** @default 'drop' */
+  readonly whenEvicted?: 'drop' | 'keep'
+  /** A watch that starts above the last revision begins after it, as servers before 2.11 do. */
+  readonly clamps?: boolean
+  /** Consumers outlive a rollback. */
+  readonly survives?: boolean
+  /** The bucket can change between its description and the watch. */
+  readonly gap?: boolean
+  /** A watch of a bucket that was recreated since it was described fails. @default true */
+  readonly opensChecked?: boolean
+  /** Whether the follower process can stop, and a session end. @default true */
+  readonly restarts?: boolean
+  /** Whether nothing that happens here calls for a rebuild. */
+  readonly calm?: boolean
+  /** Which states at rest are judged; all unless given. */
+  readonly judged?: (state: AttachState) => boolean
+}
+
+export const DOWN = 0
+export const IDLE = 1
+export const ATTACHED = 2
+export const WATCHING = 3
+export const FAILED = 4
+
+export const NO_FINDING = 0
+export const COUNT_MISMATCH = 1
+export const BROKEN_LINEAGE = 2
+export const RECREATED = 3
+
+export type AttachFields = {
+  readonly last: number
+  readonly bucket: readonly [number, number]
+  readonly era: number
+  readonly incarnation: number
+  readonly backup: readonly [number, number]
+  /** Of the backup; after the break the last revision both histories share. */
+  readonly backupLast: number
+  readonly mode: number
+  readonly fold: readonly [number, number]
+  readonly cursor: number
+  readonly bound: number
+  readonly staged: readonly [number, number]
+  readonly stagedCursor: number
+  readonly rebuilding: number
+  readonly forCount: number
+  readonly bind: number
+  readonly finding: number
+  readonly suspect: number
+  readonly sent: number
+  readonly target: number
+  readonly caught: number
+  readonly dead: number
+  readonly distrusted: number
+  readonly lied: number
+}
+
+export type AttachState = State<AttachFields>
+
+/** The sizes and the layout that follow from the options. */
+export class AttachShape {
+  readonly options: AttachOptions
+  readonly messages: Messages
+  readonly eras: number
+  readonly scoped: number
+  readonly layout: Layout<AttachFields>
+  readonly noBackup: number
+
+  constructor(options: AttachOptions) {
+    const { keys, revisions, eras = 1 } = options
+    this.options = options
+    this.eras = eras
+    this.scoped = options.scoped ?? keys
+    this.messages = new Messages(revisions, eras)
+    this.noBackup = revisions + 1
+    const { values } = this.messages
+    const rollsBack = options.faults.includes('rollback')
+    const positions = revisions + 1
+    this.layout = new Layout<AttachFields>({
+      last: positions,
+      bucket: [keys, values],
+      era: eras,
+      incarnation: eras,
+      backup: [rollsBack ? keys : 0, values],
+      backupLast: revisions + 2,
+      mode: 5,
+      fold: [this.scoped, values],
+      cursor: positions,
+      bound: eras + 1,
+      staged: [this.scoped, values],
+      stagedCursor: positions,
+      rebuilding: 2,
+      forCount: 2,
+      bind: eras + 1,
+      finding: 4,
+      suspect: 2,
+      sent: positions,
+      target: positions,
+      caught: 2,
+      dead: 2,
+      distrusted: 2,
+      lied: 2,
+    })
+  }
+
+  /** Of the oldest message; one above the last revision when there is none. */
+  first(s: AttachState): number {
+    let first = s.last + 1
+    for (let k = 0; k < this.options.keys; k++) {
+      const code = s.bucket.at(k)
+      if (code !== 0) first = Math.min(first, this.messages.revision(code))
+    }
+    return first
+  }
+
+  /** Whether the fold has exactly the live entries of the bucket. */
+  converged(s: AttachState): boolean {
+    for (let k = 0; k < this.scoped; k++) {
+      const inBucket = s.bucket.at(k)
+      const inFold = s.fold.at(k)
+      const live = this.messages.isLive(inFold)
+      if (this.messages.isLive(inBucket) !== live || (live && inBucket !== inFold)) return false
+    }
+    return true
+  }
+
+  /** The next message in scope above what was sent; 0 when there is none. */
+  nextAfter(s: AttachState, sent: number): number {
+    let next = 0
+    for (let k = 0; k < this.scoped; k++) {
+      const revision = this.messages.revision(s.bucket.at(k))
+      if (revision > sent && (next === 0 || revision < next)) next = revision
+    }
+    return next
+  }
+}
