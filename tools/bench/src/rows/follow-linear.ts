@@ -1,48 +1,71 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { follow } from '@slip/kv-core'
-import { natsBucket, NatsConnection } from '@slip/nats'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { NatsConnection } from '@slip/nats'
 import { startNatsServer } from '@slip/nats-server'
-import { appendLog } from '@slip/store-applog'
-import { controlStalls, saidStalls, stallsOf } from '../measure.ts'
+import { controlStalls, median, saidStalls, type Stalls } from '../measure.ts'
 import { keyOf, valueOf } from '../workload.ts'
 
-/** R1 and the growth of it: following buckets of n/4, n/2 and n keys takes time linear in their size. */
+const CHILD = fileURLToPath(new URL('../follow-child.js', import.meta.url))
+const ROUNDS = 3
+/** The server writes what it acknowledged in the background: it is left alone for so long. */
+const SETTLE_MS = 3_000
+
+interface Followed {
+  readonly ms: number
+  readonly cpuMs: number
+  readonly stalls: Stalls
+}
+
+/** R1 and its growth: following buckets of n/4, n/2 and n keys takes time linear in their size. R7 beside it. */
 export async function followRows(keys: number): Promise<void> {
   await using server = await startNatsServer({ version: '2.12' })
-  await using connection = await NatsConnection.connect({ servers: server.url })
   const control = await controlStalls(1_500)
+  const sizes = [keys / 4, keys / 2, keys].map(Math.floor)
+  const written = new Map<number, number>()
+  for (const count of sizes) written.set(count, await write(server.url, count))
+  await wait(SETTLE_MS)
+  const followed = new Map<number, Followed[]>(sizes.map((count) => [count, []]))
+  for (let round = 0; round < ROUNDS; round++)
+    for (const count of sizes) followed.get(count)!.push(await followInChild(server.url, count))
   let before: number | undefined
-  // The first, small one is not printed: while it runs the code gets compiled.
-  for (const count of [keys / 20, keys / 4, keys / 2, keys].map(Math.floor)) {
-    const name = `bench-${count}`
-    const bucket = await connection.store(name, { history: 1 })
-    const loadFrom = performance.now()
-    for await (const outcome of bucket.writer.bulk(puts(count))) if ('error' in outcome) throw outcome.error
-    const loadMs = performance.now() - loadFrom
-    const directory = await mkdtemp(join(tmpdir(), 'slip-bench-'))
-    let ms = 0
-    const stalls = await stallsOf(async () => {
-      const from = performance.now()
-      const fold = await follow({
-        source: natsBucket(name, { servers: server.url }),
-        store: appendLog({ path: join(directory, 'fold.slip') }),
-      })
-      await fold.caughtUp()
-      ms = performance.now() - from
-      if (fold.status.entries !== count) throw new Error(`${fold.status.entries} of ${count} entries`)
-      await fold.close()
-    })
-    await rm(directory, { recursive: true, force: true })
+  for (const count of sizes) {
+    const runs = followed.get(count)!
+    const ms = median(runs.map((run) => run.ms))
+    const cpuMs = median(runs.map((run) => run.cpuMs))
+    const worst = runs.reduce((a, b) => (a.stalls.longestWorkMs >= b.stalls.longestWorkMs ? a : b)).stalls
     const growth =
       before === undefined ? '' : `, ${(ms / before).toFixed(2)} times the time for twice the keys`
-    if (count >= keys / 4 - 1)
-      process.stdout.write(
-        `R1   follow a bucket of ${count} keys: ${(ms / 1e3).toFixed(2)} s, ${(count / ms).toFixed(0)} k/s${growth}  |  ${saidStalls(stalls)} beside ${control.p99Ms.toFixed(1)} ms idle  |  R7 bulk write ${(count / loadMs).toFixed(0)} k/s\n`,
-      )
-    before = count < keys / 4 - 1 ? undefined : ms
-    await connection.deleteBucket(name)
+    process.stdout.write(
+      `R1   follow a bucket of ${count} keys: ${(ms / 1e3).toFixed(2)} s, ${(count / ms).toFixed(0)} k/s, ${((cpuMs * 1e3) / count).toFixed(1)} us of CPU a key${growth}  |  ${saidStalls(worst)} beside ${control.p99Ms.toFixed(1)} ms idle  |  R7 bulk write ${(count / written.get(count)!).toFixed(0)} k/s\n`,
+    )
+    before = ms
+  }
+}
+
+/** Milliseconds. */
+async function write(servers: string, count: number): Promise<number> {
+  await using connection = await NatsConnection.connect({ servers })
+  const bucket = await connection.store(`bench-${count}`, { history: 1 })
+  const from = performance.now()
+  for await (const outcome of bucket.writer.bulk(puts(count))) if ('error' in outcome) throw outcome.error
+  return performance.now() - from
+}
+
+async function followInChild(servers: string, count: number): Promise<Followed> {
+  const directory = await mkdtemp(join(tmpdir(), 'slip-bench-'))
+  const path = join(directory, 'fold.slip')
+  try {
+    const child = fork(CHILD, [`bench-${count}`, servers, path, String(count)])
+    const [message] = (await once(child, 'message')) as [Followed]
+    await once(child, 'exit')
+    return message
+  } finally {
+    await rm(directory, { recursive: true, force: true })
   }
 }
 
