@@ -12,8 +12,9 @@ import {
   type SilenceVerdict,
 } from '../src/session/heartbeat.ts'
 import { Intake } from '../src/session/intake.ts'
+import type { BucketContext } from '../src/bucket-context.ts'
 import { readHeaders } from '../src/session/message-headers.ts'
-import { Readiness, type SessionStart } from '../src/session/readiness.ts'
+import { PullRequest } from '../src/session/pull-request.ts'
 import { emptyPosition, readReplySubject } from '../src/session/reply-subject.ts'
 import { expiredStart, lineageError, streamFacts } from '../src/session/stream-facts.ts'
 
@@ -207,61 +208,6 @@ describe('silence', () => {
   })
 })
 
-describe('caught up and frontier', () => {
-  const start: SessionStart = { after: 0, streamLast: 100, pending: 3, singleReplica: true }
-
-  test('nothing pending at creation is caught up, at the stream’s end or the cursor', () => {
-    const empty = new Readiness({ ...start, pending: 0 })
-    expect([empty.caughtUp, empty.frontier]).toEqual([true, 100])
-    const resumed = new Readiness({ ...start, after: 100, pending: 0 })
-    expect([resumed.caughtUp, resumed.frontier]).toEqual([true, 100])
-  })
-
-  test('a replica may be behind: it is caught up by a heartbeat or a delivery at the stream’s end', () => {
-    const readiness = new Readiness({ ...start, pending: 0, singleReplica: false })
-    expect([readiness.caughtUp, readiness.frontier]).toEqual([false, 0])
-    readiness.delivered(50, 1, 0)
-    expect(readiness.caughtUp).toBe(false)
-    readiness.heartbeat(1, 99, false)
-    expect(readiness.caughtUp).toBe(false)
-    readiness.heartbeat(1, 100, false)
-    expect(readiness.caughtUp).toBe(true)
-    const other = new Readiness({ ...start, singleReplica: false })
-    other.delivered(100, 1, 0)
-    expect(other.caughtUp).toBe(true)
-  })
-
-  test('passing the stream’s end is not caught up while something is pending', () => {
-    const readiness = new Readiness(start)
-    readiness.delivered(40, 1, 2)
-    readiness.delivered(120, 2, 1)
-    expect(readiness.caughtUp).toBe(false)
-    readiness.delivered(130, 3, 0)
-    expect([readiness.caughtUp, readiness.frontier]).toEqual([true, 130])
-  })
-
-  test('a heartbeat in the middle, or a stalled one, proves nothing', () => {
-    const readiness = new Readiness(start)
-    readiness.delivered(10, 1, 2)
-    readiness.heartbeat(1, 60, false)
-    expect([readiness.caughtUp, readiness.frontier]).toEqual([false, 60])
-    readiness.heartbeat(1, 500, true)
-    expect([readiness.caughtUp, readiness.frontier]).toEqual([false, 60])
-    readiness.heartbeat(1, 100, false)
-    expect([readiness.caughtUp, readiness.frontier]).toEqual([true, 100])
-  })
-
-  test('a gap, a count that differs and a step back are faults', () => {
-    const readiness = new Readiness(start)
-    expect(readiness.delivered(10, 2, 2)).toEqual({ kind: 'gap', expected: 1, got: 2 })
-    expect(readiness.delivered(10, 1, 2)).toBeUndefined()
-    expect(readiness.heartbeat(2, 60, false)).toEqual({ kind: 'lost', sent: 2, received: 1 })
-    expect(readiness.heartbeat(0, 60, true)).toEqual({ kind: 'lost', sent: 0, received: 1 })
-    expect(readiness.delivered(10, 2, 1)).toEqual({ kind: 'order', frontier: 10, got: 10 })
-    expect(readiness.frontier).toBe(10)
-  })
-})
-
 describe('the queue of a session', () => {
   const put = { operation: 'put', key: 'k', value: bytes('v'), version: undefined as never } as const
 
@@ -284,6 +230,18 @@ describe('the queue of a session', () => {
     expect((await next).updates).toEqual([])
   })
 
+  test('caught up is said once, at the end of a batch', async () => {
+    const intake = new Intake(() => undefined, 0)
+    intake.received(put, 10, 1)
+    intake.caughtUp(1)
+    intake.received(put, 10, 2)
+    intake.caughtUp(2)
+    const first = await intake.take()
+    expect([first.updates.length, first.bookmark!.revision, first.caughtUp]).toEqual([1, 1n, true])
+    const second = await intake.take()
+    expect([second.updates.length, second.bookmark!.revision, second.caughtUp]).toEqual([1, 2n, false])
+  })
+
   test('a bookmark never passes updates that are still queued', async () => {
     const intake = new Intake(() => undefined, 0)
     for (let revision = 1; revision <= 1_500; revision++) intake.received(put, 10, revision)
@@ -292,7 +250,12 @@ describe('the queue of a session', () => {
     const first = await intake.take()
     expect([first.updates.length, first.bookmark!.revision, first.caughtUp]).toEqual([1_024, 1_024n, false])
     const second = await intake.take()
-    expect([second.updates.length, second.bookmark!.revision, second.caughtUp]).toEqual([476, 9_000n, true])
+    expect([second.updates.length, second.bookmark!.revision, second.caughtUp]).toEqual([476, 1_500n, true])
+    expect(await intake.take()).toMatchObject({
+      updates: [],
+      bookmark: { revision: 9_000n },
+      caughtUp: false,
+    })
     expect(intake.queuedBytes).toBe(0)
     expect(intake.peakBytes).toBe(15_000)
   })
@@ -310,11 +273,60 @@ describe('the queue of a session', () => {
   })
 })
 
+describe('the answer to a request for messages', () => {
+  const context = { inboxPrefix: '_I' } as BucketContext
+  const answer = (status: string, ...deliveries: number[]) => {
+    const received: number[] = []
+    const pull = new PullRequest(context, (_, __, ___, { streamSequence }) => received.push(streamSequence))
+    const pulled = pull.answeredBy(2, (handlers) => {
+      for (const [i, sequence] of deliveries.entries())
+        handlers.message(
+          bytes('$KV.b.k'),
+          bytes(`$JS.ACK.KV_b.c.1.${sequence}.${i + 1}.1760000000123456789.0`),
+          undefined,
+          bytes('v'),
+        )
+      handlers.message(bytes('_I.1'), undefined, bytes(`NATS/1.0 ${status}\r\n\r\n`), bytes(''))
+    })
+    expect(received).toEqual(deliveries)
+    return pulled
+  }
+
+  test('is the end only when something came before it: the server refuses by a count that lags', () => {
+    for (const status of ['404 No Messages', '408 Request Timeout']) {
+      expect(answer(status, 7)).toEqual({ why: 'end' })
+      expect(answer(status)).toEqual({ why: 'none' })
+    }
+  })
+
+  test('is not the end when it is full, or a limit was reached', () => {
+    expect(answer('404 No Messages', 7, 8)).toEqual({ why: 'full' })
+    expect(answer('409 Message Size Exceeds MaxBytes', 7)).toEqual({ why: 'full' })
+  })
+
+  test('says how far a consumer looked that found nothing, or that it is gone', () => {
+    expect(answer('100 Idle Heartbeat\r\nNats-Last-Consumer: 0\r\nNats-Last-Stream: 44')).toEqual({
+      why: 'standing',
+      at: 44,
+    })
+    for (const status of ['409 Consumer Deleted', '503']) expect(answer(status)).toEqual({ why: 'gone' })
+  })
+})
+
 describe('what the stream says', () => {
   const reply = (config: object, state: object = {}) => ({
     created: 'then',
     config: { num_replicas: 1, max_bytes: -1, max_msgs: -1, discard: 'new', ...config },
     state: { first_seq: 5, last_seq: 9, ...state },
+  })
+
+  test('more than one message of a key is kept unless the limit is one', () => {
+    const keeps = (config: object) => streamFacts(reply(config)).keepsHistory
+    expect([keeps({ max_msgs_per_subject: 1 }), keeps({ max_msgs_per_subject: 2 }), keeps({})]).toEqual([
+      false,
+      true,
+      true,
+    ])
   })
 
   test('a bucket evicts current values by age, by TTL, or by discarding old within a limit', () => {

@@ -7,7 +7,7 @@ import { KvError, type KvUpdate, type WatchBatch, type WatchOptions, type WatchS
 import { JetStreamApi } from '../src/jetstream-api.ts'
 import { createNatsWatcher, type NatsWatcher } from '../src/session/watcher.ts'
 import type { ReceivePath } from '../src/session/receive-path.ts'
-import type { WatchContext } from '../src/session/watch-context.ts'
+import type { BucketContext } from '../src/bucket-context.ts'
 import { startNatsServer, type NatsServer } from '@slip/nats-server'
 
 const encoder = new TextEncoder()
@@ -268,7 +268,7 @@ async function rawPublish(
 }
 
 /** The context of a bucket as a connection makes it. */
-export function contextOf(connection: NatsConnection, bucket: string, inboxPrefix = '_INBOX'): WatchContext {
+export function contextOf(connection: NatsConnection, bucket: string, inboxPrefix = '_INBOX'): BucketContext {
   const api = new JetStreamApi(connection, '$JS.API', 5_000)
   return {
     connection,
@@ -276,6 +276,8 @@ export function contextOf(connection: NatsConnection, bucket: string, inboxPrefi
     stream: `KV_${bucket}`,
     subjectPrefix: `$KV.${bucket}.`,
     inboxPrefix,
+    apiPrefix: '$JS.API',
+    timeoutMs: 5_000,
     api: async (subject, body, options) => await api.request(subject, body, options),
   }
 }

@@ -1,7 +1,10 @@
 import { WatchCursor } from '@slip/kv-core'
+import { NatsConnection } from '@slip/nats'
 import { describe, expect, test } from 'vitest'
 
-import { World, type Access } from './session-fixture.ts'
+import { listing } from '../src/read/listing.ts'
+import { whileOverwriting } from './overwriting.ts'
+import { contextOf, World, type Access } from './session-fixture.ts'
 import { natsServerOrSkip, SERVER_MATRIX, serverConfig } from '@slip/nats-server'
 
 /** All that a follower of bucket `b` may publish to, and receive. */
@@ -9,9 +12,19 @@ const FOLLOWER_PUBLISHES = [
   '$JS.API.STREAM.INFO.KV_b',
   '$JS.API.CONSUMER.CREATE.KV_b.*.$KV.b.>',
   '$JS.API.CONSUMER.INFO.KV_b.*',
+  '$JS.API.CONSUMER.MSG.NEXT.KV_b.*',
   '$JS.API.CONSUMER.DELETE.KV_b.*',
   '$JS.FC.KV_b.>',
 ]
+
+/** And what a reader of it may publish to besides; the README has both lists. */
+const READER_PUBLISHES = [
+  ...FOLLOWER_PUBLISHES,
+  '$JS.API.DIRECT.GET.KV_b.$KV.b.>',
+  '$JS.API.STREAM.MSG.GET.KV_b',
+]
+
+const ADMIN = { user: 'admin', pass: 'pw' }
 
 for (const version of SERVER_MATRIX) {
   const { skip } = await natsServerOrSkip(version)
@@ -44,6 +57,69 @@ for (const version of SERVER_MATRIX) {
         expect(violations).toEqual([])
       },
     )
+
+    test('is caught up while all keys are overwritten, also one that may not pull', async () => {
+      const mayNotPull = FOLLOWER_PUBLISHES.filter((subject) => !subject.includes('MSG.NEXT'))
+      for (const publishes of [FOLLOWER_PUBLISHES, mayNotPull]) {
+        await using world = await restricted(version, publishes)
+        const violations = violationsOf(world)
+        const keys = Array.from({ length: 1_000 }, (_, i) => `k.${i}`)
+        await world.load(keys, 'v')
+        const subjects = keys.map((key) => `$KV.b.${key}`)
+        await whileOverwriting(
+          world.server,
+          subjects,
+          async () => {
+            const reader = await world.read().untilCaughtUp()
+            await reader.stop()
+          },
+          ADMIN,
+        )
+        if (publishes === FOLLOWER_PUBLISHES) expect(violations).toEqual([])
+        else expect(violations.every((violation) => violation.includes('MSG.NEXT'))).toBe(true)
+      }
+    })
+
+    test('reads keys, values and listings with what the README lists, and may not write', async () => {
+      await using world = await restricted(version, READER_PUBLISHES)
+      await world.load(['a.1', 'a.2', 'b.1'], 'v')
+      await using connection = await connectRestricted(world)
+      const { reader, writer } = await connection.store('b')
+      expect((await reader.get('a.1'))?.value).toEqual(new TextEncoder().encode('v'))
+      expect((await reader.entry('b.1'))?.version.revision).toBe(3n)
+      const listed: string[] = []
+      for await (const { key } of reader.scan('a.')) listed.push(key)
+      expect(listed).toEqual(['a.1', 'a.2'])
+      await expect(writer.put('a.1', 'w')).rejects.toMatchObject({ code: 'PermissionDenied' })
+      await expect(connection.store('other')).rejects.toMatchObject({ code: 'PermissionDenied' })
+    })
+
+    test('writes with what the README lists', async () => {
+      await using world = await restricted(version, [
+        '$KV.b.>',
+        '$JS.API.STREAM.INFO.KV_b',
+        '$JS.API.STREAM.MSG.GET.KV_b',
+      ])
+      await using connection = await connectRestricted(world)
+      const { writer, purger, reader } = await connection.store('b')
+      await writer.update('k', '2', await writer.put('k', '1'))
+      await writer.delete('k')
+      await writer.create('k', '3')
+      await expect(writer.create('k', '4')).rejects.toMatchObject({ code: 'AlreadyExists' })
+      await purger.purge('k')
+      for await (const outcome of writer.bulk([{ operation: 'put', key: 'bulk', value: 'v' }]))
+        expect(outcome).toHaveProperty('version')
+      await expect(reader.get('k', { timeoutMs: 500 })).rejects.toMatchObject({ code: 'PermissionDenied' })
+    })
+
+    test('that may not pull is told PermissionDenied when it lists', async () => {
+      const mayNotPull = READER_PUBLISHES.filter((subject) => !subject.includes('MSG.NEXT'))
+      await using world = await restricted(version, mayNotPull)
+      await world.load(['a'], 'v')
+      const context = contextOf(world.reading, 'b', world.inboxPrefix)
+      const keys = listing(context, { prefix: '', headersOnly: true, item: ({ key }) => ({ key }) })
+      await expect(keys[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'PermissionDenied' })
+    })
 
     test('that may not ask for its consumer still ends when it is gone', { timeout: 30_000 }, async () => {
       await using world = await restricted(
@@ -85,11 +161,21 @@ async function restricted(version: string, publishes: readonly string[]): Promis
   const access: Access = {
     config: configOf(publishes, 'first-secret'),
     reading: { user: 'follower', pass: 'first-secret', inboxPrefix: '_INBOX_f' },
-    writing: { user: 'admin', pass: 'pw' },
+    writing: ADMIN,
   }
   const world = await World.create(version, {}, access)
   world.inboxPrefix = '_INBOX_f'
   return world
+}
+
+async function connectRestricted(world: World): Promise<NatsConnection> {
+  return await NatsConnection.connect({
+    servers: world.server.url,
+    user: 'follower',
+    password: 'first-secret',
+    inboxPrefix: '_INBOX_f',
+    timeoutMs: 1_000,
+  })
 }
 
 function configOf(publishes: readonly string[], password: string): string {

@@ -1,8 +1,12 @@
-import { KvError, WatchCursor, type KvPutUpdate, type Listing, type WaitOptions } from '@slip/kv-core'
+import { WatchCursor, type KvPutUpdate, type Listing, type WaitOptions, KvError } from '@slip/kv-core'
 
 import type { BucketContext } from '../bucket-context.ts'
-import { ListingProof } from './listing-proof.ts'
-import { ListingSession } from './listing-session.ts'
+import { DeliveryDecoder } from '../session/delivery.ts'
+import { scopeFilters } from '../session/filters.ts'
+import { lineageError } from '../session/stream-facts.ts'
+import { StreamPages } from '../session/stream-pages.ts'
+import { readStreamFacts } from '../session/stream-probe.ts'
+import { HeadersOnlyDecoder } from './headers-only-decoder.ts'
 import { ListingWindow } from './listing-window.ts'
 
 /** What a listing is of, and how a live key becomes an item of it. */
@@ -12,16 +16,24 @@ export interface ListingPlan<T> {
   readonly item: (update: KvPutUpdate) => T
 }
 
+interface Listed {
+  readonly key: string
+  readonly value?: Uint8Array
+}
+
 /**
  * A streamed listing that is right while others write.
  *
  * Up to 16,384 keys or 8 MiB it is exact: what was live at `validAt`, once each. `validAt` is then the
- * end of the listing. Where that cannot be kept (a longer listing, or writes to the prefix that never
- * leave a gap), `validAt` is the last revision before the listing began: every key that was live then
- * and not written since is there, and a key written meanwhile may come with its newer version, twice,
- * or though it was just removed.
+ * end of the listing. In a longer one what was listed first cannot be taken back: `validAt` is the last
+ * revision before it began; every key that was live then is there unless it was removed meanwhile, and a
+ * key written meanwhile is there with its newest version, perhaps after an older one, or, when it was
+ * removed after it was listed, though it is gone.
+ *
+ * The order is that of each key's last write. KvError as the reader's, `Unreachable` when the connection
+ * breaks, `BucketRecreated` when what was listed is not one bucket.
  */
-export function listing<T extends { readonly key: string; readonly value?: Uint8Array }>(
+export function listing<T extends Listed>(
   context: BucketContext,
   plan: ListingPlan<T>,
   options: WaitOptions = {},
@@ -39,39 +51,59 @@ export function listing<T extends { readonly key: string; readonly value?: Uint8
   async function* iterate(): AsyncGenerator<T, void, undefined> {
     if (started) throw new TypeError('a listing can be iterated once')
     started = true
-    const session = new ListingSession(context, options)
     try {
       options.signal?.throwIfAborted()
-      resolveValidAt(yield* items(session, plan))
+      resolveValidAt(yield* items(context, plan, options))
     } catch (error) {
       rejectValidAt(error)
       throw error
     } finally {
       rejectValidAt(new KvError('Closed', 'the listing was left before its end'))
-      session.close()
     }
   }
 
   return { validAt, [Symbol.asyncIterator]: iterate }
 }
 
-async function* items<T extends { readonly key: string; readonly value?: Uint8Array }>(
-  session: ListingSession,
-  plan: ListingPlan<T>,
+async function* items<T extends Listed>(
+  context: BucketContext,
+  { prefix, headersOnly, item }: ListingPlan<T>,
+  options: WaitOptions,
 ): AsyncGenerator<T, WatchCursor, undefined> {
-  const lastBefore = await session.open(plan.prefix, plan.headersOnly)
+  const start = await readStreamFacts(context, options)
+  const { prefixes, subjects, exact } = scopeFilters(context.subjectPrefix, { prefix })
+  const Decoder = headersOnly ? HeadersOnlyDecoder : DeliveryDecoder
+  const decoder = new Decoder({
+    subjectPrefix: context.subjectPrefix,
+    prefixes: exact ? undefined : prefixes,
+    emptyValues: headersOnly ? 'keep' : 'tombstone',
+    messageTtls: start.messageTtls,
+    maxAgeMs: start.maxAgeMs,
+  })
   const window = new ListingWindow<T>(({ key, value }) => key.length + (value?.length ?? 0))
-  const proof = new ListingProof(lastBefore, plan.prefix === '')
-  while (proof.open) {
-    const batch = await session.take()
-    for (const update of batch.updates)
-      if (update.operation === 'put') window.put(plan.item(update))
-      else window.remove(update.key)
-    yield* window.excess()
-    proof.received(batch)
-    if (proof.due) proof.lastRevision(await session.lastRevision())
+  const reading = {
+    subjects,
+    after: 0,
+    headersOnly,
+    keepsHistory: start.keepsHistory,
+    replicated: start.replicas > 1,
+    atLeast: start.lastSequence,
   }
-  yield* window.rest()
-  const exactAt = window.overflowed ? undefined : proof.exactAt
-  return WatchCursor.fromRevision(exactAt ?? lastBefore)
+  const pages = new StreamPages(context, reading, options, (subject, headers, payload, position) => {
+    const update = decoder.decode(subject, headers, payload, position)
+    if (typeof update === 'string') return
+    if (update.operation === 'put') window.put(item(update))
+    else window.remove(update.key)
+  })
+  try {
+    while ((await pages.next()) === 'more') yield* window.excess()
+    const now = await readStreamFacts(context, options)
+    const wrong = lineageError(context.bucket, now, start.created, 0)
+    if (wrong !== undefined) throw wrong
+    yield* window.rest()
+    const end = Math.max(pages.position, start.lastSequence)
+    return WatchCursor.fromRevision(BigInt(window.overflowed ? start.lastSequence : end))
+  } finally {
+    pages.close()
+  }
 }

@@ -31,9 +31,9 @@ export function watchConsumer(plan: ConsumerPlan, deliverSubject: string): ApiRe
   })
 }
 
-/** A consumer nobody reads: its `num_pending` counts the subjects of a scope. */
-export function countingConsumer(plan: ConsumerPlan): ApiRequest {
-  return createRequest(plan, { headers_only: true })
+/** A consumer that sends what it is asked for; its `num_pending` counts what it would send. */
+export function pullConsumer(plan: ConsumerPlan, headersOnly: boolean): ApiRequest {
+  return createRequest(plan, headersOnly ? { headers_only: true } : {})
 }
 
 /**

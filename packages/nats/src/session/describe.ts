@@ -1,15 +1,15 @@
 import { nuid } from '@nats-io/nats-core'
 import type { SourceDescription, WaitOptions, WatchScope } from '@slip/kv-core'
 
-import type { WatchContext } from './watch-context.ts'
-import { countingConsumer } from './consumer-config.ts'
+import type { BucketContext } from '../bucket-context.ts'
+import { pullConsumer } from './consumer-config.ts'
 import { scopeFilters } from './filters.ts'
 import type { StreamFacts } from './stream-facts.ts'
 import { readStreamFacts } from './stream-probe.ts'
 
 /** What a watcher says of its bucket, and the facts it was made of. */
 export async function describeBucket(
-  context: WatchContext,
+  context: BucketContext,
   scope: WatchScope,
   options: WaitOptions,
 ): Promise<{ readonly description: SourceDescription; readonly facts: StreamFacts }> {
@@ -33,7 +33,7 @@ export async function describeBucket(
 const COUNT_ATTEMPTS = 3
 
 async function countedFacts(
-  context: WatchContext,
+  context: BucketContext,
   scope: WatchScope,
   options: WaitOptions,
 ): Promise<{ readonly facts: StreamFacts; readonly keyCount?: number }> {
@@ -53,17 +53,13 @@ async function countedFacts(
 
 /** `num_pending` of a consumer that never delivers: one message for each subject. */
 async function countSubjects(
-  context: WatchContext,
+  context: BucketContext,
   subjects: readonly string[],
   options: WaitOptions,
 ): Promise<number> {
   const name = `slip_count_${nuid.next()}`
-  const { subject, body } = countingConsumer({
-    stream: context.stream,
-    name,
-    subjects,
-    deliverFrom: 'lastPerSubject',
-  })
+  const plan = { stream: context.stream, name, subjects, deliverFrom: 'lastPerSubject' } as const
+  const { subject, body } = pullConsumer(plan, true)
   const reply = await context.api(subject, body, options)
   context.api(`CONSUMER.DELETE.${context.stream}.${name}`, undefined, {}).catch(() => undefined)
   return (reply as { readonly num_pending?: number }).num_pending ?? 0

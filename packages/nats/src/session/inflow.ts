@@ -3,7 +3,7 @@ import { KvError } from '@slip/kv-core'
 import type { DeliveryDecoder } from './delivery.ts'
 import type { Intake } from './intake.ts'
 import { readHeaders, type MessageHeaders } from './message-headers.ts'
-import type { Fault, Readiness } from './readiness.ts'
+import type { Fault, Readiness, StreamEnd } from './readiness.ts'
 import { emptyPosition, readReplySubject } from './reply-subject.ts'
 
 const FLOW_CONTROL_PREFIX = Buffer.from('$JS.FC.')
@@ -17,6 +17,10 @@ export interface InflowParts {
   /** The consumer gave a sign of life. */
   readonly heard: () => void
   readonly undecodable: () => void
+  /** The consumer waits for nothing: another one has to take its place. */
+  readonly stuck: () => void
+  /** What stands behind a sequence; undefined when that cannot be had now. What it throws ends the session. */
+  readonly findEnd: (after: number) => Promise<StreamEnd | undefined>
 }
 
 /** What each message of a consumer does: an update for the reader, a heartbeat, a flow-control request. */
@@ -25,6 +29,7 @@ export class Inflow {
   readonly #position = emptyPosition()
   #announced = false
   #unseen = false
+  #closed = false
 
   constructor(parts: InflowParts) {
     this.#parts = parts
@@ -38,12 +43,18 @@ export class Inflow {
     return unseen
   }
 
+  /** Nothing that comes later is taken. */
+  close(): void {
+    this.#closed = true
+  }
+
   message(
     subject: Uint8Array,
     reply: Uint8Array | undefined,
     headers: Uint8Array | undefined,
     payload: Uint8Array,
   ): void {
+    if (this.#closed) return
     if (reply !== undefined && readReplySubject(reply, this.#position))
       this.#delivery(subject, reply, headers, payload)
     else if (headers !== undefined) this.#control(reply, readHeaders(headers))
@@ -57,7 +68,7 @@ export class Inflow {
   ): void {
     const { decoder, readiness, intake, heard, undecodable } = this.#parts
     const { streamSequence, consumerSequence, pending } = this.#position
-    const fault = readiness.delivered(streamSequence, consumerSequence, pending)
+    const fault = readiness.delivered(streamSequence, consumerSequence, pending, subject)
     if (fault !== undefined) {
       intake.fail(faultError(fault))
       return
@@ -76,7 +87,7 @@ export class Inflow {
   }
 
   #control(reply: Uint8Array | undefined, headers: MessageHeaders): void {
-    const { readiness, intake, heard } = this.#parts
+    const { readiness, intake, heard, stuck } = this.#parts
     if (headers.status >= FIRST_ERROR_STATUS) {
       const said = `${headers.status} ${headers.description}`
       intake.fail(new KvError('Unreachable', `the server ended the consumer: ${said}`))
@@ -101,13 +112,29 @@ export class Inflow {
     if (stalled !== undefined) intake.owe(stalled)
     this.#announce()
     intake.pulse(readiness.frontier)
+    if (readiness.stuck) stuck()
   }
 
   #announce(): void {
     const { readiness, intake } = this.#parts
+    if (readiness.due) void this.#askForEnd()
     if (this.#announced || !readiness.caughtUp) return
     this.#announced = true
     intake.caughtUp(readiness.frontier)
+  }
+
+  async #askForEnd(): Promise<void> {
+    const { readiness, intake, findEnd } = this.#parts
+    readiness.asked()
+    try {
+      const end = await findEnd(readiness.frontier)
+      if (this.#closed) return
+      if (end === undefined) readiness.unanswered()
+      else readiness.answered(end)
+      this.#announce()
+    } catch (error) {
+      if (!this.#closed) intake.fail(error)
+    }
   }
 }
 

@@ -31,6 +31,7 @@ export class Intake {
   #reject: (error: unknown) => void = () => undefined
   #failure: { readonly error: unknown } | undefined
   #waiting: (() => void) | undefined
+  #saidCaughtUp = false
   #queuedBytes = 0
   #peakBytes = 0
 
@@ -67,10 +68,8 @@ export class Intake {
       chunk.updates.length >= MAX_UPDATES ||
       chunk.messages >= MAX_MESSAGES ||
       chunk.bytes >= MAX_CHUNK_BYTES
-    ) {
-      this.#sealed.push(chunk)
-      this.#open = emptyChunk(frontier)
-    }
+    )
+      this.#seal()
   }
 
   /** The source is alive, and nothing is undelivered up to `frontier`. */
@@ -80,10 +79,14 @@ export class Intake {
     this.#wake()
   }
 
-  /** Everything that existed at the start was received, the last of it just before. */
+  /** Everything that existed at the start was received, the last of it just before: a batch ends here. Said once. */
   caughtUp(frontier: number): void {
+    if (this.#saidCaughtUp) return
+    this.#saidCaughtUp = true
     this.#open.caughtUp = true
-    this.pulse(frontier)
+    this.#open.frontier = frontier
+    this.#seal()
+    this.#wake()
   }
 
   /** The server waits for `subject`; naming one that is still owed again changes nothing. */
@@ -121,6 +124,11 @@ export class Intake {
       // oxlint-disable-next-line no-await-in-loop -- this is the wait for a message
       await new Promise<void>((resolve) => (this.#waiting = resolve))
     }
+  }
+
+  #seal(): void {
+    this.#sealed.push(this.#open)
+    this.#open = emptyChunk(this.#open.frontier)
   }
 
   #next(): Chunk | undefined {

@@ -89,7 +89,7 @@ function endOf(cause: unknown): KvError {
  * so the bytes are taken where it keeps them. A client that keeps them elsewhere is read through its
  * public methods.
  */
-function deliver(message: Msg, handlers: ReceiveHandlers): void {
+export function deliver(message: Msg, handlers: ReceiveHandlers): void {
   const { _msg: argument, _rdata: data } = message as unknown as MessageParts
   if (
     argument?.subject instanceof Uint8Array &&

@@ -9,6 +9,8 @@ export interface StreamFacts {
   /** Subjects with a message, delete markers included. */
   readonly subjectCount: number
   readonly replicas: number
+  /** More than one message of a subject is kept. */
+  readonly keepsHistory: boolean
   readonly maxAgeMs: number | undefined
   readonly messageTtls: boolean
   /** A limit can remove a key's newest revision with nobody told: age, TTL, or discard-old with a limit. */
@@ -23,6 +25,7 @@ interface StreamInfoReply {
     readonly max_age?: number
     readonly max_bytes?: number
     readonly max_msgs?: number
+    readonly max_msgs_per_subject?: number
     readonly discard?: string
     readonly num_replicas?: number
     readonly allow_msg_ttl?: boolean
@@ -45,6 +48,7 @@ export function streamFacts(reply: unknown): StreamFacts {
     lastSequence: state.last_seq,
     subjectCount: state.num_subjects ?? 0,
     replicas: config.num_replicas ?? 1,
+    keepsHistory: config.max_msgs_per_subject !== 1,
     maxAgeMs: maxAge > 0 ? maxAge / NANOSECONDS_PER_MS : undefined,
     messageTtls: config.allow_msg_ttl === true,
     evictsCurrentValues: maxAge > 0 || config.allow_msg_ttl === true || (limited && config.discard !== 'new'),

@@ -1,6 +1,6 @@
 import { KvError } from '@slip/kv-core'
 
-import type { WatchContext } from './watch-context.ts'
+import type { BucketContext } from '../bucket-context.ts'
 import { apiErrorCode } from './api-error-code.ts'
 import { lineageError, streamFacts, type StreamFacts } from './stream-facts.ts'
 
@@ -9,7 +9,7 @@ const ASK_TIMEOUT_MS = 1_000
 
 /** Reads what the server says of the bucket's stream; KvError `BucketNotFound` and the request's own. */
 export async function readStreamFacts(
-  context: WatchContext,
+  context: BucketContext,
   options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number | undefined } = {},
 ): Promise<StreamFacts> {
   return streamFacts(await context.api(`STREAM.INFO.${context.stream}`, undefined, options))
@@ -21,18 +21,34 @@ export async function readStreamFacts(
  * not answer proves nothing here: silence is judged by the heartbeats.
  */
 export class StreamProbe {
-  readonly #context: WatchContext
+  readonly #context: BucketContext
   readonly #created: string
   readonly #consumer: string
   readonly #replicated: boolean
   #suspectedAt: number | undefined
   #mayAskForConsumer = true
 
-  constructor(context: WatchContext, start: StreamFacts, consumer: string) {
+  constructor(context: BucketContext, start: StreamFacts, consumer: string) {
     this.#context = context
     this.#created = start.created
     this.#replicated = start.replicas > 1
     this.#consumer = consumer
+  }
+
+  /**
+   * The stream's last sequence; undefined when the server does not say. Throws what ends the session.
+   */
+  async lastSequence(): Promise<number | undefined> {
+    let facts: StreamFacts
+    try {
+      facts = await readStreamFacts(this.#context, { timeoutMs: ASK_TIMEOUT_MS })
+    } catch (error) {
+      if (KvError.is(error) && error.code === 'BucketNotFound') throw error
+      return undefined
+    }
+    const wrong = lineageError(this.#context.bucket, facts, this.#created, 0)
+    if (wrong !== undefined) throw wrong
+    return facts.lastSequence
   }
 
   /** `reached` is a sequence the stream is known to have had. */

@@ -7,7 +7,7 @@ import type {
   WatchScope,
 } from '@slip/kv-core'
 
-import type { WatchContext } from './watch-context.ts'
+import type { BucketContext } from '../bucket-context.ts'
 import { describeBucket } from './describe.ts'
 import { ClientReceivePath, type ReceivePath } from './receive-path.ts'
 import { Session, type Described, type SessionStats } from './session.ts'
@@ -27,7 +27,7 @@ export interface NatsWatcher extends KvWatcher {
  * recreated since is `BucketRecreated` until it is described again.
  */
 export function createNatsWatcher(
-  context: WatchContext,
+  context: BucketContext,
   path: ReceivePath = new ClientReceivePath(context.connection),
 ): NatsWatcher {
   const stats: SessionStats = { sessions: 0, undecodableKeys: 0, peakQueuedBytes: 0 }
@@ -46,7 +46,7 @@ export function createNatsWatcher(
 }
 
 async function* batches(
-  context: WatchContext,
+  context: BucketContext,
   path: ReceivePath,
   plan: ConstructorParameters<typeof Session>[2],
 ): AsyncGenerator<WatchBatch> {
