@@ -201,7 +201,7 @@ export function watchModel(options: WatchOptions, rules: Protocol): Model<WatchF
   }
 
   function leave(s: WatchState, mode: number): void {
-    for (let k = 0; k < scoped; k++) if (s.view.at(k) !== s.fold.at(k)) s.owed.set(k, 1)
+    for (let k = 0; k < scoped; k++) if (messages.revision(s.view.at(k)) > s.cursor) s.owed.set(k, 1)
     clear(s.wire, queue)
     clear(s.batch, queue)
     s.handing = 0
