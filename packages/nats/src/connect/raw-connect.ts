@@ -6,6 +6,7 @@ import { orAbort } from '../abort.ts'
 import { asKvError } from '../errors.ts'
 import { Identification } from './authenticator.ts'
 import { resolveConfig, type NatsConnectionConfig, type ResolvedConfig } from './config.ts'
+import { withServerIdentity } from './server-identity.ts'
 
 const RECONNECT_WAIT_MS = 100
 const RECONNECT_JITTER_MS = 150
@@ -42,7 +43,7 @@ export async function rawConnect(config: ResolvedConfig, options: WaitOptions): 
     inboxPrefix: config.inboxPrefix,
     noAsyncTraces: true,
     ignoreAuthErrorAbort: true,
-    ...(config.tls === undefined ? {} : { tls: config.tls }),
+    ...(config.tls === undefined ? {} : { tls: withServerIdentity(config.tls, config.servers) }),
   })
   const client = await firstOf(connecting, config, timeoutMs, options.signal)
   void refreshOnDisconnect(client, identification)
