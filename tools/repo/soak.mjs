@@ -4,4 +4,5 @@ export const SOAK = {
   SLIP_RESTARTS: '50',
   SLIP_FREEZE_MS: '20000',
   SLIP_DATASET_ENTRIES: 'Infinity',
+  SLIP_MATRIX: 'full',
 }

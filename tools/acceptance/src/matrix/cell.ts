@@ -1,0 +1,70 @@
+import type { WatchScope } from '@slip/kv-core'
+import type { ServerLine } from '@slip/nats-server'
+
+/** The silent divergences of a KV bucket, in the order in which docs name them. */
+export type FaultId = 'H1' | 'H2' | 'H3' | 'H4' | 'H5' | 'H6' | 'H7' | 'H8' | 'H9' | 'H10' | 'H11' | 'H12'
+
+/** Where the follower is when the fault happens. */
+export type FollowerState = 'live' | 'stopped' | 'hydrating' | 'catchingUp' | 'resync'
+
+export type ScopeName = 'all' | 'prefix' | 'prefixes'
+
+export const FAULTS: readonly FaultId[] = Array.from(
+  { length: 12 },
+  (_, i): FaultId => `H${i + 1}` as FaultId,
+)
+export const STATES: readonly FollowerState[] = ['live', 'stopped', 'hydrating', 'catchingUp', 'resync']
+export const SCOPES: Readonly<Record<ScopeName, WatchScope>> = {
+  all: 'all',
+  prefix: { prefix: 'route.' },
+  prefixes: { prefixes: ['route.', 'cert.'] },
+}
+
+/** Whether the bucket is written to after the fault. Quiet, no later revision helps to notice it. */
+export type Aftermath = 'writes' | 'quiet'
+
+export interface Cell {
+  readonly version: ServerLine
+  readonly fault: FaultId
+  readonly state: FollowerState
+  readonly scope: ScopeName
+  readonly after: Aftermath
+}
+
+const AFTERMATHS: readonly Aftermath[] = ['writes', 'quiet']
+const SCOPE_NAMES = Object.keys(SCOPES) as ScopeName[]
+
+/** Every cell of one server version. */
+export function allCells(version: ServerLine): readonly Cell[] {
+  return FAULTS.flatMap((fault) =>
+    STATES.flatMap((state) =>
+      SCOPE_NAMES.flatMap((scope) =>
+        aftermathsOf(fault).map((after) => ({ version, fault, state, scope, after })),
+      ),
+    ),
+  )
+}
+
+/** Each fault in each state once; scopes and aftermaths take turns. */
+export function sampleCells(version: ServerLine): readonly Cell[] {
+  return FAULTS.flatMap((fault, i) =>
+    STATES.map((state, j): Cell => {
+      const scope = SCOPE_NAMES[(i + j) % SCOPE_NAMES.length]!
+      const aftermaths = aftermathsOf(fault)
+      return { version, fault, state, scope, after: aftermaths[(i + j) % aftermaths.length]! }
+    }),
+  )
+}
+
+export function cellTitle({ fault, state, scope, after }: Cell): string {
+  return `${fault} × ${state} × ${scope}, then ${after}`
+}
+
+export function isRollback({ fault }: Cell): boolean {
+  return fault === 'H10' || fault === 'H11'
+}
+
+/** A history that stays below the cursor is not written on to. */
+function aftermathsOf(fault: FaultId): readonly Aftermath[] {
+  return fault === 'H11' ? ['quiet'] : AFTERMATHS
+}

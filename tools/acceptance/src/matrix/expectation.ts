@@ -1,0 +1,64 @@
+import type { FollowStatus, RebuildReason, Unverified } from '@slip/kv-core'
+import { atLeast } from '@slip/nats-server'
+import type { Cell } from './cell.ts'
+import { BUDGET_MS, type Observation } from './cell-run.ts'
+
+/** How a cell has to end. */
+export type Expectation =
+  /** Right after one repair or more, each for one of these reasons, and verified. */
+  | { readonly ends: 'repaired'; readonly by: readonly RebuildReason[] }
+  /** Right without a repair, and verified. */
+  | { readonly ends: 'untouched' }
+  /** Its status names the check it cannot make. */
+  | { readonly ends: 'told'; readonly unverified: Unverified }
+
+const COUNT: Expectation = { ends: 'repaired', by: ['countMismatch'] }
+/** A cursor of a narrow scope may lie below what age or size has removed. */
+const COUNT_OR_CURSOR: Expectation = { ends: 'repaired', by: ['countMismatch', 'cursorExpired'] }
+
+/** What the follower owes in this cell. */
+export function expectationOf({ fault, version }: Cell): Expectation {
+  switch (fault) {
+    case 'H4':
+    case 'H6':
+    case 'H7':
+      return COUNT_OR_CURSOR
+    case 'H5':
+      // A server before 2.11 ignores the header: nothing expires.
+      return atLeast(version, '2.11') ? COUNT : { ends: 'untouched' }
+    case 'H9':
+      return { ends: 'repaired', by: ['bucketRecreated'] }
+    case 'H10':
+    case 'H11':
+      return { ends: 'repaired', by: ['bucketRolledBack'] }
+    default:
+      return COUNT
+  }
+}
+
+/** What is wrong with how a cell ended; empty when it ended as it has to. */
+export function shortcomings(expected: Expectation, seen: Observation): readonly string[] {
+  const { repairs, status, verified } = seen
+  if (expected.ends === 'told') {
+    const told = status.unverified.includes(expected.unverified)
+    return told ? [] : [`unverified is [${status.unverified.join(', ')}], without ${expected.unverified}`]
+  }
+  const found: string[] = []
+  if (!seen.right) found.push(`${claim(status)}, but ${seen.differences.slice(0, 5).join('; ')}`)
+  else if (isLate(seen)) found.push(`right only after ${seen.rightMs!.toFixed(0)} ms`)
+  if (!verified) found.push(`verified only through ${status.verifiedThrough}`)
+  const allowed: readonly string[] = expected.ends === 'repaired' ? expected.by : []
+  const strange = repairs.filter((reason) => !allowed.includes(reason))
+  if (strange.length > 0) found.push(`repaired for ${strange.join(', ')}`)
+  if (expected.ends === 'repaired' && repairs.length === 0) found.push('nothing was repaired')
+  return found.length === 0 ? [] : [...found, `its states: ${seen.history.join(', ')}`]
+}
+
+/** Whether a follower came to be right, but not within the budget. */
+export function isLate({ right, rightMs }: Observation): boolean {
+  return right && rightMs !== undefined && rightMs > BUDGET_MS
+}
+
+function claim({ state, verifiedThrough, unverified }: FollowStatus): string {
+  return `${state}, verified through ${verifiedThrough}, unverified [${unverified.join(', ')}]`
+}

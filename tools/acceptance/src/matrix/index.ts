@@ -1,0 +1,5 @@
+export { allCells, cellTitle, sampleCells, type Cell } from './cell.ts'
+export { expectationOf, isLate, shortcomings } from './expectation.ts'
+export { knownGapOf } from './known-gaps.ts'
+export { MatrixRun } from './matrix-run.ts'
+export { outcomeTable, type CellEnd, type CellOutcome } from './outcome-table.ts'

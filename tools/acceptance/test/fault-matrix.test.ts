@@ -1,0 +1,55 @@
+import {
+  allCells,
+  cellTitle,
+  expectationOf,
+  isLate,
+  knownGapOf,
+  MatrixRun,
+  outcomeTable,
+  sampleCells,
+  shortcomings,
+  type Cell,
+  type CellOutcome,
+} from '@slip/acceptance'
+import { natsServerOrSkip, SERVER_MATRIX, type ServerLine } from '@slip/nats-server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+const FULL = process.env['SLIP_MATRIX'] === 'full'
+const IN_FULL: ServerLine = '2.12'
+const CELL_TIMEOUT_MS = 120_000
+
+for (const version of SERVER_MATRIX) {
+  const { skip } = await natsServerOrSkip(version)
+  const cells = FULL || version === IN_FULL ? allCells(version) : sampleCells(version)
+
+  describe.skipIf(skip)(`every silent divergence on nats-server ${version} is repaired or told`, () => {
+    const outcomes: CellOutcome[] = []
+    let run: MatrixRun
+
+    beforeAll(async () => {
+      run = await MatrixRun.start(version, cells)
+    })
+
+    afterAll(async () => {
+      await run[Symbol.asyncDispose]()
+      console.log(outcomeTable(run.serverVersion, outcomes))
+    })
+
+    for (const cell of cells)
+      test(cellTitle(cell), { timeout: CELL_TIMEOUT_MS }, async () => {
+        outcomes.push(await judged(run, cell))
+      })
+  })
+}
+
+async function judged(run: MatrixRun, cell: Cell): Promise<CellOutcome> {
+  const first = await run.observation(cell)
+  const seen = isLate(first) ? await run.alone(cell) : first
+  const expected = expectationOf(cell)
+  const found = shortcomings(expected, seen)
+  const gap = knownGapOf(cell)
+  if (gap?.fails === 'always')
+    expect(found, `this gap is closed, take it off the list: ${gap.what}`).not.toEqual([])
+  else if (gap === undefined) expect(found).toEqual([])
+  return { cell, end: found.length === 0 ? expected.ends : 'known gap', seen }
+}
