@@ -1,16 +1,22 @@
 export { listBucket, type ListedValue } from './bucket-listing.ts'
 export {
+  ADMIN,
   allCells,
   cellTitle,
+  documentedPermissions,
   expectationOf,
+  FOLLOWER_INBOX,
+  FollowerWorld,
   isLate,
   knownGapOf,
   MatrixRun,
   outcomeTable,
+  restrictedTo,
   sampleCells,
   shortcomings,
+  untilStatus,
+  violationsIn,
   type Cell,
-  type CellEnd,
   type CellOutcome,
 } from './matrix/index.ts'
 export { countFrom, runSeed, SeededRandom } from './seeded-random.ts'

@@ -66,7 +66,8 @@ export class CellRun implements AsyncDisposable {
       directory: parts.directory,
       scope,
       connection: parts.connection,
-      ...(parts.follow === undefined ? {} : { follow: parts.follow }),
+      // Small batches, so that there is a place to stand still in the middle of a few updates.
+      follow: { batch: { maxCount: 4, windowMs: 1 }, ...parts.follow },
     })
   }
 

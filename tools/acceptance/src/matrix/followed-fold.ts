@@ -23,7 +23,7 @@ export interface FollowedOptions {
   readonly scope: WatchScope
   readonly connection: NatsConnectionConfig
   readonly follow?:
-    | Partial<Pick<FollowOptions, 'whenEvicted' | 'repair' | 'auditIntervalMs' | 'staleAfterMs'>>
+    | Partial<Pick<FollowOptions, 'whenEvicted' | 'repair' | 'auditIntervalMs' | 'staleAfterMs' | 'batch'>>
     | undefined
 }
 
@@ -74,7 +74,6 @@ export class FollowedFold implements AsyncDisposable {
       store: appendLog({ path: join(directory, `${bucket}.slip`) }),
       scope,
       auditIntervalMs: AUDIT_INTERVAL_MS,
-      batch: { maxCount: 4, windowMs: 1 },
       ...this.#options.follow,
       apply: async (batch, context) => await this.#apply(batch, context),
     })

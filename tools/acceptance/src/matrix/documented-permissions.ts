@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises'
+
+const README = new URL('../../../../packages/nats/README.md', import.meta.url)
+
+/**
+ * The subjects that the README of `@slip/nats` says an account needs, by what it is to do (`follow`, `read`,
+ * …), for the bucket `routes`. A row that begins with "and" or "as to" has only what it adds.
+ */
+export async function documentedPermissions(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const text = await readFile(README, 'utf8')
+  const section = /^## Permissions\n([^]*?)(?=^## )/m.exec(text)?.[1] ?? ''
+  const rows = section.split('\n').filter((line) => /^\| *\w/.test(line) && line.includes('`'))
+  return new Map(
+    rows.map((row) => {
+      const [, what = '', subjects = ''] = row.split('|')
+      return [what.trim(), [...subjects.matchAll(/`([^`]+)`/g)].map((match) => match[1]!)] as const
+    }),
+  )
+}
+
+/** A server configuration with an administrator and a follower who may do what is listed and nothing else. */
+export function restrictedTo(
+  publishes: readonly string[],
+  password = 'first',
+): Readonly<Record<string, unknown>> {
+  return {
+    authorization: {
+      users: [
+        { user: 'admin', password: 'admin' },
+        {
+          user: 'follower',
+          password,
+          permissions: {
+            publish: { allow: publishes },
+            subscribe: { allow: [`${FOLLOWER_INBOX}.>`] },
+          },
+        },
+      ],
+    },
+  }
+}
+
+export const ADMIN: { readonly user: string; readonly pass: string } = { user: 'admin', pass: 'admin' }
+export const FOLLOWER_INBOX: string = '_INBOX_f'
+
+/** What a server wrote to its log about things that were not allowed. */
+export function violationsIn(log: string): readonly string[] {
+  return log.split('\n').filter((line) => /violation/i.test(line))
+}
