@@ -205,10 +205,12 @@ describe.skipIf(skip)('buckets and writes on a real server', { timeout: 60_000 }
 
   test('load goes on behind a value that is too large, and stops when the bucket is full', async () => {
     await server.writer('large', { maxValueBytes: 100 })
-    const large = ['x', 'x'.repeat(200), 'x'].map((text, i) => JSON.stringify({ key: `k${i}`, text }))
+    const large = Array.from({ length: 5_000 }, (_, i) =>
+      JSON.stringify({ key: `k${i}`, text: 'x'.repeat(i === 1 ? 200 : 1) }),
+    )
     const passed = await server.run(['load', 'large', '-'], large.join('\n'))
     expect([passed.code, passed.stderr]).toEqual([2, expect.stringContaining('line 2: ')])
-    expect(passed.lines[0]).toMatchObject({ loaded: 2, failed: 1 })
+    expect(passed.lines[0]).toMatchObject({ loaded: 4_999, failed: 1 })
     const many = Array.from({ length: 20_000 }, (_, i) => JSON.stringify({ key: `k${i}`, text: 'x' }))
     const full = await server.run(['load', 'full', '-', '--max-bytes', '4096'], many.join('\n'))
     expect([full.code, errorCode(full.lines.at(-1))]).toEqual([3, 'QuotaExceeded'])

@@ -145,10 +145,16 @@ test('marks are set for what was set, and hardly for anything else', () => {
 test.each([
   [[''], undefined, ['']],
   [['a.', 'b.'], undefined, ['a.', 'b.']],
-  [[''], 'a.', ['a.']],
-  [['a.', 'b.'], 'a.x', ['a.x']],
-  [['a.x', 'a.y', 'b.'], 'a.', ['a.x', 'a.y']],
-  [['a.'], 'b.', []],
+  [[''], ['a.'], ['a.']],
+  [['a.', 'b.'], ['a.x'], ['a.x']],
+  [['a.x', 'a.y', 'b.'], ['a.'], ['a.x', 'a.y']],
+  [['a.'], ['a.'], ['a.']],
+  [
+    ['a.', 'b.x'],
+    ['a.1', 'b.', 'c.'],
+    ['a.1', 'b.x'],
+  ],
+  [['a.'], ['b.'], []],
 ])('the scope %j narrowed to %j is %j', (scope, wanted, prefixes) =>
   expect(narrowed(scope, wanted)).toEqual(prefixes),
 )

@@ -110,8 +110,8 @@ describe.skipIf(skip)('with credentials', () => {
     const flags = ['--server', server.url, '--user', 'us/er', '--password', 'p@:ss/1']
     expect((await slip(['put', 'b', 'k', 'v', ...flags])).code).toBe(0)
     expect((await slip(['put', 'b', 'k', 'v'], { env: asOwner() })).code).toBe(0)
-    // Whoever an option names is who we are: the other user's variables do not count.
-    const mixed = { ...asOwner(), SLIP_USER: 'reader' }
+    // Whoever an option names is who we are: other ways of saying it by variables do not count.
+    const mixed = { ...asOwner(), SLIP_USER: 'reader', SLIP_CREDS: '/no/creds', SLIP_NKEY: '/no/seed' }
     expect((await slip(['put', 'b', 'k', 'v', '--user', 'us/er'], { env: mixed })).code).toBe(0)
   })
 

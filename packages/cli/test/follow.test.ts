@@ -103,10 +103,11 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
     await writer.put('a', '2')
     await writer.delete('b')
     await writer.put('new', '1')
-    const [all, one, none] = await server.runAll([
+    const [all, one, none, two] = await server.runAll([
       ['diff', `log:${path}`, 'parted'],
       ['diff', `log:${path}`, 'parted', '--prefix', 'x.'],
       ['diff', `log:${path}`, 'nowhere'],
+      ['diff', `log:${path}`, 'parted', '--prefix', 'x.', '--prefix', 'c'],
     ])
     expect([all!.code, all!.stderr]).toEqual([1, ''])
     const kinds = all!.lines.slice(0, -1).map(({ key, kind }) => `${String(kind)} ${String(key)}`)
@@ -122,6 +123,7 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
     })
     expect([one!.code, one!.lines[0]!['compared']]).toEqual([0, 1])
     expect(none!.code).toBe(3)
+    expect([two!.code, two!.lines[0]!['compared']]).toEqual([0, 2])
   })
 
   test('a fold of one prefix knows it, and another scope or bucket is exit 4 and leaves it untouched', async () => {

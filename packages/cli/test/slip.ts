@@ -8,6 +8,8 @@ import { afterAll, onTestFinished } from 'vitest'
 
 export const MAIN: string = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 const INDEX = new URL('../dist/index.js', import.meta.url).href
+/** A command that does not end is a failed test, and not one that never ends. */
+const GIVEN_UP = { timeout: 60_000, killSignal: 'SIGKILL' } as const
 const SEPARATOR = '\u001E'
 
 export type Line = Readonly<Record<string, unknown>>
@@ -37,6 +39,7 @@ export function start(args: readonly string[], options: SlipOptions = {}): Child
   return spawn(process.execPath, [MAIN, ...args], {
     env: cleanEnvironment(options.env),
     stdio: ['pipe', 'pipe', 'pipe'],
+    ...GIVEN_UP,
   })
 }
 
@@ -59,7 +62,10 @@ export async function slipBatch(
       const code = await run(args)
       for (const stream of [process.stdout, process.stderr]) stream.write(code + ${JSON.stringify(SEPARATOR)})
     }`
-  const child = spawn(process.execPath, ['--input-type=module', '-'], { env: cleanEnvironment(env) })
+  const child = spawn(process.execPath, ['--input-type=module', '-'], {
+    env: cleanEnvironment(env),
+    ...GIVEN_UP,
+  })
   child.stdin.end(program)
   const [, stdout, stderr] = await outcomeOf(child)
   const errors = stderr.split(SEPARATOR)

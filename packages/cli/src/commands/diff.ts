@@ -1,3 +1,4 @@
+import { scopePrefixes } from '@slip/kv-core'
 import type { Command } from '../command/command.ts'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
 import { withBucket } from '../bucket/with-bucket.ts'
@@ -16,12 +17,15 @@ export const diff: Command = {
   summary: 'Compares a fold with its bucket, key by key.',
   details:
     'Within the scope of the fold. A line a difference {key, kind}: missing (only the bucket has it), extra (only the fold), different, skipped (left out of the fold because of its limits: no difference); then {equal, compared, missing, extra, different, skipped, at}. Values and revisions both count.',
-  options: { prefix: { value: 'P', help: 'only keys that start with it' }, ...CONNECTION_OPTIONS },
+  options: {
+    prefix: { value: 'P', help: 'only keys that start with it', multiple: true },
+    ...CONNECTION_OPTIONS,
+  },
   exits: ['1  they differ', '3  the bucket cannot be read', '4  the fold is damaged or not a fold'],
   example: 'slip diff log:./routes.slip routes',
   async run({ words: [fold = '', name = ''], options, output }) {
     return await withReader(fold, output, async (reader) => {
-      const prefixes = prefixesToCompare(foldPrefixes(reader.lineage), options.text('prefix'))
+      const prefixes = prefixesToCompare(foldPrefixes(reader.lineage), options.list('prefix'))
       return await withBucket(options, name, async (bucket) => {
         const progress = new Progress(output.quiet)
         const { at, ...counts } = await compareFold(
@@ -46,16 +50,17 @@ export const diff: Command = {
 
 function prefixesToCompare(
   scope: readonly string[] | undefined,
-  wanted: string | undefined,
+  wanted: readonly string[],
 ): readonly string[] {
-  if (scope === undefined && wanted === undefined)
+  if (scope === undefined && wanted.length === 0)
     throw new UsageError(
-      'the scope of the fold has too many prefixes to be kept in it: give one with --prefix',
+      'the scope of the fold has too many prefixes to be kept in it: name those to compare with --prefix',
     )
-  const prefixes = scope === undefined ? [wanted ?? ''] : narrowed(scope, wanted)
+  const asked = wanted.length === 0 ? undefined : scopePrefixes({ prefixes: wanted })
+  const prefixes = narrowed(scope ?? [''], asked)
   if (prefixes.length === 0)
     throw new UsageError(
-      `the fold holds nothing under '${wanted ?? ''}': its scope is ${scope?.join(', ') ?? ''}`,
+      `the fold holds nothing under '${wanted.join("', '")}': its scope is ${scope?.join(', ') ?? ''}`,
     )
   return prefixes
 }

@@ -166,9 +166,10 @@ function same(a: KvEntry, b: KvEntry): boolean {
   return a.version.equals(b.version) && Buffer.compare(a.value, b.value) === 0
 }
 
-/** The prefixes both in the fold's scope and under `wanted`. */
-export function narrowed(scope: readonly string[], wanted: string | undefined): readonly string[] {
+/** What is both in the fold's scope and under one of `wanted`, both canonical. */
+export function narrowed(scope: readonly string[], wanted: readonly string[] | undefined): readonly string[] {
   if (wanted === undefined) return scope
-  if (scopeCovers(scope, wanted)) return [wanted]
-  return scope.filter((prefix) => prefix.startsWith(wanted))
+  const inside = wanted.filter((prefix) => scopeCovers(scope, prefix))
+  const wider = scope.filter((prefix) => scopeCovers(wanted, prefix) && !inside.includes(prefix))
+  return [...inside, ...wider]
 }
