@@ -1,5 +1,14 @@
-import type { AttachDecision, Binding, Protocol, RebuildReason, SourceDescription } from '@slip/kv-core'
+import type {
+  AttachDecision,
+  AttachInput,
+  Binding,
+  Protocol,
+  RebuildReason,
+  SourceDescription,
+} from '@slip/kv-core'
+import type { Row } from '../explorer/layout.ts'
 import type { Action } from '../explorer/model.ts'
+import { HistoryJudge } from './attach-history.ts'
 import { dropStaged, endSession } from './attach-session.ts'
 import {
   ATTACHED,
@@ -10,6 +19,7 @@ import {
   IDLE,
   NO_FINDING,
   RECREATED,
+  REVISION_MISMATCH,
   WATCHING,
   type AttachFields,
   type AttachShape,
@@ -22,6 +32,7 @@ const REASONS: readonly (RebuildReason | undefined)[] = [
   'countMismatch',
   'brokenLineage',
   'bucketRecreated',
+  'revisionMismatch',
 ]
 const SCOPE = ['k']
 
@@ -32,6 +43,7 @@ export class AttachFollower {
   readonly #shape: AttachShape
   readonly #rules: Protocol
   readonly #positions: Positions
+  readonly #history: HistoryJudge
   /** By `bound`: 0 is none. */
   readonly #bindings: readonly (Binding | undefined)[]
 
@@ -39,6 +51,7 @@ export class AttachFollower {
     this.#shape = shape
     this.#rules = rules
     this.#positions = new Positions(shape.options.revisions)
+    this.#history = new HistoryJudge(shape, rules)
     this.#bindings = [undefined, ...Array.from({ length: shape.eras }, (_, era) => this.#bindingOf(era))]
   }
 
@@ -67,7 +80,7 @@ export class AttachFollower {
     const binding = this.#bindings[s.bind]
     const cursor = this.#positions.cursor(s.cursor)
     const source = this.#describe(s)
-    const decision = this.#decide({ binding, cursor, populated: true }, source, undefined)
+    const decision = this.#decide({ binding, cursor, populated: true }, source, {})
     if (decision.action === 'rebuild' && decision.history === 'other') return 'reattach'
     const verdict = this.#rules.audit({
       appliedRevision: this.#positions.revision(s.cursor),
@@ -95,9 +108,10 @@ export class AttachFollower {
         cursor: this.#positions.cursor(s.cursor),
         populated: this.#isPopulated(s),
       }
-      const decision = this.#decide(standing, source, finding)
+      const decision = this.#decideWithHistory(s, standing, source, finding, s.fold)
       s.bind = s.incarnation + 1
       if (decision.action === 'rebuild') startRebuild(s, scoped, decision.reason)
+      else if (decision.action === 'reconcile') s.unsure = 1
       else if (decision.action === 'refuse' || decision.action === 'foreign') {
         endSession(s, {})
         s.mode = FAILED
@@ -114,8 +128,14 @@ export class AttachFollower {
       cursor: this.#positions.cursor(s.stagedCursor),
       populated: s.stagedCursor > 0,
     }
-    const decision = this.#decide(staged, source, finding)
-    if (decision.action === 'resume' || (decision.action === 'fresh' && finding === undefined)) return
+    const decision = this.#decideWithHistory(s, staged, source, finding, s.staged)
+    if (decision.action === 'reconcile') s.unsure = 1
+    if (
+      decision.action === 'resume' ||
+      decision.action === 'reconcile' ||
+      (decision.action === 'fresh' && finding === undefined)
+    )
+      return
     const forCount = s.forCount === 1
     s.bind = s.incarnation + 1
     const reason =
@@ -157,7 +177,7 @@ export class AttachFollower {
       for (let k = 0; k < scoped; k++)
         if (messages.revision(s.bucket.at(k)) === revision) fold.set(k, s.bucket.at(k))
       s.sent = revision
-      commit(s, revision)
+      commit(this.#shape, s, revision)
     }
     return true
   }
@@ -173,7 +193,7 @@ export class AttachFollower {
       revision: this.#positions.revision(s.last),
       same: s.last === position,
     })
-    if (verdict === 'advance') commit(s, s.last)
+    if (verdict === 'advance') commit(this.#shape, s, s.last)
     return true
   }
 
@@ -182,12 +202,14 @@ export class AttachFollower {
     const next = this.#shape.nextAfter(s, s.sent)
     if (next !== 0 && next <= s.target) return false
     const rebuiltForCount = s.rebuilding === 1 && s.forCount === 1
-    if (s.rebuilding === 1) swap(s, this.#shape.scoped)
+    if (s.rebuilding === 1) swap(this.#shape, s)
     s.bound = s.bind
-    this.#judge(s, rebuiltForCount)
+    if (s.unsure === 1 && !this.#equalsListing(s)) endSession(s, { finding: REVISION_MISMATCH })
+    else this.#judge(s, rebuiltForCount)
     if (s.mode !== WATCHING) return true
     s.caught = 1
     s.target = 0
+    s.unsure = 0
     return true
   }
 
@@ -222,13 +244,28 @@ export class AttachFollower {
     return s.rebuilding === 1 ? s.stagedCursor : s.cursor
   }
 
-  #decide(
-    fold: Parameters<Protocol['attach']>[0]['fold'],
+  /** A fold that could go on goes on only when the bucket does not contradict what the fold remembers. */
+  #decideWithHistory(
+    s: AttachState,
+    fold: AttachInput['fold'],
     source: SourceDescription,
     finding: RebuildReason | undefined,
+    row: Row,
+  ): AttachDecision {
+    const decision = this.#decide(fold, source, { finding })
+    const { revision } = fold.cursor
+    if (decision.action !== 'resume' || revision === undefined) return decision
+    const history = this.#history.judge(s, row, Number(revision))
+    return this.#decide(fold, source, { history })
+  }
+
+  #decide(
+    fold: AttachInput['fold'],
+    source: SourceDescription,
+    found: Pick<AttachInput, 'finding' | 'history'>,
   ): AttachDecision {
     const { whenEvicted = 'drop' } = this.#shape.options
-    return this.#rules.attach({ fold, source, scope: SCOPE, whenEvicted, repair: 'auto', finding })
+    return this.#rules.attach({ fold, source, scope: SCOPE, whenEvicted, repair: 'auto', ...found })
   }
 
   #describe(s: AttachState): SourceDescription {
@@ -241,6 +278,17 @@ export class AttachFollower {
       lastRevision: this.#positions.revision(s.last),
       ...(evicts === 'unknown' ? {} : { evictsCurrentValues: evicts }),
     }
+  }
+
+  /** Whether a listing of keys and revisions, made now, has nothing below the cursor that the fold has not. */
+  #equalsListing(s: AttachState): boolean {
+    const { messages, scoped } = this.#shape
+    for (let k = 0; k < scoped; k++) {
+      const listed = messages.isLive(s.bucket.at(k)) ? messages.revision(s.bucket.at(k)) : 0
+      const kept = messages.isLive(s.fold.at(k)) ? messages.revision(s.fold.at(k)) : 0
+      if (listed !== kept && listed <= s.cursor) return false
+    }
+    return true
   }
 
   #keysInBucket(s: AttachState): bigint {
@@ -297,16 +345,23 @@ function startRebuild(s: AttachState, scoped: number, reason: RebuildReason): vo
   s.forCount = reason === 'countMismatch' ? 1 : 0
 }
 
-function swap(s: AttachState, scoped: number): void {
-  for (let k = 0; k < scoped; k++) s.fold.set(k, s.staged.at(k))
+/** The new fold becomes the one in use. */
+function swap(shape: AttachShape, s: AttachState): void {
+  for (let k = 0; k < shape.scoped; k++) s.fold.set(k, s.staged.at(k))
   s.cursor = s.stagedCursor
-  dropStaged(s, scoped)
+  settle(shape, s)
+  dropStaged(s, shape.scoped)
 }
 
-function commit(s: AttachState, revision: number): void {
+function commit(shape: AttachShape, s: AttachState, revision: number): void {
   if (s.rebuilding === 1) s.stagedCursor = revision
   else {
     s.cursor = revision
     s.bound = s.bind
+    settle(shape, s)
   }
+}
+
+function settle(shape: AttachShape, s: AttachState): void {
+  if (shape.tracksSettled) s.settled = s.cursor === s.last ? 1 : 0
 }

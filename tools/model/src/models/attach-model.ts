@@ -14,7 +14,7 @@ import {
 
 const MODES = ['down', 'idle', 'attached', 'watching', 'failed']
 const isLive = (s: AttachState): boolean => s.mode === WATCHING && s.caught === 1
-const FINDINGS = ['', 'countMismatch', 'brokenLineage', 'bucketRecreated']
+const FINDINGS = ['', 'countMismatch', 'brokenLineage', 'bucketRecreated', 'revisionMismatch']
 
 /**
  * A bucket with history 1 and one follower of it: attach, lineage and audit. Updates are applied as
@@ -33,14 +33,23 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
     actions: [...follower.actions(), ...bucketActions(shape)],
     always: {
       'an audit of a living watch that says equal is right': (s) => s.lied === 0,
-      'nothing of a new history is applied on top of an old one': (s) => isOneHistory(shape, s),
+      ...(options.survives === true
+        ? {}
+        : {
+            'what the bucket holds up to the cursor of a living watch, its fold holds': (s) =>
+              holdsPrefix(shape, s),
+          }),
+      ...(options.whenEvicted === 'keep'
+        ? {
+            'under keep no listing replaces a fold of the same history': (s) =>
+              s.rebuilding === 0 || s.era > 0,
+          }
+        : {}),
       ...(options.calm === true ? { 'no rebuild without cause': (s) => s.rebuilding === 0 } : {}),
     },
     sometimes: {
       'the fold catches up with a full bucket': (s) =>
         isLive(s) && s.last === options.revisions && shape.converged(s) && s.cursor === s.last,
-      'an audit says equal': (s) => isLive(s) && s.last > 0 && follower.auditOf(s) === 'equal',
-      'an audit has to wait': (s) => isLive(s) && follower.auditOf(s) === 'wait',
       ...witnesses(shape, follower),
     },
     terminal: {
@@ -71,12 +80,18 @@ function witnesses(
   shape: AttachShape,
   follower: AttachFollower,
 ): Record<string, (s: AttachState) => boolean> {
-  const { faults } = shape.options
+  const { faults, whenEvicted = 'drop', evicts = false } = shape.options
   return {
+    ...(whenEvicted === 'drop' || evicts === false
+      ? {
+          'an audit says equal': (s) => isLive(s) && s.last > 0 && follower.auditOf(s) === 'equal',
+          'an audit has to wait': (s) => isLive(s) && follower.auditOf(s) === 'wait',
+        }
+      : { 'an audit is off': (s) => isLive(s) && follower.auditOf(s) === 'off' }),
     ...(faults.some((fault) => SILENT.includes(fault))
       ? { 'an audit finds a mismatch': (s) => isLive(s) && follower.auditOf(s) === 'mend' }
       : {}),
-    ...(faults.length > 0
+    ...(faults.length > 0 && whenEvicted === 'drop'
       ? { 'a rebuild holds a part of the bucket': (s) => s.rebuilding === 1 && s.stagedCursor > 0 }
       : {}),
     ...(faults.includes('recreate') || faults.includes('rollback')
@@ -92,15 +107,14 @@ function showRow(shape: AttachShape, row: { at(i: number): number }, length: num
   return Array.from({ length }, (_, k) => shape.messages.show(row.at(k))).join(' ')
 }
 
-function isOneHistory(shape: AttachShape, s: AttachState): boolean {
-  if (s.era !== 1) return true
-  let newer = false
-  let older = false
+/** What makes equal counts mean equal keys; and what a resumed fold of another history breaks. */
+function holdsPrefix(shape: AttachShape, s: AttachState): boolean {
+  if (s.mode !== WATCHING || s.dead === 1 || s.unsure === 1) return true
+  const [fold, cursor] = s.rebuilding === 1 ? [s.staged, s.stagedCursor] : [s.fold, s.cursor]
   for (let k = 0; k < shape.scoped; k++) {
-    const code = s.fold.at(k)
-    if (code === 0) continue
-    if (shape.messages.era(code) > 0) newer = true
-    else if (shape.messages.revision(code) > s.backupLast) older = true
+    const code = s.bucket.at(k)
+    if (code === 0 || shape.messages.revision(code) > cursor) continue
+    if (!shape.isSame(code, fold.at(k))) return false
   }
-  return !(newer && older)
+  return true
 }

@@ -12,6 +12,7 @@ export function endSession(
   s.target = 0
   s.caught = 0
   s.dead = 0
+  s.unsure = 0
   if (s.rebuilding === 0) s.bind = 0
 }
 

@@ -46,6 +46,18 @@ export interface AttachOptions {
   readonly gap?: boolean
   /** A watch of a bucket that was recreated since it was described fails. @default true */
   readonly opensChecked?: boolean
+  /**
+   * Whether a rollback can meet a fold that was cut off while it caught up: it is no state the bucket ever
+   * had, so that agreeing with the history up to its cursor proves nothing. @default false
+   */
+  readonly unsettled?: boolean
+  /**
+   * Whether another content under the same key and revision counts as equal: where the fold remembers nothing
+   * of a history that is left, it cannot be told. @default false
+   */
+  readonly byRevision?: boolean
+  /** How many keys a fold remembers the newest revision of. @default 2 */
+  readonly anchors?: number
   /** Whether the follower process can stop, and a session end. @default true */
   readonly restarts?: boolean
   /** Whether nothing that happens here calls for a rebuild. */
@@ -64,6 +76,7 @@ export const NO_FINDING = 0
 export const COUNT_MISMATCH = 1
 export const BROKEN_LINEAGE = 2
 export const RECREATED = 3
+export const REVISION_MISMATCH = 4
 
 export type AttachFields = {
   readonly last: number
@@ -89,6 +102,10 @@ export type AttachFields = {
   readonly caught: number
   readonly dead: number
   readonly distrusted: number
+  /** The fold once had everything there was. */
+  readonly settled: number
+  /** A listing has to equal the fold before anything is claimed. */
+  readonly unsure: number
   readonly lied: number
 }
 
@@ -102,6 +119,7 @@ export class AttachShape {
   readonly scoped: number
   readonly layout: Layout<AttachFields>
   readonly noBackup: number
+  readonly tracksSettled: boolean
 
   constructor(options: AttachOptions) {
     const { keys, revisions, eras = 1 } = options
@@ -112,6 +130,7 @@ export class AttachShape {
     this.noBackup = revisions + 1
     const { values } = this.messages
     const rollsBack = options.faults.includes('rollback')
+    this.tracksSettled = rollsBack && options.unsettled !== true
     const positions = revisions + 1
     this.layout = new Layout<AttachFields>({
       last: positions,
@@ -129,13 +148,15 @@ export class AttachShape {
       rebuilding: 2,
       forCount: 2,
       bind: eras + 1,
-      finding: 4,
+      finding: 5,
       suspect: 2,
       sent: positions,
       target: positions,
       caught: 2,
       dead: 2,
       distrusted: 2,
+      settled: this.tracksSettled ? 2 : 1,
+      unsure: 2,
       lied: 2,
     })
   }
@@ -156,9 +177,14 @@ export class AttachShape {
       const inBucket = s.bucket.at(k)
       const inFold = s.fold.at(k)
       const live = this.messages.isLive(inFold)
-      if (this.messages.isLive(inBucket) !== live || (live && inBucket !== inFold)) return false
+      if (this.messages.isLive(inBucket) !== live || (live && !this.isSame(inBucket, inFold))) return false
     }
     return true
+  }
+
+  isSame(inBucket: number, inFold: number): boolean {
+    if (this.options.byRevision !== true) return inBucket === inFold
+    return this.messages.revision(inBucket) === this.messages.revision(inFold)
   }
 
   /** The next message in scope above what was sent; 0 when there is none. */

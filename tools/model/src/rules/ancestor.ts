@@ -13,6 +13,7 @@ function floorGuard({ fold, source }: AttachInput): AttachDecision {
 export const ancestor: Protocol = {
   ...protocol,
   attach: floorGuard,
+  judgeHistory: () => ({ verdict: 'same' }),
   audit: () => 'off',
   onDelivery: () => 'apply',
 }

@@ -1,0 +1,115 @@
+import type { Protocol } from '@slip/kv-core'
+import { configuration, type Configuration } from './configuration.ts'
+import { attachModel } from './models/attach-model.ts'
+import type { AttachOptions } from './models/attach-state.ts'
+import { flushModel } from './models/flush-model.ts'
+import type { FlushOptions } from './models/flush-state.ts'
+import { HAZARDS } from './models/hazards.ts'
+import { resyncModel } from './models/resync-model.ts'
+import type { ResyncOptions } from './models/resync-state.ts'
+import { silenceModel } from './models/silence-model.ts'
+import { watchModel } from './models/watch-model.ts'
+import type { WatchOptions } from './models/watch-state.ts'
+
+type Decisions = readonly (keyof Protocol)[]
+
+const ATTACH: Decisions = ['attach', 'judgeHistory', 'resumeStart', 'onDelivery', 'onBookmark', 'audit']
+const WATCH: Decisions = ['resumeStart', 'onDelivery', 'onBookmark', 'handOver']
+const FLUSH: Decisions = ['afterFlush', 'afterReopen', 'handOver']
+const RESYNC: Decisions = ['attach', 'audit', 'resumeStart', 'handOver']
+
+export const attaching = (options: AttachOptions): Configuration =>
+  configuration(ATTACH, (rules) => attachModel(options, rules), `attach, ${options.name}`)
+export const watching = (options: WatchOptions): Configuration =>
+  configuration(WATCH, (rules) => watchModel(options, rules), `watch, ${options.name}`)
+export const flushing = (options: FlushOptions): Configuration =>
+  configuration(FLUSH, (rules) => flushModel(options, rules), `flush, ${options.name}`)
+export const resyncing = (options: ResyncOptions): Configuration =>
+  configuration(RESYNC, (rules) => resyncModel(options, rules), `resync, ${options.name}`)
+
+const two = { keys: 2, revisions: 3 } as const
+
+/** Seconds together: every test run, and what mutants are shown. */
+export const SMALL: readonly Configuration[] = [
+  configuration(['watchdog'], silenceModel, 'silence'),
+  flushing({ name: 'synced', updates: 3, durability: 'synced', damage: true, aborts: true }),
+  flushing({ name: 'by the system', updates: 3, durability: 'os', damage: true, aborts: true }),
+  flushing({
+    name: 'not to be opened again',
+    updates: 3,
+    durability: 'synced',
+    reopenable: false,
+    aborts: true,
+  }),
+  flushing({ name: 'with a poisoned update', updates: 3, durability: 'synced', poison: 2, aborts: true }),
+  watching({ name: 'plain', ...two }),
+  watching({ name: 'one key followed', ...two, scoped: 1 }),
+  watching({ name: 'failing commits', ...two, failures: true, crashes: false }),
+  watching({ name: 'redelivery', ...two, redeliveries: 2 }),
+  watching({ name: 'retention', ...two, retention: true }),
+  resyncing({ name: 'staged', ...two }),
+  resyncing({ name: 'staged folds that are lost', ...two, crashes: false, discards: 1 }),
+  attaching({ name: 'writers only', ...two, faults: [], calm: true }),
+  attaching({ name: 'one key followed', ...two, scoped: 1, faults: ['purgeSubject', 'cleanMarker'] }),
+  ...HAZARDS.map(({ options }) => attaching(options)),
+  attaching({ name: 'every silent removal', ...two, faults: ['purge', 'purgeSubject', 'cleanMarker'] }),
+  attaching({ name: 'a bucket that evicts', ...two, faults: ['discardOld', 'shrinkLimit'], evicts: true }),
+  attaching({ name: 'a bucket that does not say', ...two, faults: ['shrinkLimit'], evicts: 'unknown' }),
+  attaching({ name: 'keep', ...two, faults: ['purgeSubject', 'cleanMarker'], whenEvicted: 'keep' }),
+  attaching({
+    name: 'keep, a bucket that evicts',
+    ...two,
+    faults: ['discardOld', 'shrinkLimit'],
+    whenEvicted: 'keep',
+    evicts: true,
+    judged: () => false,
+  }),
+  attaching({ name: 'rollback', ...two, eras: 2, faults: ['rollback'] }),
+  attaching({
+    name: 'rollback, one anchor',
+    ...two,
+    eras: 2,
+    faults: ['rollback'],
+    anchors: 1,
+    byRevision: true,
+  }),
+  attaching({ name: 'recreated while the watch opens', ...two, eras: 2, faults: ['recreate'], gap: true }),
+]
+
+/** About a million states: every test run. */
+export const MEDIUM: readonly Configuration[] = [
+  attaching({ name: 'rollback, four writes', keys: 2, revisions: 4, eras: 2, faults: ['rollback'] }),
+  attaching({
+    name: 'recreated and purged',
+    ...two,
+    eras: 2,
+    faults: ['recreate', 'purgeSubject', 'cleanMarker'],
+    gap: true,
+  }),
+  watching({ name: 'four writes', keys: 2, revisions: 4, retention: true, redeliveries: 1 }),
+  resyncing({ name: 'four writes', keys: 2, revisions: 4, discards: 1 }),
+  flushing({ name: 'six updates', updates: 6, batch: 3, durability: 'synced', damage: true, aborts: true }),
+]
+
+/** More than ten million states: `explore`. */
+export const LARGE: readonly Configuration[] = [
+  attaching({
+    name: 'three keys, recreated and purged',
+    keys: 3,
+    revisions: 4,
+    eras: 2,
+    faults: ['recreate', 'purge', 'purgeSubject', 'cleanMarker'],
+    gap: true,
+  }),
+  attaching({ name: 'three keys, rollback', keys: 3, revisions: 4, eras: 2, faults: ['rollback'] }),
+  watching({
+    name: 'three keys',
+    keys: 3,
+    scoped: 2,
+    revisions: 4,
+    retention: true,
+    failures: true,
+    redeliveries: 1,
+  }),
+  resyncing({ name: 'three keys', keys: 3, revisions: 4, discards: 1 }),
+]

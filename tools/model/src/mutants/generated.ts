@@ -1,0 +1,50 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { compileFunction } from 'node:vm'
+import { protocol, type Protocol } from '@slip/kv-core'
+import type { Mutant } from './mutant.ts'
+import { mutationsOf } from './mutations.ts'
+
+const IMPORT = /^import \{ ([^}]*) \} from '([^']*)';$/gm
+const EXPORT = /^export (?=function|const)/gm
+
+/** The compiled kernels of kv-core, each changed in every way `mutationsOf` knows. */
+export async function generatedMutants(): Promise<readonly Mutant[]> {
+  const folder = join(dirname(createRequire(import.meta.url).resolve('@slip/kv-core')), 'protocol')
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.js') && name !== 'protocol.js')
+  const mutants: Mutant[] = []
+  for (const file of files.sort()) {
+    const source = await readFile(join(folder, file), 'utf8')
+    const imported = await importsOf(source, folder)
+    const seen = new Map<string, number>()
+    for (const { line, source: mutated } of mutationsOf(source)) {
+      const count = (seen.get(line) ?? 0) + 1
+      seen.set(line, count)
+      const name = `${basename(file, '.js')}: ${line}${count > 1 ? ` (${count})` : ''}`
+      mutants.push({ name, changes: evaluated(mutated, imported) })
+    }
+  }
+  return mutants
+}
+
+/** What a kernel imports, from the files beside it, unchanged. */
+async function importsOf(source: string, folder: string): Promise<ReadonlyMap<string, unknown>> {
+  const imported = new Map<string, unknown>()
+  for (const [, names, path] of source.matchAll(IMPORT)) {
+    const module = (await import(pathToFileURL(join(folder, path!)).href)) as Record<string, unknown>
+    for (const name of names!.split(',').map((each) => each.trim())) imported.set(name, module[name])
+  }
+  return imported
+}
+
+/** The functions of the table that a source defines. */
+function evaluated(source: string, imported: ReadonlyMap<string, unknown>): Partial<Protocol> {
+  const names = [...source.matchAll(/^export function (\w+)/gm)]
+    .map(([, name]) => name!)
+    .filter((name) => Object.hasOwn(protocol, name))
+  const body = source.replaceAll(IMPORT, '').replaceAll(EXPORT, '')
+  const define = compileFunction(`${body}\nreturn { ${names.join(', ')} }`, [...imported.keys()])
+  return define(...imported.values()) as Partial<Protocol>
+}

@@ -1,0 +1,131 @@
+import { protocol, type Protocol } from '@slip/kv-core'
+import type { Mutant } from './mutant.ts'
+
+const mutant = (name: string, changes: Partial<Protocol>): Mutant => ({ name, changes })
+
+/** Mistakes one could make, for every decision of the table. */
+export const HAND_WRITTEN: readonly Mutant[] = [
+  mutant('attach: always resumes', { attach: () => ({ action: 'resume' }) }),
+  mutant('attach: an empty fold is resumed, entries without a position too', {
+    attach: (input) => (input.fold.cursor.isNone ? { action: 'fresh' } : protocol.attach(input)),
+  }),
+  mutant('attach: the incarnation is not looked at', {
+    attach: ({ source: { incarnation: _, ...source }, ...input }) => protocol.attach({ ...input, source }),
+  }),
+  mutant('attach: a cursor above the last revision is not noticed', {
+    attach: ({ source: { lastRevision: _, ...source }, ...input }) => protocol.attach({ ...input, source }),
+  }),
+  mutant('attach: what was found out is not told', {
+    attach: ({ finding: _, ...input }) => protocol.attach(input),
+  }),
+  mutant('attach: the verdict about the history is not told', {
+    attach: ({ history: _, ...input }) => protocol.attach(input),
+  }),
+  mutant('attach: every start is a rebuild', {
+    attach: (input) => {
+      const decision = protocol.attach(input)
+      return decision.action === 'resume'
+        ? { action: 'rebuild', reason: 'countMismatch', history: 'same', evictionSeen: false }
+        : decision
+    },
+  }),
+  mutant('attach: keep is repaired from a listing', {
+    attach: (input) => protocol.attach({ ...input, whenEvicted: 'drop' }),
+  }),
+  mutant('judgeHistory: always the same', { judgeHistory: () => ({ verdict: 'same' }) }),
+  mutant('judgeHistory: never the same', { judgeHistory: () => ({ verdict: 'other' }) }),
+  mutant('judgeHistory: only the newest anchor is asked for', {
+    judgeHistory: (evidence) =>
+      evidence.at.length > 0 && evidence.at[0] === undefined
+        ? { verdict: 'same' }
+        : protocol.judgeHistory(evidence),
+  }),
+  mutant('judgeHistory: nothing is looked for below the cursor', {
+    judgeHistory: (evidence) => protocol.judgeHistory({ ...evidence, firstAfter: [undefined] }),
+  }),
+  mutant('judgeHistory: times are not compared', {
+    judgeHistory: ({ at, anchors, ...evidence }) =>
+      protocol.judgeHistory({
+        ...evidence,
+        anchors,
+        at: at.map((found, i) =>
+          found?.key === anchors[i]?.key
+            ? found && { ...found, writtenAtMs: Number(anchors[i]!.timeMs) }
+            : found,
+        ),
+      }),
+  }),
+  mutant('judgeHistory: the ring counts as complete', {
+    judgeHistory: (evidence) => protocol.judgeHistory({ ...evidence, complete: true }),
+  }),
+  mutant('resumeStart: from the cursor itself', {
+    resumeStart: (cursor) => {
+      const start = protocol.resumeStart(cursor)
+      return start.action === 'start' ? { ...start, fromRevision: start.fromRevision - 1n } : start
+    },
+  }),
+  mutant('resumeStart: one is left out', {
+    resumeStart: (cursor) => {
+      const start = protocol.resumeStart(cursor)
+      return start.action === 'start' ? { ...start, fromRevision: start.fromRevision + 1n } : start
+    },
+  }),
+  mutant('resumeStart: always from the beginning', { resumeStart: () => ({ action: 'fromBeginning' }) }),
+  mutant('onDelivery: takes what comes', { onDelivery: () => 'apply' }),
+  mutant('onDelivery: never more than a new session', {
+    onDelivery: (input) => protocol.onDelivery({ ...input, suspect: false }),
+  }),
+  mutant('onDelivery: rebuilds at once', {
+    onDelivery: (input) => protocol.onDelivery({ ...input, suspect: true }),
+  }),
+  mutant('onBookmark: takes every bookmark', { onBookmark: () => 'advance' }),
+  mutant('onBookmark: takes none', { onBookmark: () => 'ignore' }),
+  mutant('handOver: hands over everything', { handOver: () => 'hand' }),
+  mutant('handOver: hands over nothing', { handOver: () => 'skip' }),
+  mutant('afterFlush: the cursor advances before the commit', {
+    afterFlush: (input) => ({ ...protocol.afterFlush(input), cursor: 'advance' }),
+  }),
+  mutant('afterFlush: the cursor stays', {
+    afterFlush: (input) => ({ ...protocol.afterFlush(input), cursor: 'stay' }),
+  }),
+  mutant('afterFlush: a failed handle is written again', {
+    afterFlush: (input) => ({ ...protocol.afterFlush(input), handle: 'good' }),
+  }),
+  mutant('afterFlush: an abort ends a failing commit quietly', {
+    afterFlush: (input) =>
+      input.aborted && input.outcome === 'commitFailed'
+        ? { cursor: 'stay', handle: 'done', next: 'abandon' }
+        : protocol.afterFlush(input),
+  }),
+  mutant('afterFlush: retries for ever', {
+    afterFlush: (input) => protocol.afterFlush({ ...input, budgetMs: Infinity }),
+  }),
+  mutant('afterFlush: a poisoned batch is tried again', {
+    afterFlush: (input) =>
+      input.outcome === 'poisoned'
+        ? { cursor: 'stay', handle: 'good', next: 'retry' }
+        : protocol.afterFlush(input),
+  }),
+  mutant('afterFlush: a poisoned batch is passed over', {
+    afterFlush: (input) =>
+      input.outcome === 'poisoned'
+        ? { cursor: 'advance', handle: 'good', next: 'continue' }
+        : protocol.afterFlush(input),
+  }),
+  mutant('afterReopen: always commits', { afterReopen: () => 'commit' }),
+  mutant('afterReopen: always begins again', { afterReopen: () => 'restart' }),
+  mutant('watchdog: never stale', { watchdog: () => 'live' }),
+  mutant('watchdog: always stale', { watchdog: () => 'stale' }),
+  mutant('audit: always equal', { audit: () => 'equal' }),
+  mutant('audit: off', { audit: () => 'off' }),
+  mutant('audit: always waits', { audit: () => 'wait' }),
+  mutant('audit: does not wait for the last revision', {
+    audit: (input) => protocol.audit({ ...input, lastRevision: input.appliedRevision }),
+  }),
+  mutant('audit: a bucket with fewer keys is good enough', {
+    audit: (input) => {
+      const verdict = protocol.audit(input)
+      return verdict === 'rebuild' && input.keyCount! < input.foldCount! ? 'equal' : verdict
+    },
+  }),
+]

@@ -1,0 +1,161 @@
+import { protocol } from '@slip/kv-core'
+import type { WrongConfiguration } from './configuration.ts'
+import { attaching, flushing, resyncing, watching } from './configurations.ts'
+import { HAZARDS } from './models/hazards.ts'
+import { ancestor } from './rules/ancestor.ts'
+
+const two = { keys: 2, revisions: 3 } as const
+const HOLDS_PREFIX = 'what the bucket holds up to the cursor, the fold holds'
+const LIVING_PREFIX = 'what the bucket holds up to the cursor of a living watch, its fold holds'
+const CONVERGES = 'at rest the fold equals the bucket, or says that it was not compared'
+const MIRRORS = 'at rest what apply made equals the fold, but for what vanished before its commit'
+const HONEST = 'an audit of a living watch that says equal is right'
+
+const BREAKS = new Set(['H9', 'H10', 'H11'])
+
+/** The ancestor's rules, each hazard by itself. */
+export const ANCESTOR: readonly WrongConfiguration[] = HAZARDS.map(({ id, options }) => ({
+  configuration: attaching(options),
+  rules: ancestor,
+  property: BREAKS.has(id) ? LIVING_PREFIX : CONVERGES,
+}))
+
+/** Rules, stores and sources that do what ours must not. */
+export const WRONG_RULES: readonly WrongConfiguration[] = [
+  {
+    configuration: watching({ name: 'resumes from what was delivered', ...two, resumesFrom: 'delivered' }),
+    rules: protocol,
+    property: HOLDS_PREFIX,
+  },
+  {
+    configuration: watching({ name: 'bookmarks the end of the stream', ...two, bookmarks: 'stream' }),
+    rules: protocol,
+    property: HOLDS_PREFIX,
+  },
+  {
+    configuration: resyncing({ name: 'removals settled before the listing', ...two, removals: 'before' }),
+    rules: protocol,
+    property: MIRRORS,
+  },
+  {
+    configuration: resyncing({ name: 'removals after the swap', ...two, removals: 'swapped' }),
+    rules: protocol,
+    property: MIRRORS,
+  },
+  {
+    configuration: resyncing({ name: 'a fold made anew in its place', ...two, place: 'inPlace' }),
+    rules: protocol,
+    property: 'what a reader saw, and the bucket still has, does not disappear',
+  },
+  {
+    configuration: flushing({
+      name: 'the handle that failed is written again',
+      updates: 2,
+      durability: 'synced',
+      consequencesOnly: true,
+    }),
+    rules: { ...protocol, afterFlush: (input) => ({ ...protocol.afterFlush(input), handle: 'good' }) },
+    property: 'nothing is written behind a write that failed',
+  },
+  {
+    configuration: flushing({
+      name: 'the cache is believed after a failed sync',
+      updates: 2,
+      durability: 'synced',
+      reopening: 'trusts',
+    }),
+    rules: protocol,
+    property: 'durable is what the disk has',
+  },
+  {
+    configuration: attaching({
+      name: 'a source that does not look again when it opens',
+      ...two,
+      eras: 2,
+      faults: ['recreate'],
+      gap: true,
+      opensChecked: false,
+    }),
+    rules: protocol,
+    property: LIVING_PREFIX,
+  },
+]
+
+/** What stays outside of the promises: each fails with our rules, and is said in the docs. */
+export const LIMITS: readonly WrongConfiguration[] = [
+  {
+    configuration: watching({
+      name: 'a value vanishes between apply and its commit',
+      ...two,
+      retention: true,
+      strict: true,
+    }),
+    rules: protocol,
+    property: MIRRORS,
+  },
+  {
+    configuration: resyncing({
+      name: 'a value vanishes after apply was given it for a staged fold that is lost',
+      ...two,
+      crashes: false,
+      discards: 1,
+      strict: true,
+    }),
+    rules: protocol,
+    property: MIRRORS,
+  },
+  {
+    configuration: flushing({
+      name: 'a process ends after a failed sync, and the next believes the cache',
+      updates: 2,
+      durability: 'synced',
+      forgetsFailure: true,
+    }),
+    rules: protocol,
+    property: 'durable is what the disk has',
+  },
+  {
+    configuration: attaching({
+      name: 'a rollback meets a fold that was cut off while it caught up',
+      keys: 2,
+      revisions: 4,
+      eras: 2,
+      faults: ['rollback'],
+      unsettled: true,
+    }),
+    rules: protocol,
+    property: LIVING_PREFIX,
+  },
+  {
+    configuration: attaching({
+      name: 'a rollback brings back what was purged and the fold never had',
+      ...two,
+      eras: 2,
+      faults: ['rollback', 'purgeSubject'],
+    }),
+    rules: protocol,
+    property: LIVING_PREFIX,
+  },
+  {
+    configuration: attaching({
+      name: 'another content under a revision, and nothing remembered is left',
+      ...two,
+      eras: 2,
+      faults: ['rollback'],
+      anchors: 1,
+    }),
+    rules: protocol,
+    property: HONEST,
+  },
+  {
+    configuration: attaching({
+      name: 'a watch outlives a rollback',
+      ...two,
+      eras: 2,
+      faults: ['rollback'],
+      survives: true,
+    }),
+    rules: protocol,
+    property: HONEST,
+  },
+]
