@@ -15,7 +15,7 @@ for (const version of SERVER_MATRIX) {
     })
     afterAll(() => server.stop())
 
-    runSourceConformance(test, {
+    runSourceConformance(test.concurrent, {
       create: async () => {
         const name = `conformance_${++buckets}`
         const connection = await NatsConnection.connect({ servers: server.url })
