@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { scopePrefixes, type FollowStatus } from '@slip/kv-core'
 import type { NatsConnectionConfig } from '@slip/nats'
-import { SCOPES, type Cell } from './cell.ts'
+import { SCOPES, type Situation } from './cell.ts'
 import type { Fault } from './faults.ts'
 import { AUDIT_INTERVAL_MS, FollowedFold, type FollowedOptions, type Hold } from './followed-fold.ts'
 import { differences } from './holdings.ts'
@@ -43,11 +43,16 @@ export interface CellParts {
   /** How the follower connects. */
   readonly connection: NatsConnectionConfig
   readonly follow?: FollowedOptions['follow']
+  /**
+   * From when on the follower can see the bucket: once it attached to it again, or as soon as the fault is
+   * over, so that coming back counts too. @default 'attached'
+   */
+  readonly sees?: 'attached' | 'faultOver'
 }
 
 /** One cell, step by step: the steps of many cells can be kept in step where a fault strikes a whole server. */
 export class CellRun implements AsyncDisposable {
-  readonly cell: Cell
+  readonly #situation: Situation
   readonly #parts: CellParts
   readonly #followed: FollowedFold
   readonly #prefixes: readonly string[]
@@ -56,10 +61,10 @@ export class CellRun implements AsyncDisposable {
   #faultAtMs = 0
   #seenFromMs = 0
 
-  constructor(cell: Cell, parts: CellParts) {
-    this.cell = cell
+  constructor(situation: Situation, parts: CellParts) {
+    this.#situation = situation
     this.#parts = parts
-    const scope = SCOPES[cell.scope]
+    const scope = SCOPES[situation.scope]
     this.#prefixes = scopePrefixes(scope)
     this.#followed = new FollowedFold({
       bucket: parts.bucket.name,
@@ -81,7 +86,7 @@ export class CellRun implements AsyncDisposable {
   /** Brings the follower where the cell wants it. */
   async reachState(): Promise<void> {
     const { bucket } = this.#parts
-    if (this.cell.state === 'hydrating') {
+    if (this.#situation.state === 'hydrating') {
       await this.#advance('first')
       await this.#startHeld({ phase: 'initial', above: this.#seeded + 3n })
       return
@@ -90,7 +95,7 @@ export class CellRun implements AsyncDisposable {
     await this.#followed.follower.caughtUp({ timeoutMs: REACHED_WITHIN_MS })
     const last = await this.#advance('first')
     await this.#followed.follower.waitFor(last, { timeoutMs: REACHED_WITHIN_MS })
-    switch (this.cell.state) {
+    switch (this.#situation.state) {
       case 'live':
         return
       case 'stopped':
@@ -110,14 +115,18 @@ export class CellRun implements AsyncDisposable {
   async strike(): Promise<void> {
     this.#faultAtMs = performance.now()
     const { bucket, fault, serverVersion } = this.#parts
-    await fault.cause(bucket, { serverVersion, advances: this.#advances })
-    if (this.cell.after === 'writes') await writeOn(bucket)
+    await fault.cause(bucket, {
+      serverVersion,
+      advances: this.#advances,
+      followed: this.#followed,
+    })
+    if (this.#situation.after === 'writes') await writeOn(bucket)
     this.#seenFromMs = performance.now()
   }
 
   /** From here on the follower can see what happened. */
   async release(): Promise<void> {
-    const { state } = this.cell
+    const { state } = this.#situation
     if (state !== 'live') this.#seenFromMs = performance.now()
     if (state === 'stopped') await this.#followed.start()
     this.#followed.letGo()
@@ -126,7 +135,7 @@ export class CellRun implements AsyncDisposable {
   async observe(): Promise<Observation> {
     const listing = await this.#parts.bucket.listing(this.#prefixes)
     const { lastSequence } = await this.#parts.bucket.facts()
-    await this.#untilSeen()
+    if (this.#parts.sees !== 'faultOver') await this.#untilSeen()
     let rightAtMs: number | undefined
     for (;;) {
       const nowMs = performance.now()

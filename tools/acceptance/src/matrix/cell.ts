@@ -23,12 +23,16 @@ export const SCOPES: Readonly<Record<ScopeName, WatchScope>> = {
 /** Whether the bucket is written to after the fault. Quiet, no later revision helps to notice it. */
 export type Aftermath = 'writes' | 'quiet'
 
-export interface Cell {
+/** What a cell is, the fault aside. */
+export interface Situation {
   readonly version: ServerLine
-  readonly fault: FaultId
   readonly state: FollowerState
   readonly scope: ScopeName
   readonly after: Aftermath
+}
+
+export interface Cell extends Situation {
+  readonly fault: FaultId
 }
 
 const AFTERMATHS: readonly Aftermath[] = ['writes', 'quiet']

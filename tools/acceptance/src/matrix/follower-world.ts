@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { scopePrefixes, type FollowStatus, type WatchScope } from '@slip/kv-core'
+import { scopePrefixes, type WatchScope } from '@slip/kv-core'
 import type { NatsConnectionConfig } from '@slip/nats'
 import {
   startNatsServer,
@@ -107,24 +107,4 @@ function wrongWith(followed: FollowedFold, listing: Holding): readonly string[] 
     ...differences('the fold', followed.fold(), listing),
     ...differences('apply', followed.handed, listing),
   ]
-}
-
-/** Gives the milliseconds until a follower's status is as wanted. */
-export async function untilStatus(
-  followed: FollowedFold,
-  what: string,
-  wanted: (status: FollowStatus) => boolean,
-  timeoutMs: number,
-): Promise<number> {
-  const from = performance.now()
-  for (;;) {
-    const { status } = followed
-    const tookMs = performance.now() - from
-    if (wanted(status)) return tookMs
-    if (tookMs > timeoutMs)
-      throw new Error(
-        `not ${what} after ${timeoutMs} ms: ${status.state} (${status.reason}), verified through ${status.verifiedThrough}`,
-      )
-    await wait(LOOK_EVERY_MS)
-  }
 }

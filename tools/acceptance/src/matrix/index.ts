@@ -7,7 +7,11 @@ export {
   violationsIn,
 } from './documented-permissions.ts'
 export { expectationOf, isLate, shortcomings } from './expectation.ts'
-export { FollowerWorld, untilStatus } from './follower-world.ts'
-export { knownGapOf } from './known-gaps.ts'
+export { FollowerWorld } from './follower-world.ts'
+export { knownGapOf, networkGapOf } from './known-gaps.ts'
 export { MatrixRun } from './matrix-run.ts'
 export { outcomeTable, type CellOutcome } from './outcome-table.ts'
+export { networkCells, runNetworkCell, type NetworkCell } from './network-cell.ts'
+export { NETWORK_FAULTS } from './network-faults.ts'
+export { inPool } from './pool.ts'
+export { untilStatus } from './status-wait.ts'

@@ -1,15 +1,24 @@
 import { isRollback, type Cell } from './cell.ts'
+import type { NetworkCell } from './network-cell.ts'
 
 /** Something that is missing. */
-export interface KnownGap {
+interface KnownGap<C> {
   readonly what: string
   /** These cells have to fail, so that whoever closes the gap takes it off the list. */
-  covers(cell: Cell): boolean
+  covers(cell: C): boolean
   /** These may fail for the same reason, as it falls out. */
-  touches?(cell: Cell): boolean
+  touches?(cell: C): boolean
 }
 
-const KNOWN_GAPS: readonly KnownGap[] = [
+/** The gap a cell has to fail for, or may fail for. */
+export interface GapOfCell {
+  readonly what: string
+  readonly fails: 'always' | 'perhaps'
+}
+
+const DISTRUST = 'keys that vanish during a rebuild for a wrong count make the count distrusted, not the fold'
+
+const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
   {
     what: 'the history of a bucket is not compared: a rollback whose revisions were used again passes',
     covers: ({ fault }) => fault === 'H10',
@@ -19,19 +28,37 @@ const KNOWN_GAPS: readonly KnownGap[] = [
     covers: ({ fault }) => fault === 'H12',
   },
   {
-    what: 'keys that vanish during a rebuild for a wrong count make the count distrusted, not the fold',
+    what: DISTRUST,
     covers: ({ fault, state, after }) =>
       state === 'resync' && after === 'quiet' && ['H1', 'H2', 'H3', 'H4', 'H5', 'H7'].includes(fault),
     touches: (cell) => !isRollback(cell) && (cell.state === 'resync' || cell.fault === 'H4'),
   },
 ]
 
-/** The gap a cell has to fail for, or may fail for. */
-export function knownGapOf(
-  cell: Cell,
-): { readonly what: string; readonly fails: 'always' | 'perhaps' } | undefined {
-  const always = KNOWN_GAPS.find((gap) => gap.covers(cell))
+const NETWORK_GAPS: readonly KnownGap<NetworkCell>[] = [
+  {
+    what: 'a request made while the connection is down is lost, and waited for until its time-out of 5 s',
+    covers: ({ fault, state }) => ['killed', 'stopped', 'refused'].includes(fault) && state !== 'resync',
+    touches: ({ fault }) => ['cut', 'killed', 'stopped', 'refused'].includes(fault),
+  },
+  {
+    what: DISTRUST,
+    covers: () => false,
+    touches: ({ state }) => state === 'resync',
+  },
+]
+
+export function knownGapOf(cell: Cell): GapOfCell | undefined {
+  return gapOf(cell, KNOWN_GAPS)
+}
+
+export function networkGapOf(cell: NetworkCell): GapOfCell | undefined {
+  return gapOf(cell, NETWORK_GAPS)
+}
+
+function gapOf<C>(cell: C, gaps: readonly KnownGap<C>[]): GapOfCell | undefined {
+  const always = gaps.find((gap) => gap.covers(cell))
   if (always !== undefined) return { what: always.what, fails: 'always' }
-  const perhaps = KNOWN_GAPS.find((gap) => gap.touches?.(cell) === true)
+  const perhaps = gaps.find((gap) => gap.touches?.(cell) === true)
   return perhaps === undefined ? undefined : { what: perhaps.what, fails: 'perhaps' }
 }
