@@ -24,9 +24,9 @@ export interface Network {
   readonly server: NatsServer
   readonly proxy: Proxy
   /** Meanwhile the bucket changes: some of it is told to followers, some is not. */
-  change(): Promise<void>
+  readonly change: () => Promise<void>
   /** After the server was started anew. */
-  reconnect(): Promise<void>
+  readonly reconnect: () => Promise<void>
 }
 
 export interface NetworkFault {
