@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { FollowState } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { commandHelp } from '../src/command/help.ts'
 import { COMMANDS } from '../src/commands/all.ts'
+import { EXIT } from '../src/output/exit-code.ts'
 import { ERROR_LINE, MAIN, slip, slipBatch, temporaryDirectory } from './slip.ts'
 
 const NEEDED = [
@@ -28,6 +30,17 @@ const NEEDED = [
   'purge',
   'load',
   'demo',
+]
+
+const STATES: readonly FollowState[] = [
+  'opening',
+  'connecting',
+  'catchingUp',
+  'live',
+  'resyncing',
+  'stale',
+  'failed',
+  'closed',
 ]
 
 test('every command of the contract is there', () => {
@@ -83,6 +96,20 @@ describe('help and version', () => {
       expect(text).toMatch(/\nExit codes\n {2}0 {2}/)
       expect(text).toMatch(new RegExp(`\\nExample\\n {2}slip ${command.name}`))
     }
+  })
+
+  test('docs/cli.md has every command with its words, every option and every exit code', async () => {
+    const page = await readFile(new URL('../../../docs/cli.md', import.meta.url), 'utf8')
+    const plain = page.replaceAll('\\|', '|').replaceAll('`', '')
+    for (const { name, words, options } of COMMANDS) {
+      expect(plain).toContain(`slip ${[name, ...words].join(' ').replace('FILE|-', 'FILE')}`)
+      for (const [option, { value }] of Object.entries(options)) {
+        expect(plain).toContain(`--${option}`)
+        if (value?.includes('|') === true && option !== 'audit') expect(plain).toContain(`--${option} ${value}`)
+      }
+    }
+    for (const code of Object.values(EXIT)) expect(page).toContain(`\n| ${code} | `)
+    for (const state of STATES) expect(page).toContain(`\`${state}\``)
   })
 
   test('the first word of a group has a help that lists its commands', async () => {

@@ -1,6 +1,8 @@
 import { COMMON_OPTIONS } from './parse.ts'
 import type { Command, OptionSpecs } from './command.ts'
 
+const WIDTH = 100
+
 const COMMON_EXITS = [
   '0  done, or the answer is yes',
   '2  wrong usage, an invalid key or line, or a local file that is missing, exists already or cannot be written',
@@ -12,13 +14,13 @@ export function commandHelp(command: Command): string {
     `slip ${command.name} ${command.words.join(' ')}`.trimEnd(),
     '',
     command.summary,
-    ...(command.details === undefined ? [] : ['', command.details]),
+    ...(command.details === undefined ? [] : ['', ...wrapped(command.details)]),
     '',
     'Options',
     ...optionLines({ ...command.options, ...COMMON_OPTIONS }),
     '',
     'Exit codes',
-    ...[COMMON_EXITS[0]!, ...sortedExits(command.exits)].map((line) => `  ${line}`),
+    ...sortedExits(command.exits).map((line) => `  ${line}`),
     '',
     'Example',
     `  ${command.example}`,
@@ -53,10 +55,23 @@ export function groupHelp(name: string, commands: readonly Command[]): string {
   ].join('\n')}\n`
 }
 
+/** What a command says of a code stands in place of what holds for all. */
 function sortedExits(exits: readonly string[]): string[] {
-  return [...new Set([...exits, COMMON_EXITS[1]!])].sort(
-    (a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10),
+  const codeOf = (line: string): number => Number.parseInt(line, 10)
+  const codes = new Set(exits.map(codeOf))
+  return [...COMMON_EXITS.filter((line) => !codes.has(codeOf(line))), ...exits].sort(
+    (a, b) => codeOf(a) - codeOf(b),
   )
+}
+
+function wrapped(text: string): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!
+    if (line !== '' && line.length + 1 + word.length > WIDTH) lines.push(word)
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
+  }
+  return lines
 }
 
 function optionLines(specs: OptionSpecs): string[] {
@@ -64,6 +79,6 @@ function optionLines(specs: OptionSpecs): string[] {
     flag: `--${name}${value === undefined ? '' : ` ${value}`}`,
     help: multiple === true ? `${help} (repeatable)` : help,
   }))
-  const width = Math.min(30, Math.max(...flags.map(({ flag }) => flag.length)))
+  const width = Math.min(34, Math.max(...flags.map(({ flag }) => flag.length)))
   return flags.map(({ flag, help }) => `  ${flag.padEnd(width)}  ${help}`)
 }

@@ -56,7 +56,7 @@ export const bucketDelete: Command = {
   name: 'bucket delete',
   words: ['NAME'],
   summary: 'Deletes a bucket and everything in it.',
-  details: `Answers with what it was: ${INFO_FIELDS}`,
+  details: `Answers with what it was, and deleted. ${INFO_FIELDS}`,
   options: { yes: { help: 'required: there is no way back' }, ...CONNECTION_OPTIONS },
   exits: ['3  the server cannot be used, or there is no such bucket'],
   example: 'slip bucket delete routes --yes',

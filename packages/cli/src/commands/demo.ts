@@ -23,6 +23,7 @@ export const demo: Command = {
     const from = performance.now()
     const stop = new AbortController()
     const stopListening = onStopSignal(() => stop.abort(new Stopped()))
+    output.gone.addEventListener('abort', () => stop.abort(new Stopped()))
     const directory = await mkdtemp(join(tmpdir(), 'slip-demo-'))
     let bucket: DemoBucket | undefined
     const teller = new OutputTeller(output)

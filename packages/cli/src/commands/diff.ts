@@ -31,8 +31,10 @@ export const diff: Command = {
         const { at, ...counts } = await compareFold(
           { fold: reader, bucket: bucket.reader, prefixes, isSkipped: skippedNames(reader.lineage) },
           {
-            onDifference: async ({ key, kind }) =>
-              await output.answer({ key, kind }, `${kind.padEnd(9)} ${shownKey(key)}`),
+            onDifference: async ({ key, kind }) => {
+              progress.clear()
+              await output.answer({ key, kind }, `${kind.padEnd(9)} ${shownKey(key)}`)
+            },
             onProgress: (compared) => progress.update(() => `${compared} compared`),
           },
         )

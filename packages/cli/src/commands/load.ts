@@ -18,7 +18,10 @@ export const load: Command = {
   details:
     'A line is {key, value} (base64), {key, text} or {key, json}; a line of slip dump --json is one. The bucket is created unless --no-create. At a bad line it stops and names its number; lines before it stay written. JSON: {loaded, failed, firstRevision, lastRevision, seconds}.',
   options: { 'no-create': { help: 'the bucket must exist' }, ...BUCKET_OPTIONS, ...CONNECTION_OPTIONS },
-  exits: ['2  a bad line, an invalid key, or a value above a limit', '3  the bucket cannot be written'],
+  exits: [
+    '2  wrong usage, a file that cannot be read, a bad line, an invalid key, or a value above a limit',
+    '3  the bucket cannot be written',
+  ],
   example: 'slip load routes routes.ndjson',
   async run({ words: [name = '', file = ''], options, output }) {
     const config = options.on('no-create') ? undefined : bucketConfig(options)

@@ -20,7 +20,7 @@ export const verify: Command = {
   details:
     'PATH is log:PATH or bare. JSON, a line a path: {path, verdict, at, bytes, generation, entries, cursor, revision}. Verdicts: intact, torn (an unfinished last write, normal after a crash), corrupt, foreign, missing.',
   options: {},
-  exits: ['2  a path is missing', '4  a fold is corrupt, or not a fold'],
+  exits: ['2  wrong usage, or a path is missing or cannot be read', '4  a fold is corrupt, or not a fold'],
   example: 'slip verify log:./routes.slip',
   async run({ words, output }) {
     let worst: number = EXIT.done

@@ -16,6 +16,7 @@ const TTL_OPTION = {
 }
 const ANSWER = 'JSON: {key, revision}.'
 const VALUE_DETAILS = `VALUE is UTF-8; without it --base64, --file or stdin. ${ANSWER}`
+const USAGE_EXIT = '2  wrong usage, an invalid key, a value above a limit, or a file that cannot be read'
 const SOURCE_EXIT = '3  the bucket cannot be written'
 
 export const put: Command = {
@@ -24,7 +25,7 @@ export const put: Command = {
   summary: 'Writes a key.',
   details: VALUE_DETAILS,
   options: { ...VALUE_OPTIONS, ...TTL_OPTION, ...CONNECTION_OPTIONS },
-  exits: [SOURCE_EXIT],
+  exits: [USAGE_EXIT, SOURCE_EXIT],
   example: 'slip put routes route.eu.web 10.0.0.1:8080',
   run: async (invocation) =>
     await writeValue(invocation, async (bucket, key, value, ttlMs) =>
@@ -40,7 +41,7 @@ export const create: Command = {
   summary: 'Writes a key that must not exist.',
   details: VALUE_DETAILS,
   options: { ...VALUE_OPTIONS, ...TTL_OPTION, ...CONNECTION_OPTIONS },
-  exits: ['1  the key exists', SOURCE_EXIT],
+  exits: ['1  the key exists', USAGE_EXIT, SOURCE_EXIT],
   example: 'slip create routes route.eu.web 10.0.0.1:8080',
   run: async (invocation) =>
     await writeValue(invocation, async (bucket, key, value, ttlMs) =>
@@ -60,7 +61,7 @@ export const update: Command = {
     ...VALUE_OPTIONS,
     ...CONNECTION_OPTIONS,
   },
-  exits: ['1  the key is at another revision', SOURCE_EXIT],
+  exits: ['1  the key is at another revision', USAGE_EXIT, SOURCE_EXIT],
   example: 'slip update routes route.eu.web 10.0.0.2:8080 --revision 41',
   run: async (invocation) => {
     const expected = revisionOption(invocation)
@@ -78,7 +79,7 @@ export const del: Command = {
   summary: 'Deletes a key.',
   details: `With --revision only if it is still at that revision; what stays then is an empty value, which update goes on from and create finds. ${ANSWER}`,
   options: { revision: { value: 'N', help: 'the revision it must be at' }, ...CONNECTION_OPTIONS },
-  exits: ['1  the key is at another revision', SOURCE_EXIT],
+  exits: ['1  the key is at another revision', USAGE_EXIT, SOURCE_EXIT],
   example: 'slip del routes route.eu.web',
   run: async (invocation) => {
     const expected = revisionOption(invocation)
@@ -96,7 +97,7 @@ export const purge: Command = {
   summary: 'Deletes a key with its history.',
   details: ANSWER,
   options: CONNECTION_OPTIONS,
-  exits: [SOURCE_EXIT],
+  exits: [USAGE_EXIT, SOURCE_EXIT],
   example: 'slip purge routes route.eu.web',
   run: async (invocation) =>
     await write(invocation, async (bucket, key) => {
