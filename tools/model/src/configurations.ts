@@ -50,6 +50,7 @@ export const SMALL: readonly Configuration[] = [
   resyncing({ name: 'staged', ...two }),
   resyncing({ name: 'staged folds that are lost', ...two, crashes: false, discards: 1 }),
   attaching({ name: 'writers only', ...two, faults: [], calm: true }),
+  attaching({ name: 'writers only, one anchor', ...two, faults: [], anchors: 1, calm: true }),
   attaching({ name: 'one key followed', ...two, scoped: 1, faults: ['purgeSubject', 'cleanMarker'] }),
   ...HAZARDS.map(({ options }) => attaching(options)),
   attaching({ name: 'every silent removal', ...two, faults: ['purge', 'purgeSubject', 'cleanMarker'] }),

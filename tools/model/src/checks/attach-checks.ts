@@ -89,6 +89,12 @@ export const ATTACH_CHECKS: readonly UnitCheck[] = [
   },
   {
     of: 'attach',
+    name: 'another incarnation is another history, whatever else agrees',
+    holds: (rules) =>
+      told(rules, { source: { ...SOURCE, incarnation: 'two' } }) === 'rebuild bucketRecreated',
+  },
+  {
+    of: 'attach',
     name: 'entries without a position are made anew, and no entries are a fresh fold',
     holds: (rules) =>
       told(rules, { fold: { cursor: WatchCursor.none } }) === 'rebuild cursorMissing' &&

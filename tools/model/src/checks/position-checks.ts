@@ -57,6 +57,16 @@ export const POSITION_CHECKS: readonly UnitCheck[] = [
       ].every((input) => rules.onDelivery({ ...input, suspect: true }) === 'apply'),
   },
   {
+    of: 'onDelivery',
+    name: 'a revision at the frontier comes a second time; twice in a row it is another history',
+    holds: (rules) =>
+      [1n, 3n].every(
+        (revision) =>
+          rules.onDelivery({ frontier: 3n, revision, suspect: false }) === 'reattach' &&
+          rules.onDelivery({ frontier: 3n, revision, suspect: true }) === 'rebuild',
+      ) && rules.onDelivery({ frontier: 3n, revision: 4n, suspect: true }) === 'apply',
+  },
+  {
     of: 'onBookmark',
     name: 'what cannot be compared is the word of its source, unless it says nothing new',
     holds: (rules) =>

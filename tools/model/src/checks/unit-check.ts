@@ -4,5 +4,5 @@ import type { Protocol } from '@slip/kv-core'
 export interface UnitCheck {
   readonly of: keyof Protocol
   readonly name: string
-  holds(rules: Protocol): boolean
+  readonly holds: (rules: Protocol) => boolean
 }

@@ -1,7 +1,13 @@
 import { ATTACH_CHECKS } from './attach-checks.ts'
 import { FLUSH_CHECKS } from './flush-checks.ts'
+import { HISTORY_CHECKS } from './history-checks.ts'
 import { POSITION_CHECKS } from './position-checks.ts'
 import type { UnitCheck } from './unit-check.ts'
 
 /** What models do not reach: numbers at the ends of their range, and what a source leaves out. */
-export const UNIT_CHECKS: readonly UnitCheck[] = [...ATTACH_CHECKS, ...POSITION_CHECKS, ...FLUSH_CHECKS]
+export const UNIT_CHECKS: readonly UnitCheck[] = [
+  ...ATTACH_CHECKS,
+  ...HISTORY_CHECKS,
+  ...POSITION_CHECKS,
+  ...FLUSH_CHECKS,
+]

@@ -183,6 +183,7 @@ function wrongOf(
   if (next === 'fail' && mayRetry && s.spent === 0 && s.aborted === 0) return 1
   if (next !== 'retry') return 0
   if (outcome === 'poisoned') return 5
+  if (!mayRetry) return 8
   if (s.spent === 1) return 2
   return s.aborted === 1 ? 4 : 0
 }

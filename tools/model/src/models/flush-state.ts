@@ -52,6 +52,7 @@ export const WRONGS = [
   'a poisoned batch is not tried again',
   'a failed handle is not written again',
   'an abort ends a failing apply quietly',
+  'what cannot be opened again is not tried again',
 ] as const
 
 export type FlushFields = {

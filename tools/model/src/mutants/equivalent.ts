@@ -1,2 +1,7 @@
 /** Mutants that decide as the original does, by name, each with the reason. A name that is not used fails the run. */
-export const EQUIVALENT: Readonly<Record<string, string>> = {}
+export const EQUIVALENT: Readonly<Record<string, string>> = {
+  'attach: if (revision > source.lastRevision)':
+    'no revision is above one that is not stated: the comparison with undefined is false by itself',
+  'attach: const gap = source.firstRevision > revision + 1n;':
+    'a first revision that is not stated is above nothing: the comparison with undefined is false by itself',
+}

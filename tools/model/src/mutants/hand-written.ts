@@ -1,7 +1,12 @@
-import { protocol, type Protocol } from '@slip/kv-core'
+import { protocol, type Protocol, type SourceDescription } from '@slip/kv-core'
 import type { Mutant } from './mutant.ts'
 
 const mutant = (name: string, changes: Partial<Protocol>): Mutant => ({ name, changes })
+
+function unstated(source: SourceDescription, name: keyof SourceDescription): SourceDescription {
+  const stated = Object.entries(source).filter(([each]) => each !== name)
+  return Object.fromEntries(stated) as unknown as SourceDescription
+}
 
 /** Mistakes one could make, for every decision of the table. */
 export const HAND_WRITTEN: readonly Mutant[] = [
@@ -10,16 +15,16 @@ export const HAND_WRITTEN: readonly Mutant[] = [
     attach: (input) => (input.fold.cursor.isNone ? { action: 'fresh' } : protocol.attach(input)),
   }),
   mutant('attach: the incarnation is not looked at', {
-    attach: ({ source: { incarnation: _, ...source }, ...input }) => protocol.attach({ ...input, source }),
+    attach: (input) => protocol.attach({ ...input, source: unstated(input.source, 'incarnation') }),
   }),
   mutant('attach: a cursor above the last revision is not noticed', {
-    attach: ({ source: { lastRevision: _, ...source }, ...input }) => protocol.attach({ ...input, source }),
+    attach: (input) => protocol.attach({ ...input, source: unstated(input.source, 'lastRevision') }),
   }),
   mutant('attach: what was found out is not told', {
-    attach: ({ finding: _, ...input }) => protocol.attach(input),
+    attach: (input) => protocol.attach({ ...input, finding: undefined }),
   }),
   mutant('attach: the verdict about the history is not told', {
-    attach: ({ history: _, ...input }) => protocol.attach(input),
+    attach: (input) => protocol.attach({ ...input, history: undefined }),
   }),
   mutant('attach: every start is a rebuild', {
     attach: (input) => {

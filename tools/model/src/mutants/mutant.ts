@@ -14,19 +14,33 @@ export interface Verdict {
   readonly killedBy: string | undefined
 }
 
-/** Asks the models first, those that use what is changed; then the checks of single decisions. */
-export function judge(mutant: Mutant, configurations: readonly Configuration[]): Verdict {
+/** Who is asked first: the models, or the checks of single decisions, which are quicker. */
+export type Order = 'models' | 'checks'
+
+/** Asks the models that use what is changed, and the checks of what is changed, until one objects. */
+export function judge(mutant: Mutant, configurations: readonly Configuration[], first: Order): Verdict {
   const changed = Object.keys(mutant.changes)
   const rules: Protocol = { ...protocol, ...mutant.changes }
+  const asked = configurations.filter(({ uses }) => uses.some((name) => changed.includes(name)))
+  const killedBy =
+    first === 'models'
+      ? (byModel(rules, asked) ?? byCheck(rules, changed))
+      : (byCheck(rules, changed) ?? byModel(rules, asked))
+  return { mutant, killedBy }
+}
+
+function byModel(rules: Protocol, configurations: readonly Configuration[]): string | undefined {
   for (const configuration of configurations) {
-    if (!configuration.uses.some((name) => changed.includes(name))) continue
     const { violation } = configuration.explore(rules)
     if (violation !== undefined)
-      return { mutant, killedBy: `${configuration.name}: ${violation.kind} ${violation.property}` }
+      return `${configuration.name}: ${violation.kind} ${JSON.stringify(violation.property)}`
   }
-  for (const { of, name, holds } of UNIT_CHECKS)
-    if (changed.includes(of) && !passes(() => holds(rules))) return { mutant, killedBy: `${of}: ${name}` }
-  return { mutant, killedBy: undefined }
+  return undefined
+}
+
+function byCheck(rules: Protocol, changed: readonly string[]): string | undefined {
+  const found = UNIT_CHECKS.find(({ of, holds }) => changed.includes(of) && !passes(() => holds(rules)))
+  return found === undefined ? undefined : `check of ${found.of}: ${JSON.stringify(found.name)}`
 }
 
 function passes(holds: () => boolean): boolean {

@@ -1,0 +1,69 @@
+import { protocol } from '@slip/kv-core'
+import {
+  ANCESTOR,
+  attachModel,
+  flushModel,
+  HAZARDS,
+  LIMITS,
+  MEDIUM,
+  resyncModel,
+  SMALL,
+  watchModel,
+  WRONG_RULES,
+  explore,
+  traceTable,
+  type Exploration,
+  type Fields,
+  type Model,
+} from '@slip/model'
+import { describe, expect, test } from 'vitest'
+import { countNaively } from './examples/naive.ts'
+
+const failure = ({ violation }: Exploration): string =>
+  violation === undefined ? '' : `${violation.kind}: ${violation.property}\n${traceTable(violation.trace)}`
+
+let visited = 0
+
+test.each([...SMALL, ...MEDIUM])('$name', (configuration) => {
+  const found = configuration.explore(protocol)
+  expect(failure(found)).toBe('')
+  expect(found.complete).toBe(true)
+  visited += found.states
+})
+
+test('together they have more than a million states', () => {
+  expect(visited).toBeGreaterThan(1_000_000)
+})
+
+test('every decision of the table is asked for by a model', () => {
+  const used = new Set(SMALL.flatMap(({ uses }) => uses))
+  expect([...used].sort()).toEqual(Object.keys(protocol).sort())
+})
+
+describe('must fail', () => {
+  test('there is one for each of H1 to H11', () => {
+    expect(HAZARDS.map(({ id }) => id)).toEqual(Array.from({ length: 11 }, (_, i) => `H${i + 1}`))
+  })
+
+  test.each([...ANCESTOR, ...WRONG_RULES, ...LIMITS].map((each) => [each.configuration.name, each] as const))(
+    '%s',
+    (_name, { configuration, rules, property }) => {
+      const { violation } = configuration.explore(rules)
+      expect(violation?.property).toBe(property)
+      expect(violation!.trace.length).toBeGreaterThan(1)
+    },
+  )
+})
+
+test('a plain second explorer counts the same', () => {
+  const same = <F extends Fields>(model: Model<F>): void => {
+    const { states, transitions, depth, terminals } = explore(model)
+    expect({ states, transitions, depth, terminals }, model.name).toEqual(countNaively(model))
+  }
+  const two = { keys: 2, revisions: 3 } as const
+  same(attachModel({ name: 'attach', ...two, eras: 2, faults: ['recreate', 'purge'], gap: true }, protocol))
+  same(attachModel({ name: 'rollback', ...two, eras: 2, faults: ['rollback'] }, protocol))
+  same(watchModel({ name: 'watch', ...two, retention: true }, protocol))
+  same(flushModel({ name: 'flush', updates: 3, durability: 'synced', damage: true, aborts: true }, protocol))
+  same(resyncModel({ name: 'resync', ...two, discards: 1 }, protocol))
+})
