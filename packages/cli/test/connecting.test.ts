@@ -1,4 +1,5 @@
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
+import { on, once } from 'node:events'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
@@ -53,6 +54,27 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     expect(linesOf(stdout).at(-1)).toMatchObject({ state: 'closed', done: true, reason: 'signal', lag: null })
   },
 )
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('a second %s ends a command at once, whatever the first one began', async (signal, code) => {
+  const module = new URL('../dist/follow/stop-signals.js', import.meta.url).href
+  const program = `
+    import { onStopSignal } from ${JSON.stringify(module)}
+    onStopSignal(() => console.log('stopping'))
+    setInterval(() => undefined, 1_000)
+    console.log('ready')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program])
+  const said = async (word: string): Promise<void> => {
+    for await (const [chunk] of on(child.stdout, 'data')) if (String(chunk).includes(word)) return
+  }
+  await said('ready')
+  child.kill(signal)
+  await said('stopping')
+  child.kill(signal)
+  expect((await once(child, 'close'))[0]).toBe(code)
+})
 
 describe('a server that accepts and says nothing', () => {
   let silent: Server

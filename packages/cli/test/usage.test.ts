@@ -105,7 +105,8 @@ describe('help and version', () => {
       expect(plain).toContain(`slip ${[name, ...words].join(' ').replace('FILE|-', 'FILE')}`)
       for (const [option, { value }] of Object.entries(options)) {
         expect(plain).toContain(`--${option}`)
-        if (value?.includes('|') === true && option !== 'audit') expect(plain).toContain(`--${option} ${value}`)
+        if (value?.includes('|') === true && option !== 'audit')
+          expect(plain).toContain(`--${option} ${value}`)
       }
     }
     for (const code of Object.values(EXIT)) expect(page).toContain(`\n| ${code} | `)
