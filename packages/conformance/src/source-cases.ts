@@ -3,6 +3,7 @@ import { registerCases, type TestFunction } from './register-cases.ts'
 import { abortCases } from './source-cases/aborts.ts'
 import { deliveryCases } from './source-cases/delivery.ts'
 import { describeCases } from './source-cases/describe.ts'
+import { historyCases } from './source-cases/history.ts'
 import { prefixCases } from './source-cases/prefixes.ts'
 import { readerCases } from './source-cases/reads.ts'
 import { removalCases } from './source-cases/removals.ts'
@@ -25,6 +26,7 @@ export function sourceCases(suite: SourceSuite): readonly ConformanceCase[] {
       ...writeCases,
       ...readerCases,
       ...describeCases,
+      ...historyCases,
     ],
     suite,
   )

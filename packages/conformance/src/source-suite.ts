@@ -21,6 +21,8 @@ export interface SourceFeatures {
   readonly prefixes: boolean
   /** `describe` gives revisions, counts and an incarnation. */
   readonly describe: boolean
+  /** The watcher has `history`. Left out, whether it has it decides which cases run. */
+  readonly history?: boolean
 }
 
 /** What the author of a source writes. Buckets keep one revision of a key and have no other limit. */

@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   WatchCursor,
   scopePrefixes,
+  type KvHistory,
   type KvUpdate,
   type KvWatcher,
+  type StoredMessage,
   type WatchBatch,
   type WatchOptions,
   type WatchScope,
@@ -177,6 +179,32 @@ export const brokenSources: readonly BrokenSource[] = [
       }),
   },
   {
+    name: 'gives the time of the answer for that of the write',
+    caughtBy: 'history/as-delivered',
+    spoil: (source) =>
+      asked(source, {
+        newest: async (key, options) => late(await source.watcher.history!.newest(key, options)),
+      }),
+  },
+  {
+    name: 'looks for the first message in the whole bucket',
+    caughtBy: 'history/first-after-scope',
+    spoil: (source) =>
+      asked(source, {
+        firstAfter: (revision, _scope, options) =>
+          source.watcher.history!.firstAfter(revision, 'all', options),
+      }),
+  },
+  {
+    name: 'counts the revision itself as after it',
+    caughtBy: 'history/first-after',
+    spoil: (source) =>
+      asked(source, {
+        firstAfter: (revision, scope, options) =>
+          source.watcher.history!.firstAfter(revision - 1n, scope, options),
+      }),
+  },
+  {
     name: 'writes although it was told to stop before',
     caughtBy: 'abort/before-a-call',
     spoil: (source) =>
@@ -231,6 +259,14 @@ function rewatched(name: string, caughtBy: string, spoil: (watch: Watch) => Watc
 
 function watched(source: ReferenceSource, parts: Partial<KvWatcher>): ReferenceSource {
   return override(source, { watcher: override(source.watcher, parts) })
+}
+
+function asked(source: ReferenceSource, parts: Partial<KvHistory>): ReferenceSource {
+  return watched(source, { history: override(source.watcher.history!, parts) })
+}
+
+function late(message: StoredMessage | undefined): StoredMessage | undefined {
+  return message && { ...message, writtenAtMs: message.writtenAtMs + 60_000 }
 }
 
 function perBatch(watch: Watch, change: (each: WatchBatch) => WatchBatch): Watch {

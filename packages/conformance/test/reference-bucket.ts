@@ -8,6 +8,7 @@ export interface Message {
   readonly operation: 'put' | 'delete' | 'purge'
   readonly value: Uint8Array
   readonly reason?: RemovalReason
+  readonly writtenAtMs: number
 }
 
 const NONE = new Uint8Array(0)
@@ -49,6 +50,7 @@ export class ReferenceBucket {
       key,
       operation,
       value: bytes,
+      writtenAtMs: Date.now(),
       ...(reason === undefined ? {} : { reason }),
     })
     this.#changes.emit('change')

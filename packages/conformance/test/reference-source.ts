@@ -6,6 +6,7 @@ import {
   scopePrefixes,
   type BulkOutcome,
   type KvEntry,
+  type KvHistory,
   type KvReader,
   type KvStore,
   type KvUpdate,
@@ -13,6 +14,7 @@ import {
   type KvWriter,
   type Listing,
   type SourceDescription,
+  type StoredMessage,
   type WaitOptions,
   type WatchBatch,
   type WatchOptions,
@@ -37,6 +39,7 @@ export function referenceSource(bucket: ReferenceBucket): ReferenceSource {
     watcher: {
       describe: async (scope, options) => (goOn(options), describe(bucket, scope)),
       watch: (scope, options) => watch(bucket, scope, options, closing.signal),
+      history: history(bucket),
     },
     reader: reader(bucket),
     writer: writer(bucket),
@@ -89,12 +92,31 @@ function positionOf(after: WatchCursor | undefined): bigint {
 }
 
 function toUpdate(message: Message, emptyValues: WatchOptions['emptyValues']): KvUpdate {
-  const { key, operation, value, reason } = message
+  const { key, operation, value, reason, writtenAtMs } = message
   const version = VersionToken.fromRevision(message.revision)
   if (operation === 'put' && (value.length > 0 || emptyValues === 'keep'))
-    return { operation, key, value: value.slice(), version }
-  if (operation === 'put') return { operation: 'delete', key, version, reason: 'tombstone' }
-  return { operation, key, version, ...(reason === undefined ? {} : { reason }) }
+    return { operation, key, value: value.slice(), version, writtenAtMs }
+  if (operation === 'put') return { operation: 'delete', key, version, reason: 'tombstone', writtenAtMs }
+  return { operation, key, version, writtenAtMs, ...(reason === undefined ? {} : { reason }) }
+}
+
+function history(bucket: ReferenceBucket): KvHistory {
+  const stored = (message: Message | undefined): StoredMessage | undefined =>
+    message && { key: message.key, revision: message.revision, writtenAtMs: message.writtenAtMs }
+  return {
+    at: async (revision, options) => (
+      goOn(options),
+      stored(bucket.newest().find((message) => message.revision === revision))
+    ),
+    newest: async (key, options) => (goOn(options), stored(bucket.get(key))),
+    firstAfter: async (after, scope, options) => {
+      goOn(options)
+      const prefixes = scopePrefixes(scope)
+      return stored(
+        bucket.newest().find(({ key, revision }) => revision > after && scopeCovers(prefixes, key)),
+      )
+    },
+  }
 }
 
 function describe(bucket: ReferenceBucket, scope: WatchScope): SourceDescription {
@@ -107,6 +129,7 @@ function describe(bucket: ReferenceBucket, scope: WatchScope): SourceDescription
     firstRevision: messages[0]?.revision ?? bucket.lastRevision + 1n,
     lastRevision: bucket.lastRevision,
     keyCount: BigInt(messages.filter(({ key }) => scopeCovers(prefixes, key)).length),
+    historyPerKey: 1,
   }
 }
 

@@ -33,7 +33,7 @@ export function referenceSourceSuite(
   spoil: (source: ReferenceSource, bucket: ReferenceBucket) => KvStore & FollowSource = (source) => source,
 ): SourceSuite {
   return {
-    features: { ttl: true, purge: true, compareAndSwap: true, prefixes: true, describe: true },
+    features: { ttl: true, purge: true, compareAndSwap: true, prefixes: true, describe: true, history: true },
     create: async () => {
       const bucket = new ReferenceBucket()
       return {

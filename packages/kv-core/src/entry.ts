@@ -16,6 +16,8 @@ export type RemovalReason = 'tombstone' | 'expired' | 'evicted' | 'resync' | 'sc
 
 export interface KvPutUpdate extends KvEntry {
   readonly operation: 'put'
+  /** The source's time of the write, Unix milliseconds, where the source keeps one. */
+  readonly writtenAtMs?: number
 }
 
 export interface KvRemovalUpdate {
@@ -25,6 +27,8 @@ export interface KvRemovalUpdate {
   readonly version: VersionToken
   /** Absent for a delete or purge somebody wrote. */
   readonly reason?: RemovalReason
+  /** The source's time of the message, Unix milliseconds, where the source keeps one. */
+  readonly writtenAtMs?: number
 }
 
 /** One event of a watch. */

@@ -7,6 +7,7 @@ export { compareKeys, prefixEnd } from './keys.ts'
 export {
   decodeLineage,
   encodeLineage,
+  MAX_ANCHORS,
   type Anchor,
   type Binding,
   type Lineage,
@@ -22,6 +23,7 @@ export type {
   Connection,
   ConnectionCapabilities,
   KvPurge,
+  KvHistory,
   KvReader,
   KvStore,
   KvTtl,
@@ -33,6 +35,7 @@ export type {
   SourceDescription,
   StorageType,
   StoreConfig,
+  StoredMessage,
   WaitOptions,
   WatchBatch,
   WatchOptions,
@@ -69,6 +72,7 @@ export type { ReopenInput } from './protocol/after-reopen.ts'
 export type { AttachDecision, AttachInput, RebuildReason } from './protocol/attach.ts'
 export type { AuditInput } from './protocol/audit.ts'
 export type { HandOverInput } from './protocol/hand-over.ts'
+export type { HistoryEvidence, HistoryStep, HistoryVerdict } from './protocol/judge-history.ts'
 export type { BookmarkInput } from './protocol/on-bookmark.ts'
 export type { DeliveryInput } from './protocol/on-delivery.ts'
 export { protocol, type Protocol } from './protocol/protocol.ts'

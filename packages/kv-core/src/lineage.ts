@@ -41,11 +41,16 @@ export interface SkippedNames {
 /** The opaque bytes a store keeps beside the cursor, decoded. */
 export interface Lineage {
   readonly binding: Binding
-  /** Oldest first. */
+  /** Oldest first, at most 64; each the newest applied revision of its key. */
   readonly anchors: readonly Anchor[]
+  /** Whether the anchors name every key that was ever applied. */
+  readonly anchorsComplete?: boolean
   /** Absent when nothing was skipped. */
   readonly skipped?: SkippedNames
 }
+
+/** How many anchors are kept. */
+export const MAX_ANCHORS = 64
 
 const GENERATION = 1
 const FLAG_KEEP = 1
@@ -53,7 +58,11 @@ const FLAG_EVICTION_SEEN = 2
 const FLAG_INCARNATION = 4
 const FLAG_SCOPE_DIGEST = 8
 const FLAG_SKIPPED = 16
-const KNOWN_FLAGS = FLAG_KEEP | FLAG_EVICTION_SEEN | FLAG_INCARNATION | FLAG_SCOPE_DIGEST | FLAG_SKIPPED
+const FLAG_ANCHORS_COMPLETE = 32
+const KNOWN_FLAGS = 63
+const FLAGS_AT = 1
+/** Beside its key. */
+const ANCHOR_BYTES = 18
 const MAX_NAME_BYTES = 2 * 1024
 const MAX_SCOPE_BYTES = 4 * 1024
 const MAX_SKIPPED = 512
@@ -64,9 +73,17 @@ const MAX_SKIPPED = 512
  * for a name of more than 2 KiB.
  */
 export function encodeLineage(lineage: Lineage): Uint8Array {
-  const { binding } = lineage
+  return joinLineage(
+    encodeLineageHead(lineage),
+    lineage.anchors.slice(-MAX_ANCHORS).map(encodeAnchor),
+    lineage.anchorsComplete === true && lineage.anchors.length <= MAX_ANCHORS,
+  )
+}
+
+/** A lineage without its anchors. */
+export function encodeLineageHead({ binding, skipped }: Omit<Lineage, 'anchors'>): Uint8Array {
   const scope = keptScope(binding.scope)
-  const skipped = keptSkipped(lineage.skipped)
+  const kept = keptSkipped(skipped)
   const out = new ByteWriter()
   out.u8(GENERATION)
   out.u8(
@@ -74,7 +91,7 @@ export function encodeLineage(lineage: Lineage): Uint8Array {
       (binding.evictionSeen ? FLAG_EVICTION_SEEN : 0) |
       (binding.incarnation === undefined ? 0 : FLAG_INCARNATION) |
       ('sha256' in scope ? FLAG_SCOPE_DIGEST : 0) |
-      (skipped === undefined ? 0 : FLAG_SKIPPED),
+      (kept === undefined ? 0 : FLAG_SKIPPED),
   )
   for (const name of [binding.kind, binding.name, binding.incarnation]) {
     if (name === undefined) continue
@@ -87,19 +104,48 @@ export function encodeLineage(lineage: Lineage): Uint8Array {
     out.u16(scope.length)
     for (const prefix of scope) out.text(prefix)
   }
-  for (const hashes of skipped === undefined ? [] : [skipped.keys, skipped.values]) {
+  for (const hashes of kept === undefined ? [] : [kept.keys, kept.values]) {
     out.u16(hashes.length)
     for (const hash of hashes) out.u64(hash)
   }
-  const room = MAX_LINEAGE_BYTES - out.length - 2
-  const anchors = newestThatFit(lineage.anchors, room)
-  out.u16(anchors.length)
-  for (const anchor of anchors) {
-    out.u64(anchor.revision)
-    out.u64(anchor.timeMs)
-    out.text(anchor.key)
-  }
   return out.bytes()
+}
+
+/** An anchor as a lineage holds it; `RangeError` for a key of more than 65,535 bytes. */
+export function encodeAnchor({ key, revision, timeMs }: Anchor): Uint8Array {
+  const keyBytes = Buffer.byteLength(key)
+  const bytes = Buffer.allocUnsafe(ANCHOR_BYTES + keyBytes)
+  bytes.writeBigUInt64BE(revision)
+  bytes.writeBigUInt64BE(timeMs, 8)
+  bytes.writeUInt16BE(keyBytes, 16)
+  bytes.write(key, ANCHOR_BYTES)
+  return bytes
+}
+
+/**
+ * A lineage of an encoded head and encoded anchors, oldest first; the oldest are left out where they do
+ * not fit.
+ */
+export function joinLineage(
+  head: Uint8Array,
+  anchors: readonly Uint8Array[],
+  anchorsComplete: boolean,
+): Uint8Array {
+  let from = anchors.length
+  let length = head.length + 2
+  while (from > 0 && length + anchors[from - 1]!.length <= MAX_LINEAGE_BYTES)
+    length += anchors[--from]!.length
+  const bytes = new Uint8Array(length)
+  bytes.set(head)
+  if (anchorsComplete && from === 0) bytes[FLAGS_AT]! |= FLAG_ANCHORS_COMPLETE
+  let at = head.length
+  bytes[at++] = 0
+  bytes[at++] = anchors.length - from
+  for (let i = from; i < anchors.length; i++) {
+    bytes.set(anchors[i]!, at)
+    at += anchors[i]!.length
+  }
+  return bytes
 }
 
 /**
@@ -143,6 +189,7 @@ export function decodeLineage(bytes: Uint8Array): Lineage {
       evictionSeen: (flags & FLAG_EVICTION_SEEN) !== 0,
     },
     anchors,
+    ...((flags & FLAG_ANCHORS_COMPLETE) === 0 ? {} : { anchorsComplete: true }),
     ...(skipped === undefined ? {} : { skipped }),
   }
 }
@@ -170,17 +217,6 @@ function digestOf(prefixes: readonly string[]): string {
   const hash = createHash('sha256')
   for (const prefix of prefixes) hash.update(prefix).update('\0')
   return hash.digest('hex')
-}
-
-function newestThatFit(anchors: readonly Anchor[], room: number): readonly Anchor[] {
-  let from = anchors.length
-  let used = 0
-  while (from > 0) {
-    used += 18 + Buffer.byteLength(anchors[from - 1]!.key)
-    if (used > room) break
-    from--
-  }
-  return anchors.slice(from)
 }
 
 function corrupted(what: string): SnapshotError {

@@ -160,6 +160,30 @@ export interface KvWatcher {
    * `CursorExpired`.
    */
   watch(scope: WatchScope, options: WatchOptions): AsyncIterable<WatchBatch>
+  /** Absent where the source cannot look into what it stores; its updates then need no `writtenAtMs`. */
+  readonly history?: KvHistory
+}
+
+/**
+ * Looks into what a bucket stores, to tell its history from another one. Removals are messages like
+ * writes. An answer is never older than what `describe` said before the question: a replica that may
+ * lag must not be asked. KvError `PermissionDenied` or `Unsupported` where it may not be asked at all.
+ */
+export interface KvHistory {
+  /** The message that is stored at a revision, whatever its key. */
+  at(revision: bigint, options?: WaitOptions): Promise<StoredMessage | undefined>
+  /** The newest stored message of a key. */
+  newest(key: string, options?: WaitOptions): Promise<StoredMessage | undefined>
+  /** The oldest stored message above `revision` whose key is in scope. */
+  firstAfter(revision: bigint, scope: WatchScope, options?: WaitOptions): Promise<StoredMessage | undefined>
+}
+
+/** A message without its value. */
+export interface StoredMessage {
+  readonly key: string
+  readonly revision: bigint
+  /** As in the update that delivers it. */
+  readonly writtenAtMs: number
 }
 
 export interface WatchOptions {
@@ -182,4 +206,13 @@ export interface SourceDescription {
   /** Keys in scope, deleted ones with a marker included, at `lastRevision`. */
   readonly keyCount?: bigint
   readonly evictsCurrentValues?: boolean
+  /**
+   * The age in milliseconds at which messages leave, where nothing else makes a current value leave;
+   * absent otherwise.
+   */
+  readonly evictsAfterMs?: number
+  /** Revisions kept of one key; with more than one, equal counts prove keys and not values. */
+  readonly historyPerKey?: number
+  /** The source's clock when it answered, Unix milliseconds. */
+  readonly serverTimeMs?: number
 }

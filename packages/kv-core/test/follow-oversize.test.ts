@@ -54,7 +54,7 @@ describe('what is above the limits of the store', () => {
       delivered: 1,
       relisted: 0,
       verifiedThrough: 5n,
-      unverified: ['anchors'],
+      unverified: [],
     })
     bucket.put('a-very-long-key', 'again')
     bucket.delete('another-long-key')

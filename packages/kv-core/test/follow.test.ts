@@ -102,7 +102,7 @@ describe('a fold', () => {
     location.features = { lineage: false, deletedKeys: false }
     await using run = await FollowRun.start({ location, bucket: numbered(1) })
     await run.caughtUp()
-    expect(run.follower.status.unverified).toEqual(['lineage', 'count', 'anchors'])
+    expect(run.follower.status.unverified).toEqual(['lineage', 'count'])
     expect(run.follower.status.verifiedThrough).toBeUndefined()
     expect(location.image!.lineage).toBeUndefined()
   })

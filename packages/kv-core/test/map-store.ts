@@ -58,7 +58,11 @@ export class MapLocation implements SnapshotLocation<MapStore> {
   /** While true an opening ends only by its signal. */
   hangingOpen = false
   holder: MapStore | undefined
-  readonly commits: { readonly cursor: WatchCursor; readonly count: number }[] = []
+  readonly commits: {
+    readonly cursor: WatchCursor
+    readonly count: number
+    readonly lineage: Uint8Array | undefined
+  }[] = []
 
   async open(options?: WaitOptions): Promise<MapStore> {
     this.opens++
@@ -171,7 +175,7 @@ export class MapStore implements SnapshotStore {
     }
     write(this.#image, batch, cursor, options)
     this.#generation++
-    this.#location.commits.push({ cursor, count: batch.length })
+    this.#location.commits.push({ cursor, count: batch.length, lineage: options?.lineage })
   }
 
   async sync(): Promise<WatchCursor> {

@@ -5,10 +5,12 @@ import {
   VersionToken,
   WatchCursor,
   type FollowSource,
+  type KvHistory,
   type KvUpdate,
   type KvWatcher,
   type SourceDescription,
   type SourceOpener,
+  type StoredMessage,
   type WatchBatch,
   type WatchOptions,
   type WatchScope,
@@ -31,11 +33,19 @@ export class TestBucket {
   /** Left out of descriptions. */
   silentAbout: readonly (keyof SourceDescription)[] = []
   countOffset = 0n
+  /** What a question about the history gets instead of an answer. */
+  historyFails: Error | undefined
+  /** How many questions about the history are answered as if nothing were stored below the last revision. */
+  laggingAnswers = 0
+  /** Whether the source can be asked about its history at all. */
+  hasHistory = true
+  readonly asked: string[] = []
   /** While true sessions yield nothing, although the bucket answers. */
   deafSessions = false
   opened = 0
   closed = 0
   readonly watches: { readonly after: bigint | undefined; readonly emptyValues: string | undefined }[] = []
+  #clockMs = 1_000
   readonly #latest = new Map<string, KvUpdate>()
   readonly #sessions = new Set<(error: KvError) => void>()
   #wake: (() => void)[] = []
@@ -48,6 +58,7 @@ export class TestBucket {
       key,
       value: new TextEncoder().encode(value),
       version: VersionToken.fromRevision(this.last),
+      writtenAtMs: ++this.#clockMs,
     })
     this.#notify()
     return this.last
@@ -55,7 +66,8 @@ export class TestBucket {
 
   delete(key: string): bigint {
     this.last++
-    this.#latest.set(key, { operation: 'delete', key, version: VersionToken.fromRevision(this.last) })
+    const version = VersionToken.fromRevision(this.last)
+    this.#latest.set(key, { operation: 'delete', key, version, writtenAtMs: ++this.#clockMs })
     this.#notify()
     return this.last
   }
@@ -109,11 +121,24 @@ export class TestBucket {
   source(): FollowSource {
     return {
       name: this.name,
-      watcher: this.watcher,
+      watcher: this.hasHistory ? { ...this.watcher, history: this.history } : this.watcher,
       close: async () => {
         this.closed++
       },
     }
+  }
+
+  readonly history: KvHistory = {
+    at: async (revision) =>
+      this.#answer(`at ${revision}`, ({ version }) => version.revision === revision, 'lagging'),
+    newest: async (key) => this.#answer(`newest ${key}`, (update) => update.key === key),
+    firstAfter: async (revision, scope) => {
+      const prefixes = scopePrefixes(scope)
+      return this.#answer(
+        `firstAfter ${revision}`,
+        ({ key, version }) => version.revision! > revision && scopeCovers(prefixes, key),
+      )
+    },
   }
 
   readonly watcher: KvWatcher = {
@@ -128,6 +153,7 @@ export class TestBucket {
         lastRevision: this.last,
         keyCount: BigInt(this.#inScope(scope, undefined).length) + this.countOffset,
         evictsCurrentValues: this.evicts,
+        historyPerKey: 1,
       }
       for (const name of this.silentAbout) delete full[name]
       return full as unknown as SourceDescription
@@ -172,6 +198,20 @@ export class TestBucket {
     } finally {
       this.#sessions.delete(end)
     }
+  }
+
+  #answer(
+    question: string,
+    wanted: (update: KvUpdate) => boolean,
+    kind?: 'lagging',
+  ): StoredMessage | undefined {
+    this.asked.push(question)
+    if (this.historyFails !== undefined) throw this.historyFails
+    const found = this.#inScope('all', undefined).find(wanted)
+    if (found === undefined) return undefined
+    if (kind === 'lagging' && this.laggingAnswers-- > 0) return { key: 'older', revision: 1n, writtenAtMs: 1 }
+    const { key, version, writtenAtMs } = found
+    return { key, revision: version.revision!, writtenAtMs: writtenAtMs! }
   }
 
   #inScope(scope: WatchScope, after: bigint | undefined): KvUpdate[] {

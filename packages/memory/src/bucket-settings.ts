@@ -51,6 +51,11 @@ export function evictsCurrentValues(settings: BucketSettings): boolean {
   )
 }
 
+/** The age at which messages leave, where nothing else makes a current value vanish. */
+export function evictsAfterMs({ maxAgeMs, ...others }: BucketSettings): number | undefined {
+  return evictsCurrentValues({ ...others, maxAgeMs: undefined }) ? undefined : maxAgeMs
+}
+
 function limit(name: string, value: number | undefined): number | undefined {
   if (value !== undefined && (!Number.isSafeInteger(value) || value < 1))
     throw new RangeError(`${name} must be a whole number above 0, not ${value}`)

@@ -20,7 +20,7 @@ const NOTHING = new Uint8Array(0)
 /** The state behind a bucket: a log of messages, an index by key, and the limits of the settings. */
 export class Bucket {
   readonly name: string
-  readonly settings: BucketSettings
+  settings: BucketSettings
   readonly incarnation: string
   readonly log: MessageLog = new MessageLog()
   /** Changes whenever a key comes or goes. */
@@ -31,12 +31,19 @@ export class Bucket {
   readonly #cuts = new Set<ListingCut>()
   readonly #sessions = new Set<Session>()
   #bytes = 0
+  /** No later message has an earlier time. */
+  #notBeforeMs = 0
 
   constructor(name: string, settings: BucketSettings, now: () => number) {
     this.name = name
     this.settings = settings
     this.#now = now
     this.incarnation = `${new Date(now()).toISOString()} ${randomUUID()}`
+  }
+
+  /** The clock of the bucket, Unix milliseconds. */
+  get nowMs(): number {
+    return this.#now()
   }
 
   /** Keys with any message, deleted ones included. */
@@ -108,10 +115,33 @@ export class Bucket {
     return Math.min(ttlAt, ageAt) - this.#now()
   }
 
+  /** Other limits from now on, applied to what is held at once. */
+  reconfigure(settings: BucketSettings): void {
+    this.settings = settings
+    for (const head of this.#heads.values()) this.#trim(head, settings.history)
+    this.#discardOld()
+    this.expire()
+  }
+
   /** Undoes every message above `revision`. What those had already superseded does not come back. */
   rollback(revision: number): void {
+    this.#cameBack()
     for (let message = this.log.after(revision); message !== undefined; message = this.log.after(revision))
       this.remove(message)
+    this.log.rewind(revision)
+  }
+
+  /** Everything the bucket holds, oldest first. */
+  messages(): readonly Message[] {
+    const messages: Message[] = []
+    for (let at = this.log.after(0); at !== undefined; at = this.log.after(at.revision)) messages.push(at)
+    return messages
+  }
+
+  /** Holds exactly these messages again, which `messages` gave when the last revision was `revision`. */
+  restore(messages: readonly Message[], revision: number): void {
+    this.rollback(0)
+    for (const message of messages) this.#hold({ ...message, older: this.#heads.get(message.key) })
     this.log.rewind(revision)
   }
 
@@ -139,8 +169,7 @@ export class Bucket {
   }
 
   #append(write: Write): Message {
-    const now = this.#now()
-    const older = this.#heads.get(write.key)
+    const now = Math.max(this.#now(), this.#notBeforeMs)
     const message: Message = {
       revision: this.log.lastRevision + 1,
       key: write.key,
@@ -148,13 +177,9 @@ export class Bucket {
       operation: write.operation,
       timeMs: now,
       expiresAtMs: write.ttlMs === undefined ? undefined : now + this.#effectiveTtl(write.ttlMs),
-      older,
+      older: this.#heads.get(write.key),
     }
-    if (older === undefined) this.keySetVersion++
-    this.#heads.set(message.key, message)
-    this.log.append(message)
-    this.#expiring.add(message)
-    this.#bytes += storedBytes(message)
+    this.#hold(message)
     this.#trim(
       message,
       write.operation === 'purge' || write.operation === 'expired' ? 1 : this.settings.history,
@@ -162,6 +187,20 @@ export class Bucket {
     this.#discardOld()
     for (const session of this.#sessions) session.wake()
     return message
+  }
+
+  #hold(message: Message): void {
+    if (message.older === undefined) this.keySetVersion++
+    this.#heads.set(message.key, message)
+    this.log.append(message)
+    this.#expiring.add(message)
+    this.#bytes += storedBytes(message)
+  }
+
+  /** A server that comes back took longer than a tick of its clock. */
+  #cameBack(): void {
+    const { lastRevision } = this.log
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, (this.log.at(lastRevision)?.timeMs ?? this.#now()) + 1)
   }
 
   /** With history, nats-server raises a time to live to that of the markers. */

@@ -40,13 +40,10 @@ export class Buckets {
     this.#end(name, new KvError('BucketNotFound', `bucket ${name} was deleted`))
   }
 
-  /** The same name and settings with a new history. */
-  recreate(name: string): void {
-    const settings = this.#end(
-      name,
-      new KvError('BucketRecreated', `bucket ${name} was deleted and made again`),
-    )
-    this.#add(name, settings)
+  /** The same name and settings with a new history. `silent`: open watches go on with what is no more. */
+  recreate(name: string, silent: boolean): void {
+    const error = new KvError('BucketRecreated', `bucket ${name} was deleted and made again`)
+    this.#add(name, this.#end(name, silent ? undefined : error))
   }
 
   disconnect(): void {
@@ -71,10 +68,10 @@ export class Buckets {
     return bucket
   }
 
-  #end(name: string, error: KvError): BucketSettings {
+  #end(name: string, error: KvError | undefined): BucketSettings {
     const bucket = this.open(name)
     this.#buckets.delete(name)
-    bucket.failSessions(error)
+    if (error !== undefined) bucket.failSessions(error)
     return bucket.settings
   }
 

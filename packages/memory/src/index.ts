@@ -1,3 +1,3 @@
 export { MemoryConnection, MemoryStore, type MemoryConnectionOptions } from './connection.ts'
-export type { MemoryFaults } from './faults.ts'
+export type { BucketBackup, FaultOptions, MemoryFaults } from './faults.ts'
 export { memoryBucket } from './memory-bucket.ts'

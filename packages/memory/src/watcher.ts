@@ -16,8 +16,9 @@ import type {
   WatchOptions,
   WatchScope,
 } from '@slip/kv-core'
-import { evictsCurrentValues } from './bucket-settings.ts'
+import { evictsAfterMs, evictsCurrentValues } from './bucket-settings.ts'
 import type { Bucket } from './bucket.ts'
+import { MemoryHistory } from './history.ts'
 import { newestThrough, type Message } from './message.ts'
 import { entryOf } from './reader.ts'
 import { Session } from './session.ts'
@@ -30,11 +31,13 @@ const COUNT_ATTEMPTS = 3
 
 /** Watches of one bucket. Each reads the log at its own position, so a slow reader queues nothing. */
 export class MemoryWatcher implements KvWatcher {
+  readonly history: MemoryHistory
   readonly #open: () => Bucket
   readonly #sessions = new Set<Session>()
 
   constructor(open: () => Bucket) {
     this.#open = open
+    this.history = new MemoryHistory(open)
   }
 
   async describe(scope: WatchScope, options?: WaitOptions): Promise<SourceDescription> {
@@ -42,6 +45,8 @@ export class MemoryWatcher implements KvWatcher {
     const keyCount = await countKeys(this.#open, prefixes, options)
     options?.signal?.throwIfAborted()
     const bucket = this.#open()
+    const { settings } = bucket
+    const ageMs = evictsAfterMs(settings)
     return {
       kind: 'memory',
       name: bucket.name,
@@ -49,7 +54,10 @@ export class MemoryWatcher implements KvWatcher {
       firstRevision: BigInt(bucket.log.firstRevision),
       lastRevision: BigInt(bucket.log.lastRevision),
       keyCount: BigInt(keyCount ?? countNow(bucket, prefixes)),
-      evictsCurrentValues: evictsCurrentValues(bucket.settings),
+      evictsCurrentValues: evictsCurrentValues(settings),
+      ...(ageMs === undefined ? {} : { evictsAfterMs: ageMs }),
+      historyPerKey: settings.history,
+      serverTimeMs: bucket.nowMs,
     }
   }
 
@@ -168,13 +176,13 @@ function resumePosition(bucket: Bucket, after: WatchCursor): number {
 }
 
 function updateOf(message: Message, emptyIsTombstone: boolean): KvUpdate {
-  const { key, operation } = message
+  const { key, operation, timeMs: writtenAtMs } = message
   const version = VersionToken.fromRevision(BigInt(message.revision))
-  if (operation === 'expired') return { operation: 'delete', key, version, reason: 'expired' }
-  if (operation !== 'put') return { operation, key, version }
+  if (operation === 'expired') return { operation: 'delete', key, version, reason: 'expired', writtenAtMs }
+  if (operation !== 'put') return { operation, key, version, writtenAtMs }
   if (message.value.length === 0 && emptyIsTombstone)
-    return { operation: 'delete', key, version, reason: 'tombstone' }
-  return { operation: 'put', ...entryOf(message) }
+    return { operation: 'delete', key, version, reason: 'tombstone', writtenAtMs }
+  return { operation: 'put', ...entryOf(message), writtenAtMs }
 }
 
 /** undefined when keys came or went during each attempt. */

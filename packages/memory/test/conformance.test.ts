@@ -12,5 +12,5 @@ runSourceConformance(test, {
       destroy: () => connection.close(),
     }
   },
-  features: { ttl: true, purge: true, compareAndSwap: true, prefixes: true, describe: true },
+  features: { ttl: true, purge: true, compareAndSwap: true, prefixes: true, describe: true, history: true },
 })

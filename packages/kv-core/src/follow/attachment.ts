@@ -1,22 +1,31 @@
 import { SnapshotError, KvError } from '../errors.ts'
 import type { WatchCursor } from '../cursor.ts'
-import { type Binding, decodeLineage, type Lineage } from '../lineage.ts'
+import { type Binding, decodeLineage, type Lineage, type SkippedNames } from '../lineage.ts'
+import type { FollowSource } from '../follow-source.ts'
 import type { AttachDecision, RebuildReason } from '../protocol/attach.ts'
+import type { HistoryVerdict } from '../protocol/judge-history.ts'
 import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
+import type { AnchorRing } from './anchor-ring.ts'
+import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
+import { proveHistory } from './history-proof.ts'
 import { Rebuild } from './rebuild.ts'
 
 /** What a session goes on from. */
 export interface Attached {
-  readonly lineage: Lineage
+  readonly bound: BoundLineage
   readonly phase: ApplyPhase
   /** Whether the fold was compared with this history, or is part of it from its first entry. */
   readonly verifiedLineage: boolean
+  /** Whether the anchors prove it, or it is part of it from its first entry. */
+  readonly provenHistory: boolean
+  /** Whether a listing has to equal the fold before anything is claimed of it. */
+  readonly reconcile: boolean
 }
 
 /** What the attach kernel is asked about a fold. */
@@ -30,23 +39,46 @@ export function attachDecision(
   { prefixes, whenEvicted, repair }: FollowSettings,
   source: SourceDescription,
   fold: FoldStanding,
-  finding?: RebuildReason,
+  found: { readonly finding?: RebuildReason | undefined; readonly history?: HistoryVerdict | undefined } = {},
 ): AttachDecision {
-  return protocol.attach({ fold, source, scope: prefixes, whenEvicted, repair, finding })
+  return protocol.attach({ fold, source, scope: prefixes, whenEvicted, repair, ...found })
 }
+
+/** The source does not say what it is asked while a fold is attached. */
+export class Unanswered extends Error {
+  constructor(cause: unknown) {
+    super('the source does not say what it is asked', { cause })
+  }
+}
+
+const FROM_NOTHING = {
+  phase: 'initial',
+  verifiedLineage: true,
+  provenHistory: true,
+  reconcile: false,
+} as const
+const IN_REBUILD = { phase: 'resync', verifiedLineage: true } as const
 
 /** Connects the fold with what the source says about itself, before every session. */
 export class Attachment<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
   readonly #settings: FollowSettings
   readonly #writer: FoldWriter<S, T>
+  readonly #signal: AbortSignal
   #rebuild: Rebuild<S, T> | undefined
   #known: S | undefined
+  #bound: BoundLineage | undefined
 
-  constructor(parts: FoldParts<S, T>, settings: FollowSettings, writer: FoldWriter<S, T>) {
+  constructor(
+    parts: FoldParts<S, T>,
+    settings: FollowSettings,
+    writer: FoldWriter<S, T>,
+    signal: AbortSignal,
+  ) {
     this.#parts = parts
     this.#settings = settings
     this.#writer = writer
+    this.#signal = signal
   }
 
   /** The rebuild under way. */
@@ -57,14 +89,19 @@ export class Attachment<S extends SnapshotStore, T> {
   /**
    * `finding` is what the last session, or the audit, found out. Resolves with undefined when the
    * caller ended first. SnapshotError `ForeignFold` and KvError `RepairRefused`: no retry mends those.
+   * `Unanswered` when the source does not say what it is asked.
    */
-  async attach(source: SourceDescription, finding: RebuildReason | undefined): Promise<Attached | undefined> {
+  async attach(
+    source: FollowSource,
+    described: SourceDescription,
+    finding: RebuildReason | undefined,
+  ): Promise<Attached | undefined> {
     const rebuild = this.#rebuild
-    if (rebuild?.state === 'open') return this.#goOn(rebuild, source, finding)
+    if (rebuild?.state === 'open') return this.#goOn(rebuild, source, described, finding)
     this.#rebuild = undefined
     // One that was given up half-way left the fold as it was, and with it the reason.
     const left = rebuild?.state === 'discarded' && !rebuild.inPlace ? rebuild.reason : undefined
-    return this.#attachFold(source, finding ?? left)
+    return this.#attachFold(source, described, finding ?? left)
   }
 
   /** Drops a rebuild that was not finished. */
@@ -73,68 +110,121 @@ export class Attachment<S extends SnapshotStore, T> {
   }
 
   async #attachFold(
-    source: SourceDescription,
+    source: FollowSource,
+    described: SourceDescription,
     finding: RebuildReason | undefined,
   ): Promise<Attached | undefined> {
     const { board, flusher, gate, keeper } = this.#parts
     const { store } = keeper
-    const stored = store.lineage === undefined ? undefined : decodeLineage(store.lineage)
+    const stored = this.#storedLineage()
     const fold = { binding: stored?.binding, cursor: store.cursor, populated: store.stats.entries > 0 }
-    const decision = attachDecision(this.#settings, source, fold, finding)
+    const ring = BoundLineage.of(stored, this.#bindingTo(described, false)).ring
+    const { decision, proven } = await this.#decide(source, described, fold, finding, ring)
     const evictionSeen =
       stored?.binding.evictionSeen === true ||
       store.cursor.memo !== undefined ||
       ('evictionSeen' in decision && decision.evictionSeen)
-    const binding = this.#bindingTo(source, evictionSeen, stored?.binding)
+    const binding = this.#bindingTo(described, evictionSeen, stored?.binding)
     switch (decision.action) {
       case 'foreign':
         if (this.#settings.onForeignFold === 'refuse') throw foreign(decision.differs, store.cursor)
         await gate.run(() => keeper.replace())
         flusher.forget()
-        return this.#from({ binding: this.#bindingTo(source, false), anchors: [] }, 'initial', true)
+        return this.#from(BoundLineage.fresh(this.#bindingTo(described, false)), undefined, FROM_NOTHING)
       case 'refuse':
         throw refused(decision.reason, store.cursor)
       case 'rebuild':
         if (decision.history === 'other') board.forgetHistory()
         return this.#startRebuild(binding, decision.reason)
       case 'fresh':
-        return this.#from({ binding, anchors: [] }, 'initial', true)
+        return this.#from(BoundLineage.fresh(binding), undefined, FROM_NOTHING)
       default:
-        return this.#from({ anchors: [], ...stored, binding }, 'live', stored !== undefined)
+        return this.#from(new BoundLineage(binding, ring), stored?.skipped, {
+          phase: 'live',
+          verifiedLineage: stored !== undefined,
+          provenHistory: proven,
+          reconcile: decision.action === 'reconcile',
+        })
     }
   }
 
   async #goOn(
     rebuild: Rebuild<S, T>,
-    source: SourceDescription,
+    source: FollowSource,
+    described: SourceDescription,
     finding: RebuildReason | undefined,
   ): Promise<Attached | undefined> {
-    const { binding, cursor } = rebuild
-    const staged = { binding, cursor, populated: !cursor.isNone }
-    const decision = attachDecision(this.#settings, source, staged, finding)
-    if (decision.action === 'resume' || (decision.action === 'fresh' && finding === undefined))
-      return { lineage: { binding, anchors: [] }, phase: 'resync', verifiedLineage: true }
+    const { bound, cursor } = rebuild
+    const staged = { binding: bound.binding, cursor, populated: !cursor.isNone }
+    const { decision, proven } = await this.#decide(source, described, staged, finding, bound.ring)
+    const goesOn =
+      decision.action === 'resume' ||
+      decision.action === 'reconcile' ||
+      (decision.action === 'fresh' && finding === undefined)
+    if (goesOn) {
+      const provenHistory = proven || decision.action === 'fresh'
+      return { ...IN_REBUILD, bound, provenHistory, reconcile: decision.action === 'reconcile' }
+    }
     await this.close()
     const reason = decision.action === 'rebuild' ? decision.reason : rebuild.reason
-    return this.#startRebuild(this.#bindingTo(source, binding.evictionSeen), reason)
+    return this.#startRebuild(this.#bindingTo(described, bound.binding.evictionSeen), reason)
   }
 
-  async #startRebuild(bound: Binding, reason: RebuildReason): Promise<Attached | undefined> {
+  /** A fold that could go on goes on only when the bucket does not contradict what the fold remembers. */
+  async #decide(
+    source: FollowSource,
+    described: SourceDescription,
+    fold: FoldStanding,
+    finding: RebuildReason | undefined,
+    ring: AnchorRing,
+  ): Promise<{ readonly decision: AttachDecision; readonly proven: boolean }> {
+    const decision = attachDecision(this.#settings, described, fold, { finding })
+    const cursor = fold.cursor.revision
+    const asked = source.watcher.history
+    if (decision.action !== 'resume' || asked === undefined || cursor === undefined)
+      return { decision, proven: false }
+    const { scope } = this.#settings
+    const claim = { ring, cursor, scope, historyPerKey: described.historyPerKey }
+    let history: HistoryVerdict | undefined
+    try {
+      history = await proveHistory(asked, claim, this.#signal)
+    } catch (cause) {
+      throw new Unanswered(cause)
+    }
+    return {
+      decision: attachDecision(this.#settings, described, fold, { history }),
+      proven: history === 'same',
+    }
+  }
+
+  async #startRebuild(binding: Binding, reason: RebuildReason): Promise<Attached | undefined> {
     this.#parts.board.dispatch({ type: 'rebuilding', reason })
-    this.#rebuild = await Rebuild.begin(this.#parts, this.#writer, { reason, binding: bound })
+    this.#rebuild = await Rebuild.begin(this.#parts, this.#writer, { reason, binding })
     this.#known = this.#parts.keeper.store
     if (this.#rebuild === undefined) return undefined
-    return { lineage: { binding: bound, anchors: [] }, phase: 'resync', verifiedLineage: true }
+    const { bound } = this.#rebuild
+    this.#bound = bound
+    return { ...IN_REBUILD, bound, provenHistory: true, reconcile: false }
+  }
+
+  /** What the fold in use keeps; of a store that keeps none, what this process remembers of it. */
+  #storedLineage(): Lineage | undefined {
+    const { store } = this.#parts.keeper
+    if (store.lineage !== undefined) return decodeLineage(store.lineage)
+    const bound = this.#bound
+    if (store.features.lineage || bound === undefined || this.#known !== store) return undefined
+    const { anchors, complete } = bound.ring
+    return { binding: bound.binding, anchors, anchorsComplete: complete }
   }
 
   /** A handle that was not seen before may stand where this process has not been. */
-  #from(lineage: Lineage, phase: ApplyPhase, verifiedLineage: boolean): Attached {
+  #from(bound: BoundLineage, skipped: SkippedNames | undefined, rest: Omit<Attached, 'bound'>): Attached {
     const { board, keeper, oversize } = this.#parts
-    if (this.#known !== keeper.store) oversize.restore(lineage.skipped)
+    if (this.#known !== keeper.store) oversize.restore(skipped)
     this.#known = keeper.store
+    this.#bound = bound
     board.skipped = oversize.skipped
-    const { binding, anchors } = lineage
-    return { lineage: { binding, anchors }, phase, verifiedLineage }
+    return { ...rest, bound }
   }
 
   #bindingTo(source: SourceDescription, evictionSeen: boolean, stored?: Binding): Binding {

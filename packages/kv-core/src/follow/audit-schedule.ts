@@ -1,9 +1,11 @@
 import { pause } from '../apply/back-off.ts'
 import type { SnapshotStore } from '../store.ts'
+import type { FollowSource } from '../follow-source.ts'
 import type { Binding } from '../lineage.ts'
 import type { RebuildReason } from '../protocol/attach.ts'
 import type { SourceDescription } from '../source.ts'
 import { type AuditResult, CountAudit } from './count-audit.ts'
+import type { Attached } from './attachment.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FollowSettings } from './follow-settings.ts'
 import type { Unverified } from './status.ts'
@@ -31,13 +33,19 @@ export class AuditSchedule<S extends SnapshotStore, T> {
   }
 
   /** Which checks are off. */
-  unverified(source: SourceDescription, verifiedLineage: boolean): readonly Unverified[] {
+  unverified(
+    source: FollowSource,
+    described: SourceDescription,
+    { verifiedLineage, provenHistory }: Attached,
+  ): readonly Unverified[] {
     const { features } = this.#parts.keeper.store
     const unverified: Unverified[] = []
-    if (!features.lineage || source.incarnation === undefined || !verifiedLineage) unverified.push('lineage')
-    if (this.#audit.distrusted || !features.deletedKeys || source.keyCount === undefined)
+    if (!features.lineage || described.incarnation === undefined || !verifiedLineage)
+      unverified.push('lineage')
+    if (this.#audit.distrusted || !features.deletedKeys || described.keyCount === undefined)
       unverified.push('count')
-    return [...unverified, 'anchors']
+    if (source.watcher.history === undefined || !provenHistory) unverified.push('anchors')
+    return unverified
   }
 
   /** `rebuiltFor` is why the fold was built anew a moment ago. */

@@ -2,27 +2,28 @@ import type { FlushOutcome } from '../apply/flusher.ts'
 import type { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
 import { KvError } from '../errors.ts'
-import { encodeLineage, type Lineage } from '../lineage.ts'
 import { protocol } from '../protocol/protocol.ts'
-import type { ApplyOptions, SnapshotStore } from '../store.ts'
+import type { SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
+import type { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
+import { LineageWriter } from './lineage-writer.ts'
 
 /** Commits batches to the fold in use, and tells counts, readers and waiters afterwards. */
 export class FoldWriter<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
+  /** What goes with a commit beside its updates. */
+  readonly lineage: LineageWriter
   #failingSinceMs: number | undefined
-  #bound: Lineage | undefined
-  #encoded: { readonly bytes: Uint8Array; readonly version: number } | undefined
 
   constructor(parts: FoldParts<S, T>) {
     this.#parts = parts
+    this.lineage = new LineageWriter(parts.oversize)
   }
 
-  /** What the next commit binds the fold to, unless it is bound to it already; undefined where the store keeps none. */
-  bind(lineage: Lineage | undefined): void {
-    this.#bound = lineage
-    this.#encoded = undefined
+  /** What commits belong to from here on. */
+  bind(bound: BoundLineage): void {
+    this.lineage.bind(bound, this.#parts.keeper.store.features.lineage)
   }
 
   /** Since when commits fail; undefined while they succeed. */
@@ -30,16 +31,27 @@ export class FoldWriter<S extends SnapshotStore, T> {
     return this.#failingSinceMs
   }
 
+  /** Whether the fold in use lacks something of its lineage. */
   get bindingDue(): boolean {
-    return this.lineageFor(this.#parts.keeper.store.lineage) !== undefined
+    return this.lineage.isDue(this.#parts.keeper.store.lineage)
   }
 
-  /** The options of a commit to a fold that keeps `stored`: to be asked when the batch was admitted. */
-  lineageFor(stored: Uint8Array | undefined): ApplyOptions | undefined {
-    const lineage = this.#lineageBytes()
-    if (lineage === undefined || (stored !== undefined && Buffer.compare(stored, lineage) === 0))
-      return undefined
-    return { lineage }
+  /** Leaves the whole lineage with the fold in use, at its end; without an attempt where commits fail. */
+  settle(): Promise<void> {
+    const { gate, keeper } = this.#parts
+    return gate.run(async () => {
+      if (!keeper.isOpen || this.#failingSinceMs !== undefined || !this.lineage.abridged) return
+      const { store } = keeper
+      try {
+        await store.apply(
+          [],
+          store.cursor,
+          this.lineage.optionsFor(store, () => store.lineage, []),
+        )
+      } catch {
+        // The handle is done, and its close says so to whoever ends the follower.
+      }
+    })
   }
 
   flush(
@@ -71,16 +83,6 @@ export class FoldWriter<S extends SnapshotStore, T> {
     if (waiters.size > 0) waiters.poll()
   }
 
-  #lineageBytes(): Uint8Array | undefined {
-    const { names, version } = this.#parts.oversize
-    if (this.#bound === undefined) return undefined
-    if (this.#encoded?.version !== version) {
-      const skipped = names === undefined ? {} : { skipped: names }
-      this.#encoded = { version, bytes: encodeLineage({ ...this.#bound, ...skipped }) }
-    }
-    return this.#encoded.bytes
-  }
-
   async #flush(
     updates: readonly KvUpdate[],
     bytes: number,
@@ -99,7 +101,11 @@ export class FoldWriter<S extends SnapshotStore, T> {
       commit: async () => {
         const { store } = keeper
         kept = oversize.admit(updates, store.features)
-        await store.apply(kept, cursor, this.lineageFor(store.lineage))
+        await store.apply(
+          kept,
+          cursor,
+          this.lineage.optionsFor(store, () => store.lineage, updates),
+        )
       },
       reopen: async (signal) => {
         await this.reopen(signal)

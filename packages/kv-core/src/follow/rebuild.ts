@@ -5,6 +5,7 @@ import type { Binding } from '../lineage.ts'
 import type { RebuildReason } from '../protocol/attach.ts'
 import type { SnapshotStore, StagedFold } from '../store.ts'
 import { VersionToken } from '../token.ts'
+import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import { handRemovals } from './removals.ts'
@@ -18,7 +19,7 @@ import { stageInPlace } from './stage-in-place.ts'
  */
 export class Rebuild<S extends SnapshotStore, T> {
   readonly reason: RebuildReason
-  readonly binding: Binding
+  readonly bound: BoundLineage
   /** Whether the fold in use is the one that is hydrated. */
   readonly inPlace: boolean
   readonly #parts: FoldParts<S, T>
@@ -43,7 +44,7 @@ export class Rebuild<S extends SnapshotStore, T> {
     this.#writer = writer
     this.#staged = staged
     this.reason = what.reason
-    this.binding = what.binding
+    this.bound = BoundLineage.fresh(what.binding)
     this.inPlace = what.inPlace
     this.#cursor = what.start
   }
@@ -109,7 +110,7 @@ export class Rebuild<S extends SnapshotStore, T> {
         failingSinceMs: this.#writer.failingSinceMs,
         commit: async () => {
           kept = oversize.admit(updates, keeper.store.features)
-          await this.#apply(kept, cursor)
+          await this.#apply(kept, cursor, updates)
         },
         reopen: (signal) => this.#startOver(signal),
       })
@@ -137,7 +138,7 @@ export class Rebuild<S extends SnapshotStore, T> {
         standing: keeper.figures.cursor,
         failingSinceMs: this.#writer.failingSinceMs,
         commit: async () => {
-          if (this.#lineage === undefined) await this.#apply([], this.#cursor)
+          await this.#apply([], this.#cursor, [])
           await this.#staged.commit()
         },
         reopen: (signal) => this.#startOver(signal),
@@ -162,9 +163,9 @@ export class Rebuild<S extends SnapshotStore, T> {
     }
   }
 
-  async #apply(updates: readonly KvUpdate[], cursor: WatchCursor): Promise<void> {
-    const options = this.#writer.lineageFor(this.#lineage)
-    await this.#staged.apply(updates, cursor, options)
+  async #apply(kept: readonly KvUpdate[], cursor: WatchCursor, updates: readonly KvUpdate[]): Promise<void> {
+    const options = this.#writer.lineage.optionsFor(this.#staged, () => this.#lineage, updates)
+    await this.#staged.apply(kept, cursor, options)
     this.#lineage = options?.lineage ?? this.#lineage
   }
 

@@ -5,7 +5,7 @@ import { WatchCursor } from '../cursor.ts'
 import type { FollowSource } from '../follow-source.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
-import { type Attached, Attachment } from './attachment.ts'
+import { type Attached, Attachment, Unanswered } from './attachment.ts'
 import { type AuditFinding, AuditSchedule } from './audit-schedule.ts'
 import { within } from './deadline.ts'
 import type { FoldParts } from './fold-parts.ts'
@@ -33,14 +33,14 @@ export class SessionRunner<S extends SnapshotStore, T> {
     this.#parts = parts
     this.#settings = settings
     this.#writer = new FoldWriter(parts)
-    this.#attachment = new Attachment(parts, settings, this.#writer)
+    this.#attachment = new Attachment(parts, settings, this.#writer, signal)
     this.#audits = new AuditSchedule(parts, settings)
     this.#signal = signal
   }
 
   /** Describes, attaches, and watches until the session ends. */
   async run(source: FollowSource): Promise<FollowEnd> {
-    const { board, flusher, keeper } = this.#parts
+    const { board, flusher } = this.#parts
     let description: SourceDescription
     try {
       description = await this.#describe(source)
@@ -50,12 +50,19 @@ export class SessionRunner<S extends SnapshotStore, T> {
     board.proof()
     const { finding } = this.#carried
     this.#carried = { ...this.#carried, finding: undefined }
-    const attached = await this.#attachment.attach(description, finding)
+    let attached: Attached | undefined
+    try {
+      attached = await this.#attachment.attach(source, description, finding)
+    } catch (error) {
+      if (!(error instanceof Unanswered)) throw error
+      this.#carried = { ...this.#carried, finding }
+      return this.#signal.aborted ? { why: 'aborted' } : { why: 'unreachable', error: error.cause }
+    }
     if (attached === undefined) return { why: 'ended', reason: 'storeReopened', caughtUp: false }
     board.heard(description.lastRevision)
     board.sessions++
-    this.#writer.bind(keeper.store.features.lineage ? attached.lineage : undefined)
-    board.unverified = this.#audits.unverified(description, attached.verifiedLineage)
+    this.#writer.bind(attached.bound)
+    board.unverified = this.#audits.unverified(source, description, attached)
     const { rebuild } = this.#attachment
     board.dispatch(
       rebuild === undefined ? { type: 'attached' } : { type: 'rebuilding', reason: rebuild.reason },
@@ -70,9 +77,10 @@ export class SessionRunner<S extends SnapshotStore, T> {
     if (this.#pulling && silentForMs >= STUCK_INTERVALS * this.#settings.staleAfterMs) this.#end?.('silent')
   }
 
-  /** Drops a rebuild that was not finished. */
-  close(): Promise<void> {
-    return this.#attachment.close()
+  /** Drops a rebuild that was not finished; the fold in use keeps all there is to remember. */
+  async close(): Promise<void> {
+    if (this.#signal.aborted && this.#attachment.rebuild === undefined) await this.#writer.settle()
+    await this.#attachment.close()
   }
 
   #describe(source: FollowSource): Promise<SourceDescription> {
@@ -124,7 +132,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
           phase = 'live'
           caughtUp = true
           void this.#audits
-            .untilFinding(attached.lineage.binding, () => this.#describe(source), signal)
+            .untilFinding(attached.bound.binding, () => this.#describe(source), signal)
             .then(
               (finding) => {
                 if (finding === undefined) return
@@ -151,15 +159,15 @@ export class SessionRunner<S extends SnapshotStore, T> {
     return result.end
   }
 
-  #position({ lineage }: Attached): WatchCursor {
+  #position({ bound }: Attached): WatchCursor {
     const position = this.#attachment.rebuild?.cursor ?? this.#parts.keeper.store.cursor
-    if (!lineage.binding.evictionSeen) return position
+    if (!bound.binding.evictionSeen) return position
     return WatchCursor.fromToken(position.token, { evictionSeen: true })
   }
 
   async #caughtUp(
     source: FollowSource,
-    { lineage }: Attached,
+    { bound }: Attached,
     onFinding: (finding: AuditFinding) => void,
   ): Promise<FlushOutcome> {
     const { board, keeper } = this.#parts
@@ -173,7 +181,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
       if (outcome !== 'committed') return outcome
     }
     const finding = await this.#audits.atCaughtUp(
-      lineage.binding,
+      bound.binding,
       () => this.#describe(source),
       rebuild?.reason,
     )

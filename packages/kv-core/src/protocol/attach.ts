@@ -1,6 +1,7 @@
 import type { WatchCursor } from '../cursor.ts'
 import { coversScope, type Binding } from '../lineage.ts'
 import type { SourceDescription } from '../source.ts'
+import type { HistoryVerdict } from './judge-history.ts'
 
 /** Why a fold is built anew from the source. */
 export type RebuildReason =
@@ -12,6 +13,8 @@ export type RebuildReason =
   /** The source delivered revisions the fold already has, again after attaching anew. */
   | 'brokenLineage'
   | 'countMismatch'
+  /** The bucket holds another revision of a key than the fold. */
+  | 'revisionMismatch'
 
 export interface AttachInput {
   readonly fold: {
@@ -27,11 +30,15 @@ export interface AttachInput {
   readonly repair: 'auto' | 'relist' | 'restore' | 'none'
   /** What the last session, or the audit, found out. */
   readonly finding?: RebuildReason | undefined
+  /** What the bucket's history said of the fold's anchors; undefined when it was not asked. */
+  readonly history?: HistoryVerdict | undefined
 }
 
 export type AttachDecision =
   | { readonly action: 'fresh' }
   | { readonly action: 'resume' }
+  /** Go on, but claim nothing before a listing of the bucket equals the fold. */
+  | { readonly action: 'reconcile' }
   | {
       readonly action: 'rebuild'
       readonly reason: RebuildReason
@@ -73,7 +80,10 @@ export function attach(input: AttachInput): AttachDecision {
     const gap = source.firstRevision !== undefined && source.firstRevision > revision + 1n
     if (gap && source.evictsCurrentValues !== false) return repaired(input, 'cursorExpired')
   }
-  return input.finding === undefined ? { action: 'resume' } : repaired(input, input.finding)
+  if (input.finding !== undefined) return repaired(input, input.finding)
+  if (input.history === 'other') return otherHistory('bucketRolledBack')
+  if (input.history === 'differs') return repaired(input, 'revisionMismatch')
+  return { action: input.history === 'unknown' ? 'reconcile' : 'resume' }
 }
 
 function foreignBinding({ fold, source, scope }: AttachInput): 'kind' | 'name' | 'scope' | undefined {

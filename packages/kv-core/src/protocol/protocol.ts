@@ -3,6 +3,7 @@ import { afterReopen } from './after-reopen.ts'
 import { attach } from './attach.ts'
 import { audit } from './audit.ts'
 import { handOver } from './hand-over.ts'
+import { judgeHistory } from './judge-history.ts'
 import { onBookmark } from './on-bookmark.ts'
 import { onDelivery } from './on-delivery.ts'
 import { resumeStart } from './resume-start.ts'
@@ -11,6 +12,7 @@ import { watchdog } from './watchdog.ts'
 /** Every decision with a safety argument, as pure total functions. */
 export interface Protocol {
   readonly attach: typeof attach
+  readonly judgeHistory: typeof judgeHistory
   readonly resumeStart: typeof resumeStart
   readonly onDelivery: typeof onDelivery
   readonly onBookmark: typeof onBookmark
@@ -24,6 +26,7 @@ export interface Protocol {
 /** The one table that sources, the follow loop, models and tests share. */
 export const protocol: Protocol = {
   attach,
+  judgeHistory,
   resumeStart,
   onDelivery,
   onBookmark,
