@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { linesOf, temporaryDirectory } from './slip.ts'
+import { linesOf, slipBatch, temporaryDirectory } from './slip.ts'
 
 const RUN = fileURLToPath(new URL('../../../tools/repo/run.mjs', import.meta.url))
 
@@ -35,9 +36,13 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   'pnpm slip takes one %s of its group as one: it ends in order',
   { timeout: 60_000 },
   async (signal) => {
+    const directory = temporaryDirectory()
     const args = ['follow', 'b', '--fold', 'log:f.slip', '--server', '127.0.0.1:1', '--json']
-    const slip = pnpmSlip(args, temporaryDirectory())
+    const slip = pnpmSlip(args, directory)
     await expect.poll(() => slip.stdout().includes('"connecting"'), { timeout: 30_000 }).toBe(true)
+    // No process stands between that could pass the signal on a second time.
+    const [inspected] = await slipBatch([['inspect', join(directory, 'f.slip'), '--json']])
+    expect(inspected!.lines[0]).toMatchObject({ holder: { pid: slip.pid } })
     process.kill(-slip.pid, signal)
     expect((await slip.closed)[0]).toBe(0)
     expect(linesOf(slip.stdout()).at(-1)).toMatchObject({ done: true, reason: 'signal' })
