@@ -22,6 +22,7 @@ export async function documentedPermissions(): Promise<ReadonlyMap<string, reado
 export function restrictedTo(
   publishes: readonly string[],
   password = 'first',
+  inboxPrefix: string = FOLLOWER_INBOX,
 ): Readonly<Record<string, unknown>> {
   return {
     authorization: {
@@ -32,7 +33,7 @@ export function restrictedTo(
           password,
           permissions: {
             publish: { allow: publishes },
-            subscribe: { allow: [`${FOLLOWER_INBOX}.>`] },
+            subscribe: { allow: [`${inboxPrefix}.>`] },
           },
         },
       ],

@@ -13,7 +13,7 @@ import {
 import { FollowedFold, type FollowedOptions } from './followed-fold.ts'
 import { differences } from './holdings.ts'
 import { MatrixBucket, type Holding, type StreamSettings } from './matrix-bucket.ts'
-import { RawJetStream } from './raw-jetstream.ts'
+import { type Login, RawJetStream } from './raw-jetstream.ts'
 
 const LOOK_EVERY_MS = 10
 
@@ -21,7 +21,7 @@ export interface WorldOptions {
   readonly version: ServerLine
   readonly server?: ServerConfigOptions
   /** Who the test itself is, where the server asks. */
-  readonly admin?: { readonly user: string; readonly pass: string }
+  readonly admin?: Login
   readonly bucket?: string
   readonly settings?: StreamSettings
 }

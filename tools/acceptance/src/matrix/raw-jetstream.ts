@@ -1,5 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { connect, headers as natsHeaders, type NatsConnection } from '@nats-io/transport-node'
+import {
+  connect,
+  credsAuthenticator,
+  headers as natsHeaders,
+  type NatsConnection,
+} from '@nats-io/transport-node'
 
 const REQUEST_TIMEOUT_MS = 5_000
 const READY_WITHIN_MS = 60_000
@@ -16,6 +21,14 @@ export class JetStreamRefusal extends Error {
   }
 }
 
+/** Who a client is, where the server asks. */
+export interface Login {
+  readonly user?: string
+  readonly pass?: string
+  /** The content of a `.creds` file. */
+  readonly creds?: string
+}
+
 interface ErrorReply {
   readonly error?: { readonly err_code?: number; readonly description?: string }
 }
@@ -29,13 +42,11 @@ export class RawJetStream implements AsyncDisposable {
   }
 
   /** Several servers are those of one cluster. */
-  static async connect(
-    servers: string | string[],
-    credentials: { readonly user?: string; readonly pass?: string } = {},
-  ): Promise<RawJetStream> {
+  static async connect(servers: string | string[], { creds, ...login }: Login = {}): Promise<RawJetStream> {
     const connection = await connect({
       servers,
-      ...credentials,
+      ...login,
+      ...(creds === undefined ? {} : { authenticator: credsAuthenticator(new TextEncoder().encode(creds)) }),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 50,
       noAsyncTraces: true,
