@@ -6,7 +6,7 @@ export interface Fence {
   readonly lost: boolean
 }
 
-/** Files of this process whose sync failed: the system may say later that all is well when it is not. */
+/** Files of this process whose sync, or whose directory's, failed: the system may say later that all is well when it is not. */
 const doubtful = new Set<string>()
 
 /**
@@ -42,7 +42,7 @@ export class LogFile {
     this.#fence = fence
   }
 
-  /** Takes over `handle`, whose file has the name `path` and ends at `end`; `fresh` when this process made it. */
+  /** Takes over `handle`, whose file has the name `path` and ends at `end`; `fresh` when this process made it. SnapshotError `Io`. */
   static async over(
     files: FileSystem,
     path: string,
@@ -51,7 +51,9 @@ export class LogFile {
     fence: Fence,
     fresh: boolean,
   ): Promise<LogFile> {
-    const { ino, dev } = await handle.stat()
+    const { ino, dev } = await handle.stat().catch((error: unknown) => {
+      throw asIo(error, 'stat', path)
+    })
     if (fresh) doubtful.delete(`${dev}:${ino}`)
     return new LogFile(files, path, handle, { ino, dev, end }, fence)
   }
@@ -65,7 +67,7 @@ export class LogFile {
     return this.#failure
   }
 
-  /** A sync of this file failed before: no later one proves anything. */
+  /** A sync of this file or of its name failed before: no later one proves anything. */
   get doubtful(): boolean {
     return doubtful.has(this.#identity)
   }
@@ -104,9 +106,10 @@ export class LogFile {
     }
   }
 
-  /** Takes nothing more, because of `failure`; gives it back. */
-  fail(failure: SnapshotError): SnapshotError {
+  /** Takes nothing more, because its name may not be on disk: `failure`, which it gives back. */
+  nameInDoubt(failure: SnapshotError): SnapshotError {
     this.#failure ??= failure
+    doubtful.add(this.#identity)
     return failure
   }
 

@@ -89,7 +89,7 @@ export class LogWriter {
     try {
       await this.#files.syncDirectory(dirname(old.path))
     } catch (error) {
-      throw file.fail(asIo(error, 'sync of the directory', old.path))
+      throw file.nameInDoubt(asIo(error, 'sync of the directory', old.path))
     }
   }
 

@@ -81,7 +81,7 @@ async function load<F extends FoldSink>(
     lineage: loaded.lineage,
     // What was cut inside its header never held anything.
     recovery: at < size && !empty ? { verdict: 'torn', at, bytes: size - at } : undefined,
-    durable: !file.doubtful && (await synced(handle)),
+    durable: !file.doubtful && (await synced(files, path, handle)),
   }
 }
 
@@ -108,9 +108,11 @@ async function begin(
   }
 }
 
-async function synced(handle: LogHandle): Promise<boolean> {
+/** Syncs the file and its name: a process that died after a rename may have left one that nobody synced. */
+async function synced(files: FileSystem, path: string, handle: LogHandle): Promise<boolean> {
   try {
     await handle.datasync()
+    await files.syncDirectory(dirname(path))
     return true
   } catch {
     return false

@@ -2,6 +2,7 @@ import { SnapshotError, type WatchCursor } from '@slip/kv-core'
 import { copyCommits, writeBase } from './compaction.ts'
 import type { FileSystem } from './file-system.ts'
 import { LogDraft } from './log-draft.ts'
+import { asIo } from './log-file.ts'
 import { GENERATION_2_HEADER, HEADER_3_BYTES, type Generation } from './log-header.ts'
 import { DRAFT_SUFFIX } from './log-path.ts'
 import type { LogWriter } from './log-writer.ts'
@@ -86,6 +87,7 @@ export async function rewriteLog(
     })
   } catch (error) {
     await draft.discard()
-    throw error
+    if (signal.aborted && error === signal.reason) throw error
+    throw asIo(error, 'compaction', path)
   }
 }

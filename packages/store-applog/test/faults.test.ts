@@ -192,6 +192,60 @@ test('after a failed sync the handle takes nothing more, and durable never claim
   await again.close()
 })
 
+test('whatever fails beside the writes of a compaction or of a staged fold is typed too', async () => {
+  const path = join(await scratch(), 'log')
+  let failing: Call | undefined
+  let meanwhile: Promise<void> | undefined
+  const files = faultyFileSystem((call, of) => {
+    if (call === 'write' && of.endsWith('.compacting')) {
+      meanwhile ??= store.apply([put('b', 'v', 2)], at(2))
+      failing = 'read'
+    }
+    return call === failing ? { code: 'EIO' } : undefined
+  })
+  const store = await AppendLogSnapshot.open({ path, compact: false }, files)
+  await store.apply([put('a', 'v', 1)], at(1))
+  await expect(store.compact(), 'reading what was applied meanwhile').rejects.toMatchObject({ code: 'Io' })
+  await meanwhile
+  const staged = await store.stage()
+  await staged.apply([put('c', 'v', 3)], at(3))
+  failing = 'stat'
+  await expect(staged.commit()).rejects.toMatchObject({ code: 'Io' })
+  failing = undefined
+  expect(store.cursor.revision).toBe(2n)
+  await store.close()
+})
+
+test('a log is durable only under a name that is: a compaction whose directory cannot be synced proves nothing', async () => {
+  const path = join(await scratch(), 'log')
+  let failing = false
+  const files = faultyFileSystem((call) =>
+    failing && call === 'syncDirectory' ? { code: 'EIO' } : undefined,
+  )
+  const store = await AppendLogSnapshot.open({ path, compact: false }, files)
+  await store.apply([put('a', 'v', 1)], at(1))
+  await store.sync()
+  await store.apply([put('b', 'v', 2)], at(2))
+  failing = true
+  await expect(store.compact()).rejects.toMatchObject({ code: 'Io' })
+  expect(store.durableCursor.revision).toBe(1n)
+  await store.close()
+  failing = false
+  const again = await AppendLogSnapshot.open({ path }, files)
+  expect(again.durableCursor.isNone, 'a directory that failed to sync says so only once').toBe(true)
+  expect((await again.sync()).revision).toBe(2n)
+  await again.close()
+  const renamed = await AppendLogSnapshot.open({ path }, files)
+  expect(renamed.durableCursor.revision).toBe(2n)
+  await renamed.close()
+  failing = true
+  const unsynced = await AppendLogSnapshot.open({ path }, files)
+  expect(unsynced.durableCursor.isNone, 'another process may have renamed it and died').toBe(true)
+  failing = false
+  expect((await unsynced.sync()).revision).toBe(2n)
+  await unsynced.close()
+})
+
 test('under batch durability an apply whose sync fails did not happen', async () => {
   const path = join(await scratch(), 'log')
   let failing = false

@@ -1,6 +1,8 @@
 import { nodeFileSystem, type FileSystem, type LogHandle } from '../src/file-system.ts'
 
 export type Call =
+  | 'read'
+  | 'stat'
   | 'write'
   | 'datasync'
   | 'truncate'
@@ -34,13 +36,19 @@ export function faultyFileSystem(judge: (call: Call, path: string) => Verdict): 
 
 function wrap(handle: LogHandle, path: string, judge: (call: Call, path: string) => Verdict): LogHandle {
   const plain = {
-    read: handle.read.bind(handle),
-    stat: handle.stat.bind(handle),
     sync: handle.sync.bind(handle),
     utimes: handle.utimes.bind(handle),
   }
   return {
     ...plain,
+    read: async (buffer, offset, length, position) => {
+      refuse(judge('read', path), 'read')
+      return handle.read(buffer, offset, length, position)
+    },
+    stat: async () => {
+      refuse(judge('stat', path), 'stat')
+      return handle.stat()
+    },
     write: async (buffer, offset, length, position) => {
       const verdict = judge('write', path)
       if (verdict === undefined) return handle.write(buffer, offset, length, position)
