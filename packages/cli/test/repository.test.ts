@@ -11,7 +11,7 @@ const RUN = fileURLToPath(new URL('../../../tools/repo/run.mjs', import.meta.url
 function pnpmSlip(args: readonly string[], directory: string) {
   const child = spawn(process.execPath, [RUN, 'slip', ...args], {
     // pnpm changes to the repository and says in INIT_CWD where the user stands.
-    env: { ...process.env, INIT_CWD: directory },
+    env: { ...process.env, INIT_CWD: directory, SLIP_BUILD: 'off' },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
