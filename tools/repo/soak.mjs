@@ -5,4 +5,6 @@ export const SOAK = {
   SLIP_FREEZE_MS: '20000',
   SLIP_DATASET_ENTRIES: 'Infinity',
   SLIP_MATRIX: 'full',
+  SLIP_LEADER_KILLS: '20',
+  SLIP_STEP_DOWNS: '100',
 }

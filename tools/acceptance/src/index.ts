@@ -3,6 +3,7 @@ export {
   ADMIN,
   allCells,
   cellTitle,
+  ClusterWorld,
   documentedPermissions,
   expectationOf,
   FOLLOWER_INBOX,

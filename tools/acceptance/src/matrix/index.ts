@@ -1,4 +1,5 @@
 export { allCells, cellTitle, sampleCells, type Cell } from './cell.ts'
+export { ClusterWorld } from './cluster-world.ts'
 export {
   ADMIN,
   documentedPermissions,

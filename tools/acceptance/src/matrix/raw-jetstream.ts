@@ -6,7 +6,7 @@ import {
   type NatsConnection,
 } from '@nats-io/transport-node'
 
-const REQUEST_TIMEOUT_MS = 5_000
+const REQUEST_TIMEOUT_MS = 2_000
 const READY_WITHIN_MS = 60_000
 
 /** The server answered a request of the JetStream API with an error. */
@@ -42,9 +42,12 @@ export class RawJetStream implements AsyncDisposable {
   }
 
   /** Several servers are those of one cluster. */
-  static async connect(servers: string | string[], { creds, ...login }: Login = {}): Promise<RawJetStream> {
+  static async connect(
+    servers: string | readonly string[],
+    { creds, ...login }: Login = {},
+  ): Promise<RawJetStream> {
     const connection = await connect({
-      servers,
+      servers: [servers].flat(),
       ...login,
       ...(creds === undefined ? {} : { authenticator: credsAuthenticator(new TextEncoder().encode(creds)) }),
       maxReconnectAttempts: -1,
