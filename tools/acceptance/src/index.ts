@@ -12,13 +12,18 @@ export {
   isLate,
   knownGapOf,
   MatrixRun,
+  MatrixServer,
   NETWORK_FAULTS,
   networkCells,
   networkGapOf,
   OperatorMode,
   outcomeTable,
+  processCells,
+  processGapOf,
+  processShortcomings,
   restrictedTo,
   runNetworkCell,
+  runProcessCell,
   sampleCells,
   shortcomings,
   stillMissing,
@@ -27,6 +32,7 @@ export {
   type Cell,
   type CellOutcome,
   type NetworkCell,
+  type ProcessCell,
 } from './matrix/index.ts'
 export { countFrom, runSeed, SeededRandom } from './seeded-random.ts'
 export { FollowProcess, slip, type Line, type SlipResult } from './slip-process.ts'

@@ -76,6 +76,10 @@ export class CellRun implements AsyncDisposable {
     })
   }
 
+  get followed(): FollowedFold {
+    return this.#followed
+  }
+
   async seed(): Promise<void> {
     const { bucket, fault } = this.#parts
     await bucket.create(fault.settings)
@@ -118,7 +122,6 @@ export class CellRun implements AsyncDisposable {
     await fault.cause(bucket, {
       serverVersion,
       advances: this.#advances,
-      followed: this.#followed,
     })
     if (this.#situation.after === 'writes') await writeOn(bucket)
     this.#seenFromMs = performance.now()

@@ -64,7 +64,7 @@ export function cellTitle({ fault, state, scope, after }: Cell): string {
   return `${fault} × ${state} × ${scope}, then ${after}`
 }
 
-export function isRollback({ fault }: Cell): boolean {
+export function isRollback({ fault }: Pick<Cell, 'fault'>): boolean {
   return fault === 'H10' || fault === 'H11'
 }
 

@@ -17,7 +17,7 @@ const COUNT: Expectation = { ends: 'repaired', by: ['countMismatch'] }
 const COUNT_OR_CURSOR: Expectation = { ends: 'repaired', by: ['countMismatch', 'cursorExpired'] }
 
 /** What the follower owes in this cell. */
-export function expectationOf({ fault, version }: Cell): Expectation {
+export function expectationOf({ fault, version }: Pick<Cell, 'fault' | 'version'>): Expectation {
   switch (fault) {
     case 'H4':
     case 'H6':
@@ -31,6 +31,8 @@ export function expectationOf({ fault, version }: Cell): Expectation {
     case 'H10':
     case 'H11':
       return { ends: 'repaired', by: ['bucketRolledBack'] }
+    case 'H12':
+      return { ends: 'repaired', by: ['revisionMismatch'] }
     default:
       return COUNT
   }

@@ -1,7 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { atLeast } from '@slip/nats-server'
 import type { FaultId } from './cell.ts'
-import type { FollowedFold } from './followed-fold.ts'
 import type { MatrixBucket, StreamSettings } from './matrix-bucket.ts'
 import { overwriteHistory } from './workload.ts'
 
@@ -13,7 +12,6 @@ export interface FaultContext {
   readonly serverVersion: string
   /** The names of the advances written since the seed, in order. */
   readonly advances: readonly string[]
-  readonly followed: FollowedFold
 }
 
 /** A fault that the API of a server can cause. */

@@ -1,5 +1,6 @@
 import { isRollback, type Cell } from './cell.ts'
 import type { NetworkCell } from './network-cell.ts'
+import type { ProcessCell } from './process-cell.ts'
 
 /** Something that is missing. */
 interface KnownGap<C> {
@@ -16,6 +17,7 @@ export interface GapOfCell {
   readonly fails: 'always' | 'perhaps'
 }
 
+const REVISIONS = 'revisions are not compared where a bucket keeps several of a key'
 const DISTRUST = 'keys that vanish during a rebuild for a wrong count make the count distrusted, not the fold'
 
 const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
@@ -24,7 +26,7 @@ const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
     covers: ({ fault }) => fault === 'H10',
   },
   {
-    what: 'revisions are not compared where a bucket keeps several of a key',
+    what: REVISIONS,
     covers: ({ fault }) => fault === 'H12',
   },
   {
@@ -48,12 +50,20 @@ const NETWORK_GAPS: readonly KnownGap<NetworkCell>[] = [
   },
 ]
 
+const PROCESS_GAPS: readonly KnownGap<ProcessCell>[] = [
+  { what: REVISIONS, covers: ({ fault }) => fault === 'H12' },
+]
+
 export function knownGapOf(cell: Cell): GapOfCell | undefined {
   return gapOf(cell, KNOWN_GAPS)
 }
 
 export function networkGapOf(cell: NetworkCell): GapOfCell | undefined {
   return gapOf(cell, NETWORK_GAPS)
+}
+
+export function processGapOf(cell: ProcessCell): GapOfCell | undefined {
+  return gapOf(cell, PROCESS_GAPS)
 }
 
 function gapOf<C>(cell: C, gaps: readonly KnownGap<C>[]): GapOfCell | undefined {

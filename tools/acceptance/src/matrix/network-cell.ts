@@ -39,7 +39,7 @@ export async function runNetworkCell(cell: NetworkCell): Promise<Observation> {
     const bucket = new MatrixBucket(() => jetstream, 'b')
     const fault: Fault = {
       title: NETWORK_FAULTS[cell.fault].title,
-      cause: async (_, { followed }) => {
+      cause: async () => {
         const network = {
           server,
           proxy,
@@ -53,7 +53,7 @@ export async function runNetworkCell(cell: NetworkCell): Promise<Observation> {
             await jetstream.ready()
           },
         }
-        await NETWORK_FAULTS[cell.fault].strike(network, cell.state === 'live' ? followed : undefined)
+        await NETWORK_FAULTS[cell.fault].strike(network, cell.state === 'live' ? run.followed : undefined)
       },
     }
     await using run = new CellRun(cell, {
