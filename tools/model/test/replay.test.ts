@@ -1,0 +1,84 @@
+import { protocol } from '@slip/kv-core'
+import { attachModel, AttachShape, type AttachOptions, type AttachState } from '@slip/model'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { ReplayFollower, type Abstraction } from './replay/replay-follower.ts'
+import { walks } from './replay/walk.ts'
+
+const DOWN = 0
+const WATCHING = 3
+const FAILED = 4
+
+beforeAll(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] })
+})
+afterAll(() => {
+  vi.useRealTimers()
+})
+
+/** What the model says of the same things. */
+function expected(shape: AttachShape, s: AttachState): Abstraction {
+  const row = (of: { at(k: number): number }): string =>
+    Array.from({ length: shape.scoped }, (_, k) => shape.messages.show(of.at(k))).join(' ')
+  return {
+    fold: row(s.fold),
+    cursor: s.cursor,
+    incarnation: s.bound === 0 ? '' : String(s.bound - 1),
+    staged: s.rebuilding === 0 ? '' : `${row(s.staged)} @${s.stagedCursor}`,
+    watching: s.mode === WATCHING,
+    live: s.mode === WATCHING && s.caught === 1,
+    failed: s.mode === FAILED,
+  }
+}
+
+async function replayed(options: AttachOptions): Promise<{ edges: number; steps: number }> {
+  const shape = new AttachShape(options)
+  const model = attachModel(options, protocol)
+  const taken = new Set<string>()
+  let steps = 0
+  for (const walk of walks(model)) {
+    let state = model.layout.state()
+    model.begin?.(state)
+    const follower = new ReplayFollower(shape, state)
+    const trace: string[] = []
+    for (const { from, action: index } of walk) {
+      const action = model.actions[index]!
+      const next = model.layout.state()
+      next.words.set(state.words)
+      action.step(next)
+      trace.push(action.name)
+      await follower.take(action.name, state, next).catch((error: unknown) => {
+        throw new Error(`${String(error)} after: ${trace.join(', ')}`, { cause: error })
+      })
+      const found = follower.abstraction()
+      const told = expected(shape, next)
+      if (JSON.stringify(found) !== JSON.stringify(told)) expect(found, trace.join(', ')).toEqual(told)
+      taken.add(`${from} ${index}`)
+      steps++
+      state = next
+    }
+    if (state.mode !== DOWN) await follower.abandon()
+    vi.clearAllTimers()
+  }
+  return { edges: taken.size, steps }
+}
+
+const two = { keys: 2, revisions: 2 } as const
+
+const CONFIGURATIONS: readonly AttachOptions[] = [
+  { name: 'writers only', ...two, faults: [] },
+  { name: 'every silent removal', ...two, faults: ['purge', 'purgeSubject', 'cleanMarker'] },
+  { name: 'recreate', ...two, eras: 2, faults: ['recreate'] },
+  { name: 'rollback', ...two, eras: 2, faults: ['rollback'] },
+]
+
+test.each(CONFIGURATIONS)(
+  'the real follower takes every step of: $name',
+  { timeout: 600_000 },
+  async (options) => {
+    const startedNs = process.hrtime.bigint()
+    const { edges, steps } = await replayed(options)
+    const seconds = Number(process.hrtime.bigint() - startedNs) / 1e9
+    process.stdout.write(`${options.name}: ${edges} edges in ${steps} steps, ${seconds} s\n`)
+    expect(edges).toBeGreaterThan(100)
+  },
+)
