@@ -13,7 +13,17 @@ import type { WatchOptions } from './models/watch-state.ts'
 
 type Decisions = readonly (keyof Protocol)[]
 
-const ATTACH: Decisions = ['attach', 'judgeHistory', 'resumeStart', 'onDelivery', 'onBookmark', 'audit']
+const ATTACH: Decisions = [
+  'attach',
+  'judgeHistory',
+  'resumeStart',
+  'onDelivery',
+  'onBookmark',
+  'audit',
+  'judgeListed',
+  'auditListing',
+  'listingIsTruth',
+]
 const WATCH: Decisions = ['resumeStart', 'onDelivery', 'onBookmark', 'handOver']
 const FLUSH: Decisions = ['afterFlush', 'afterReopen', 'handOver']
 const RESYNC: Decisions = ['attach', 'audit', 'resumeStart', 'handOver']

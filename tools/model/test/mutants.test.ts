@@ -59,11 +59,11 @@ test('comparisons are flipped and moved by one', () => {
 test('either side of `&&` and `||` is dropped, whole', () => {
   expect(changesOf('const x = f(a, b) && c.d || !e;')).toEqual([
     'const x = c.d || !e;',
-    'const x = f(a, b)  || !e;',
+    'const x = f(a, b) || !e;',
     'const x = !e;',
     'const x = f(a, b) && c.d ;',
   ])
-  expect(changesOf('return (a || b) && c ? 0 : e;')).toContain('return (a || b)  ? 0 : e;')
+  expect(changesOf('return (a || b) && c ? 0 : e;')).toContain('return (a || b) ? 0 : e;')
 })
 
 test('numbers are moved by one; strings and comments are left alone', () => {

@@ -1,5 +1,5 @@
-import { protocol } from '@slip/kv-core'
-import { attachModel, AttachShape, type AttachOptions, type AttachState } from '@slip/model'
+import { protocol, type Protocol } from '@slip/kv-core'
+import { ancestor, attachModel, AttachShape, type AttachOptions, type AttachState } from '@slip/model'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ReplayFollower, type Abstraction } from './replay/replay-follower.ts'
 import { walks } from './replay/walk.ts'
@@ -25,14 +25,14 @@ function expected(shape: AttachShape, s: AttachState): Abstraction {
     incarnation: s.bound === 0 ? '' : String(s.bound - 1),
     staged: s.rebuilding === 0 ? '' : `${row(s.staged)} @${s.stagedCursor}`,
     watching: s.mode === WATCHING,
-    live: s.mode === WATCHING && s.caught === 1,
+    live: s.mode === WATCHING && s.caught === 1 && s.unsure === 0,
     failed: s.mode === FAILED,
   }
 }
 
-async function replayed(options: AttachOptions): Promise<{ edges: number; steps: number }> {
+async function replayed(options: AttachOptions, rules = protocol): Promise<{ edges: number; steps: number }> {
   const shape = new AttachShape(options)
-  const model = attachModel(options, protocol)
+  const model = attachModel(options, rules)
   const taken = new Set<string>()
   let steps = 0
   for (const walk of walks(model)) {
@@ -82,3 +82,13 @@ test.each(CONFIGURATIONS)(
     expect(edges).toBeGreaterThan(100)
   },
 )
+
+test('a model with other rules than the follower is told from it', async () => {
+  await expect(
+    replayed({ name: 'ancestor', ...two, eras: 2, faults: ['recreate'] }, ancestor),
+  ).rejects.toThrow('to deeply equal')
+  const careless: Protocol = { ...protocol, audit: () => 'wait' }
+  await expect(replayed({ name: 'careless', ...two, faults: ['purge'] }, careless)).rejects.toThrow(
+    'to deeply equal',
+  )
+})

@@ -1,6 +1,7 @@
 import { ATTACH_CHECKS } from './attach-checks.ts'
 import { FLUSH_CHECKS } from './flush-checks.ts'
 import { HISTORY_CHECKS } from './history-checks.ts'
+import { LISTING_CHECKS } from './listing-checks.ts'
 import { POSITION_CHECKS } from './position-checks.ts'
 import type { UnitCheck } from './unit-check.ts'
 
@@ -8,6 +9,7 @@ import type { UnitCheck } from './unit-check.ts'
 export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...ATTACH_CHECKS,
   ...HISTORY_CHECKS,
+  ...LISTING_CHECKS,
   ...POSITION_CHECKS,
   ...FLUSH_CHECKS,
 ]

@@ -65,6 +65,7 @@ export class AttachFollower {
       { name: 'bookmark', step: (s: AttachState) => this.#bookmark(s) },
       { name: 'caught up', step: (s: AttachState) => this.#caughtUp(s) },
       { name: 'audit', step: (s: AttachState) => this.#audit(s) },
+      { name: 'list', step: (s: AttachState) => this.#list(s) },
       { name: 'notice a dead watch', step: noticeDead },
     ]
     const mishaps = [
@@ -89,6 +90,7 @@ export class AttachFollower {
       foldCount: this.#namesInFold(s),
       whenEvicted,
       evictsCurrentValues: source.evictsCurrentValues,
+      firstRevision: source.firstRevision,
       evictionSeen: binding?.evictionSeen === true,
     })
     return verdict === 'rebuild' ? 'mend' : verdict
@@ -204,18 +206,28 @@ export class AttachFollower {
     const rebuiltForCount = s.rebuilding === 1 && s.forCount === 1
     if (s.rebuilding === 1) swap(this.#shape, s)
     s.bound = s.bind
-    if (s.unsure === 1 && !this.#equalsListing(s)) endSession(s, { finding: REVISION_MISMATCH })
-    else this.#judge(s, rebuiltForCount)
+    this.#judge(s, rebuiltForCount)
     if (s.mode !== WATCHING) return true
     s.caught = 1
     s.target = 0
-    s.unsure = 0
     return true
   }
 
   #audit(s: AttachState): boolean {
-    if (s.mode !== WATCHING || s.caught === 0) return false
+    if (s.mode !== WATCHING || s.caught === 0 || s.unsure === 1) return false
     this.#judge(s, false)
+    if (s.mode !== WATCHING || s.cursor === 0) return true
+    const history = this.#history.judge(s, s.fold, s.cursor)
+    if (history === 'other' || history === 'differs') endSession(s, {})
+    return true
+  }
+
+  /** What a fold that remembers nothing of its history needs before it claims anything. */
+  #list(s: AttachState): boolean {
+    if (s.mode !== WATCHING || s.caught === 0 || s.unsure === 0) return false
+    const verdict = this.#listing(s)
+    if (verdict === 'rebuild') endSession(s, { finding: REVISION_MISMATCH })
+    else if (verdict === 'equal') s.unsure = 0
     return true
   }
 
@@ -280,15 +292,31 @@ export class AttachFollower {
     }
   }
 
-  /** Whether a listing of keys and revisions, made now, has nothing below the cursor that the fold has not. */
-  #equalsListing(s: AttachState): boolean {
+  /** A listing of keys and revisions, made at once. */
+  #listing(s: AttachState): ReturnType<Protocol['auditListing']> {
     const { messages, scoped } = this.#shape
+    const start = this.#positions.revision(s.cursor)
+    const told = { match: 0, pass: 0, wrong: 0 }
+    let entries = 0
     for (let k = 0; k < scoped; k++) {
-      const listed = messages.isLive(s.bucket.at(k)) ? messages.revision(s.bucket.at(k)) : 0
-      const kept = messages.isLive(s.fold.at(k)) ? messages.revision(s.fold.at(k)) : 0
-      if (listed !== kept && listed <= s.cursor) return false
+      const kept = messages.isLive(s.fold.at(k))
+        ? this.#positions.revision(messages.revision(s.fold.at(k)))
+        : undefined
+      if (kept !== undefined) entries++
+      if (!messages.isLive(s.bucket.at(k))) continue
+      const listed = this.#positions.revision(messages.revision(s.bucket.at(k)))
+      told[this.#rules.judgeListed({ listed, start, held: kept, removedSince: false, skipped: false })]++
     }
-    return true
+    return this.#rules.auditListing({
+      start,
+      listedAt: this.#positions.revision(s.last),
+      entries,
+      matched: told.match,
+      wrong: told.wrong,
+      touched: 0,
+      touchedAfterMatch: 0,
+      ordered: true,
+    })
   }
 
   #keysInBucket(s: AttachState): bigint {

@@ -13,7 +13,7 @@ import {
 } from './attach-state.ts'
 
 const MODES = ['down', 'idle', 'attached', 'watching', 'failed']
-const isLive = (s: AttachState): boolean => s.mode === WATCHING && s.caught === 1
+const isLive = (s: AttachState): boolean => s.mode === WATCHING && s.caught === 1 && s.unsure === 0
 const FINDINGS = ['', 'countMismatch', 'brokenLineage', 'bucketRecreated', 'revisionMismatch']
 
 /**
@@ -65,7 +65,8 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
       cursor: (s) => s.cursor,
       staged: (s) =>
         s.rebuilding === 0 ? '' : `${showRow(shape, s.staged, shape.scoped)} @${s.stagedCursor}`,
-      follower: (s) => `${MODES[s.mode]}${s.caught ? ', caught up' : ''}${s.dead ? ', dead' : ''}`,
+      follower: (s) =>
+        `${MODES[s.mode]}${s.caught ? ', caught up' : ''}${s.unsure ? ', unsure' : ''}${s.dead ? ', dead' : ''}`,
       found: (s) => `${FINDINGS[s.finding]}${s.suspect ? ' suspect' : ''}`,
       history: (s) => `${s.incarnation}.${s.era}`,
     },

@@ -4,4 +4,6 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     'no revision is above one that is not stated: the comparison with undefined is false by itself',
   'attach: const gap = source.firstRevision > revision + 1n;':
     'a first revision that is not stated is above nothing: the comparison with undefined is false by itself',
+  'listing-is-truth: return input.evictsCurrentValues === true && input.firstRevision <= 1n;':
+    'a first revision that is not stated is at or below nothing: the comparison with undefined is false by itself',
 }

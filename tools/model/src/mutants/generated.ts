@@ -19,7 +19,12 @@ export async function generatedMutants(): Promise<readonly Mutant[]> {
     const source = await readFile(join(folder, file), 'utf8')
     const imported = await importsOf(source, folder)
     const seen = new Map<string, number>()
+    const sources = new Set<string>()
     for (const { line, source: mutated } of mutationsOf(source)) {
+      // Dropping one side of an operator, or the other side of the next, can be the same.
+      const bare = mutated.replaceAll(/\s+/g, '')
+      if (sources.has(bare)) continue
+      sources.add(bare)
       const count = (seen.get(line) ?? 0) + 1
       seen.set(line, count)
       const name = `${basename(file, '.js')}: ${line}${count > 1 ? ` (${count})` : ''}`

@@ -133,4 +133,17 @@ export const HAND_WRITTEN: readonly Mutant[] = [
       return verdict === 'rebuild' && input.keyCount! < input.foldCount! ? 'equal' : verdict
     },
   }),
+  mutant('judgeListed: an older revision is good enough', {
+    judgeListed: (input) => (input.held === undefined ? protocol.judgeListed(input) : 'match'),
+  }),
+  mutant('judgeListed: a missing key is passed over', {
+    judgeListed: (input) => (input.held === undefined ? 'pass' : protocol.judgeListed(input)),
+  }),
+  mutant('auditListing: always equal', { auditListing: () => 'equal' }),
+  mutant('auditListing: never equal', { auditListing: () => 'rebuild' }),
+  mutant('auditListing: what the listing lacks is not counted', {
+    auditListing: (tally) => protocol.auditListing({ ...tally, entries: undefined }),
+  }),
+  mutant('listingIsTruth: always', { listingIsTruth: () => true }),
+  mutant('listingIsTruth: never', { listingIsTruth: () => false }),
 ]

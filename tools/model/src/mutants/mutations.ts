@@ -28,7 +28,10 @@ export function mutationsOf(source: string): readonly Mutation[] {
     const mutated = source.slice(0, start) + text + source.slice(end)
     const lineStart = mutated.lastIndexOf('\n', start - 1) + 1
     const lineEnd = mutated.indexOf('\n', start + text.length)
-    const line = mutated.slice(lineStart, lineEnd < 0 ? undefined : lineEnd).trim()
+    const line = mutated
+      .slice(lineStart, lineEnd < 0 ? undefined : lineEnd)
+      .trim()
+      .replaceAll(/\s+/g, ' ')
     mutations.push({ line, source: mutated })
   }
   for (const [at, token] of tokens.entries()) {
