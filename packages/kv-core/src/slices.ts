@@ -22,7 +22,7 @@ export class Slices {
   readonly #budgetMs: number
   #startedAt = 0
 
-  constructor(work: string, budgetMs = 4) {
+  constructor(work: string, budgetMs = 3) {
     this.#work = work
     this.#budgetMs = budgetMs
     this.begin()

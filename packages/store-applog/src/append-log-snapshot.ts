@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
+  Slices,
   SnapshotError,
   WatchCursor,
   type ApplyOptions,
@@ -173,7 +174,10 @@ export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
       const { lineage } = options
       const commit = await this.#writer.commit(batch, cursor, lineage)
       if (this.#syncEach) await this.#syncFile()
+      // In one step: a read must not see half a commit.
+      const slices = new Slices('applog.index')
       this.#fold.putRecords(commit.native, commit.nativeFrom, commit.nativeTo)
+      slices.end()
       this.#cursor = cursor
       if (lineage !== undefined) this.#lineage = lineage.slice()
       if (this.#syncEach && !this.#rewriteToSync) this.#durable = cursor
