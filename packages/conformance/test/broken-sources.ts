@@ -234,6 +234,26 @@ export const brokenSources: readonly BrokenSource[] = [
       }),
   },
   {
+    name: 'lists keys by name',
+    caughtBy: 'reader/listing-order',
+    spoil: (source) =>
+      override(source, {
+        reader: override(source.reader, {
+          keys: (prefix, options) => {
+            const listing = source.reader.keys(prefix, options)
+            return {
+              validAt: listing.validAt,
+              [Symbol.asyncIterator]: async function* () {
+                const items = []
+                for await (const each of listing) items.push(each)
+                yield* items.sort((a, b) => (a.key < b.key ? -1 : 1))
+              },
+            }
+          },
+        }),
+      }),
+  },
+  {
     name: 'finishes a bulk write that was aborted',
     caughtBy: 'abort/in-a-bulk-write',
     spoil: (source) =>

@@ -24,5 +24,18 @@ export function scopePrefixes(scope: WatchScope): readonly string[] {
 
 /** Whether `key` lies under one of the canonical `prefixes`. */
 export function scopeCovers(prefixes: readonly string[], key: string): boolean {
-  return prefixes.some((prefix) => key.startsWith(prefix))
+  return scopeIndex(prefixes, key) >= 0
+}
+
+/** Which of the canonical `prefixes` covers `key`; -1 when none does. */
+export function scopeIndex(prefixes: readonly string[], key: string): number {
+  let low = 0
+  let high = prefixes.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareKeys(prefixes[middle]!, key) <= 0) low = middle + 1
+    else high = middle
+  }
+  // None lies inside another, so only the last one that sorts before the key can cover it.
+  return low > 0 && key.startsWith(prefixes[low - 1]!) ? low - 1 : -1
 }

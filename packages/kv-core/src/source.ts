@@ -85,7 +85,10 @@ export interface KvReader {
   get(key: string, options?: WaitOptions): Promise<KvEntry | undefined>
   /** Also an empty-valued entry; delete markers are undefined. Read at the leader. */
   entry(key: string, options?: WaitOptions): Promise<KvEntry | undefined>
-  /** Live keys under a byte prefix. */
+  /**
+   * Live keys under a byte prefix. Keys that are not written while it goes on come in the order of their
+   * last writes; one that is may come at its old revision, its new one, both, or not.
+   */
   keys(prefix?: string, options?: WaitOptions): Listing<ListedKey>
   /** Live entries under a byte prefix. */
   scan(prefix?: string, options?: WaitOptions): Listing<KvEntry>

@@ -6,6 +6,9 @@ import {
   WatchCursor,
   type FollowSource,
   type KvHistory,
+  type KvReader,
+  type ListedKey,
+  type Listing,
   type KvUpdate,
   type KvWatcher,
   type SourceDescription,
@@ -40,6 +43,14 @@ export class TestBucket {
   /** Whether the source can be asked about its history at all. */
   hasHistory = true
   readonly asked: string[] = []
+  historyPerKey = 1
+  /** Whether the source can be read and listed. */
+  hasReader = false
+  listings = 0
+  /** Called for each key that a listing gives. */
+  onListed: (key: string) => void | Promise<void> = () => undefined
+  /** What a listing says of a key. */
+  listedAs: (listed: ListedKey) => ListedKey = (listed) => listed
   /** While true sessions yield nothing, although the bucket answers. */
   deafSessions = false
   opened = 0
@@ -75,6 +86,15 @@ export class TestBucket {
   /** Gone without a message. */
   vanish(key: string): void {
     this.#latest.delete(key)
+  }
+
+  /** The newest revision of a key was removed, and an older one of before is its newest now. */
+  uncover(key: string, update: KvUpdate): void {
+    this.#latest.set(key, update)
+  }
+
+  newest(key: string): KvUpdate | undefined {
+    return this.#latest.get(key)
   }
 
   /** A new history under the same name. */
@@ -122,6 +142,7 @@ export class TestBucket {
     return {
       name: this.name,
       watcher: this.hasHistory ? { ...this.watcher, history: this.history } : this.watcher,
+      ...(this.hasReader ? { reader: this.#reader } : {}),
       close: async () => {
         this.closed++
       },
@@ -153,7 +174,7 @@ export class TestBucket {
         lastRevision: this.last,
         keyCount: BigInt(this.#inScope(scope, undefined).length) + this.countOffset,
         evictsCurrentValues: this.evicts,
-        historyPerKey: 1,
+        historyPerKey: this.historyPerKey,
       }
       for (const name of this.silentAbout) delete full[name]
       return full as unknown as SourceDescription
@@ -198,6 +219,33 @@ export class TestBucket {
     } finally {
       this.#sessions.delete(end)
     }
+  }
+
+  readonly #reader: KvReader = {
+    get: async () => undefined,
+    entry: async () => undefined,
+    keys: (prefix = '') => this.#listing(prefix),
+    scan: () => {
+      throw new Error('nobody scans')
+    },
+  }
+
+  #listing(prefix: string): Listing<ListedKey> {
+    this.listings++
+    let complete!: (cursor: WatchCursor) => void
+    const validAt = new Promise<WatchCursor>((resolve) => (complete = resolve))
+    const { last } = this
+    const items = this.#inScope({ prefix }, undefined).filter(({ operation }) => operation === 'put')
+    const onListed = (key: string): void | Promise<void> => this.onListed(key)
+    const listedAs = (listed: ListedKey): ListedKey => this.listedAs(listed)
+    async function* list(): AsyncGenerator<ListedKey> {
+      for (const { key, version } of items) {
+        await onListed(key)
+        yield listedAs({ key, version })
+      }
+      complete(WatchCursor.fromRevision(last))
+    }
+    return { validAt, [Symbol.asyncIterator]: list }
   }
 
   #answer(

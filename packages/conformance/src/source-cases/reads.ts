@@ -46,6 +46,21 @@ export const readerCases: readonly CaseTemplate<SourceSuite>[] = [
     }),
   },
   {
+    id: 'reader/listing-order',
+    title: 'keys that nobody writes meanwhile are listed in the order of their last writes',
+    promise: 4,
+    run: onSource(async (harness) => {
+      await harness.putAll(['d', 'b', 'c', 'a', 'e'])
+      await harness.writer.delete('c')
+      await harness.putAll(['d', 'c'])
+      const keys = await collect(harness.reader.keys(''))
+      assert.deepEqual(
+        keys.items.map(({ key }) => key),
+        ['b', 'a', 'e', 'd', 'c'],
+      )
+    }),
+  },
+  {
     id: 'reader/valid-at',
     title: 'a listing states the revision it is complete at: not before the last write that preceded it',
     promise: 1,

@@ -1,84 +1,195 @@
 import { pause } from '../apply/back-off.ts'
-import type { SnapshotStore } from '../store.ts'
 import type { FollowSource } from '../follow-source.ts'
-import type { Binding } from '../lineage.ts'
 import type { RebuildReason } from '../protocol/attach.ts'
 import type { SourceDescription } from '../source.ts'
-import { type AuditResult, CountAudit } from './count-audit.ts'
+import type { SnapshotStore } from '../store.ts'
 import type { Attached } from './attachment.ts'
+import { type AuditResult, CountAudit, keepsHistory } from './count-audit.ts'
 import type { FoldParts } from './fold-parts.ts'
+import type { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
+import { askHistory } from './history-proof.ts'
+import { ListingAudit } from './listing-audit.ts'
 import type { Unverified } from './status.ts'
 
 const FIRST_RETRY_MS = 250
+/** Listings take no more than one part in this many of the time. */
+const LISTING_SHARE = 20
 
 /** A result after which the session has to end. */
 export type AuditFinding = Extract<AuditResult, { readonly reason: RebuildReason }>
 
-/** When the audit runs: as soon as a session has caught up, and at the interval while it lasts. */
+/** A session whose fold is audited. */
+export interface AuditedSession {
+  readonly source: FollowSource
+  /** What the source said of itself when the session began. */
+  readonly described: SourceDescription
+  readonly attached: Attached
+  /** Asks again. */
+  readonly describe: () => Promise<SourceDescription>
+  /** Why the fold was built anew a moment ago. */
+  readonly rebuiltFor: RebuildReason | undefined
+}
+
+/** When audits run: as soon as a session has caught up, and at the interval while it lasts. */
 export class AuditSchedule<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
-  readonly #intervalMs: number | false
-  readonly #audit: CountAudit<S, T>
+  readonly #settings: FollowSettings
+  readonly #writer: FoldWriter<S, T>
+  readonly #count: CountAudit<S, T>
+  readonly #listing: ListingAudit<S, T>
+  #revisionsDistrusted = false
 
-  constructor(parts: FoldParts<S, T>, settings: FollowSettings) {
+  constructor(parts: FoldParts<S, T>, settings: FollowSettings, writer: FoldWriter<S, T>) {
     this.#parts = parts
-    this.#intervalMs = settings.auditIntervalMs
-    this.#audit = new CountAudit(parts, settings)
+    this.#settings = settings
+    this.#writer = writer
+    this.#count = new CountAudit(parts, settings)
+    this.#listing = new ListingAudit(parts, settings, writer)
   }
 
   /** The fold keeps names of deleted keys that the bucket never had. */
   distrustCount(): void {
-    this.#audit.distrust()
+    this.#count.distrust()
   }
 
   /** Which checks are off. */
-  unverified(
-    source: FollowSource,
-    described: SourceDescription,
-    { verifiedLineage, provenHistory }: Attached,
-  ): readonly Unverified[] {
+  unverified(source: FollowSource, described: SourceDescription, attached: Attached): readonly Unverified[] {
     const { features } = this.#parts.keeper.store
     const unverified: Unverified[] = []
-    if (!features.lineage || described.incarnation === undefined || !verifiedLineage)
+    if (!features.lineage || described.incarnation === undefined || !attached.verifiedLineage)
       unverified.push('lineage')
-    if (this.#audit.distrusted || !features.deletedKeys || described.keyCount === undefined)
+    if (this.#count.distrusted || !features.deletedKeys || described.keyCount === undefined)
       unverified.push('count')
-    if (source.watcher.history === undefined || !provenHistory) unverified.push('anchors')
+    if (source.watcher.history === undefined || !attached.provenHistory) unverified.push('anchors')
+    const { binding } = attached.bound
+    if (
+      keepsHistory(described) &&
+      (this.#revisionsDistrusted || !this.#listing.isPossible(source, described, binding))
+    )
+      unverified.push('revisions')
     return unverified
   }
 
-  /** `rebuiltFor` is why the fold was built anew a moment ago. */
-  async atCaughtUp(
-    binding: Binding,
-    describe: () => Promise<SourceDescription>,
-    rebuiltFor: RebuildReason | undefined,
-  ): Promise<AuditFinding | undefined> {
-    if (this.#intervalMs === false) return undefined
-    const result = await this.#audit.run(binding, describe, rebuiltFor)
-    const { board } = this.#parts
-    if (this.#audit.distrusted && !board.unverified.includes('count'))
-      board.unverified = ['count', ...board.unverified]
+  /** Whether a listing is the first audit of this session, so that nothing is claimed before it. */
+  listsFirst({ source, described, attached }: AuditedSession): boolean {
+    const wanted = attached.reconcile || (keepsHistory(described) && this.#settings.auditIntervalMs !== false)
+    return wanted && this.#listing.isPossible(source, described, attached.bound.binding)
+  }
+
+  async atCaughtUp(session: AuditedSession): Promise<AuditFinding | undefined> {
+    if (this.#settings.auditIntervalMs === false) return undefined
+    const result = await this.#count.run(session.attached.bound.binding, session.describe, session.rebuiltFor)
+    if (this.#count.distrusted) this.#isOff('count')
     return 'reason' in result ? result : undefined
   }
 
-  /** Resolves with the first finding, or with undefined when `signal` aborts. */
+  /**
+   * Resolves with the first finding, or with undefined when `signal` aborts. `onListed` is called when the
+   * listing that comes first has found nothing.
+   */
   async untilFinding(
-    binding: Binding,
-    describe: () => Promise<SourceDescription>,
+    session: AuditedSession,
     signal: AbortSignal,
+    onListed: () => void,
   ): Promise<AuditFinding | undefined> {
-    const intervalMs = this.#intervalMs
+    let listingDueMs = Infinity
+    const list = async (rebuiltFor?: RebuildReason): Promise<AuditResult> => {
+      const beganMs = performance.now()
+      const result = await this.#list(session, rebuiltFor, signal)
+      const endedMs = performance.now()
+      listingDueMs = result.verdict === 'wait' ? 0 : endedMs + LISTING_SHARE * (endedMs - beganMs)
+      return result
+    }
+    if (this.listsFirst(session)) {
+      const finding = await this.#listFirst(session, list, signal)
+      if (finding !== undefined || signal.aborted) return finding
+      onListed()
+    }
+    const intervalMs = this.#settings.auditIntervalMs
     if (intervalMs === false) return undefined
-    const verified = this.#parts.board.verifiedThrough !== undefined
-    let delayMs = verified ? intervalMs : FIRST_RETRY_MS
+    let delayMs = this.#parts.board.verifiedThrough === undefined ? FIRST_RETRY_MS : intervalMs
     for (;;) {
       await pause(Math.min(delayMs, intervalMs), signal)
       if (signal.aborted) return undefined
-      const result = await this.#audit.run(binding, describe, undefined)
+      const counted = await this.#count.run(session.attached.bound.binding, session.describe, undefined)
+      if (signal.aborted) return undefined
+      if ('reason' in counted) return counted
+      const contradicted = await this.#askHistory(session, signal)
+      if (contradicted !== undefined) return contradicted
+      if (performance.now() >= listingDueMs) {
+        const listed = await list()
+        if (signal.aborted) return undefined
+        if ('reason' in listed) return listed
+      }
+      if (counted.verdict === 'equal') await this.#writer.settle()
+      delayMs = counted.verdict === 'wait' ? delayMs * 2 : intervalMs
+    }
+  }
+
+  /** Until a listing decides, where the fold cannot be trusted before; once, where only its values are in doubt. */
+  async #listFirst(
+    { attached, rebuiltFor }: AuditedSession,
+    list: (rebuiltFor?: RebuildReason) => Promise<AuditResult>,
+    signal: AbortSignal,
+  ): Promise<AuditFinding | undefined> {
+    for (let delayMs = FIRST_RETRY_MS; ; delayMs *= 2) {
+      const result = await list(rebuiltFor)
       if (signal.aborted) return undefined
       if ('reason' in result) return result
-      delayMs = result.verdict === 'wait' ? delayMs * 2 : intervalMs
+      if (result.verdict === 'equal' && attached.reconcile) this.#isOn('anchors')
+      if (result.verdict !== 'wait' || !attached.reconcile) return undefined
+      await pause(Math.min(delayMs, this.#settings.auditIntervalMs || 60_000), signal)
     }
+  }
+
+  async #list(
+    { source, described, attached }: AuditedSession,
+    rebuiltFor: RebuildReason | undefined,
+    signal: AbortSignal,
+  ): Promise<AuditResult> {
+    const verdict = await this.#listing.run(source, described, attached.bound.binding, signal)
+    if (verdict === 'equal') {
+      this.#revisionsDistrusted = false
+      this.#isOn('revisions')
+    }
+    if (verdict !== 'rebuild') return { verdict }
+    if (rebuiltFor === 'revisionMismatch') this.#revisionsDistrusted = true
+    if (!this.#revisionsDistrusted) return { verdict: 'mend', reason: 'revisionMismatch' }
+    this.#isOff('revisions')
+    return { verdict: 'off' }
+  }
+
+  /** The anchors are compared at the interval too: a server may be put back under a session that goes on. */
+  async #askHistory(
+    { source, attached: { bound }, described }: AuditedSession,
+    signal: AbortSignal,
+  ): Promise<AuditFinding | undefined> {
+    const { history } = source.watcher
+    const { revision } = this.#parts.keeper.figures.cursor
+    if (history === undefined || revision === undefined) return undefined
+    // A batch that is being committed is remembered before the cursor moves.
+    const newest = bound.ring.anchors.at(-1)?.revision ?? 0n
+    const cursor = newest > revision ? newest : revision
+    const { scope } = this.#settings
+    const { historyPerKey } = described
+    try {
+      const verdict = await askHistory(history, { ring: bound.ring, cursor, scope, historyPerKey }, signal)
+      if (verdict === 'other') return { verdict: 'reattach', reason: 'bucketRolledBack' }
+      if (verdict === 'differs') return { verdict: 'reattach', reason: 'revisionMismatch' }
+    } catch {
+      // A source that does not answer ends its session by itself.
+    }
+    return undefined
+  }
+
+  #isOn(check: Unverified): void {
+    const { board } = this.#parts
+    board.unverified = board.unverified.filter((each) => each !== check)
+  }
+
+  #isOff(check: Unverified): void {
+    const { board } = this.#parts
+    if (!board.unverified.includes(check)) board.unverified = [...board.unverified, check]
   }
 }

@@ -36,7 +36,10 @@ export class CountAudit<S extends SnapshotStore, T> {
     this.#distrusted = true
   }
 
-  /** `rebuiltFor` is why the fold was listed anew a moment ago. A source that does not answer is `wait`: its session ends by itself. */
+  /**
+   * `rebuiltFor` is why the fold was listed anew a moment ago. A source that does not answer is `wait`:
+   * its session ends by itself.
+   */
   async run(
     binding: Binding,
     describe: () => Promise<SourceDescription>,
@@ -64,11 +67,12 @@ export class CountAudit<S extends SnapshotStore, T> {
       foldCount: this.#foldCount(),
       whenEvicted: binding.whenEvicted,
       evictsCurrentValues: source.evictsCurrentValues,
+      firstRevision: source.firstRevision,
       evictionSeen: binding.evictionSeen,
     })
     if (verdict === 'equal') {
       this.#distrusted = false
-      board.verifiedThrough = source.lastRevision
+      if (!keepsHistory(source)) board.verifiedThrough = source.lastRevision
     }
     if (verdict !== 'rebuild') return { verdict }
     if (rebuiltFor === 'countMismatch') this.#distrusted = true
@@ -80,4 +84,9 @@ export class CountAudit<S extends SnapshotStore, T> {
     const { entries, deletedKeys } = keeper.store.stats
     return keeper.store.features.deletedKeys ? BigInt(entries + deletedKeys + oversize.unnamed) : undefined
   }
+}
+
+/** Whether a bucket keeps more than one revision of a key: then equal counts prove keys and not values. */
+export function keepsHistory({ historyPerKey }: SourceDescription): boolean {
+  return historyPerKey !== undefined && historyPerKey > 1
 }

@@ -6,6 +6,7 @@ import { protocol } from '../protocol/protocol.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
 import type { BoundLineage } from './bound-lineage.ts'
+import type { CommitObserver } from './commit-observer.ts'
 import type { FoldParts } from './fold-parts.ts'
 import { LineageWriter } from './lineage-writer.ts'
 
@@ -14,6 +15,7 @@ export class FoldWriter<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
   /** What goes with a commit beside its updates. */
   readonly lineage: LineageWriter
+  readonly #observers = new Set<CommitObserver>()
   #failingSinceMs: number | undefined
 
   constructor(parts: FoldParts<S, T>) {
@@ -63,6 +65,12 @@ export class FoldWriter<S extends SnapshotStore, T> {
     return this.#parts.gate.run(() => this.#flush(updates, bytes, cursor, phase))
   }
 
+  /** From the next commit on, until the returned function is called. To be called between two flushes. */
+  observe(observer: CommitObserver): () => void {
+    this.#observers.add(observer)
+    return () => void this.#observers.delete(observer)
+  }
+
   /** Opens the fold again after a failure. */
   async reopen(signal: AbortSignal): Promise<void> {
     this.#failingSinceMs ??= performance.now()
@@ -92,6 +100,7 @@ export class FoldWriter<S extends SnapshotStore, T> {
     const { keeper, flusher, board, feed, oversize } = this.#parts
     const before = keeper.figures.cursor
     let kept = updates
+    let seen: readonly (() => void)[] = []
     const outcome = await flusher.flush({
       updates,
       cursor,
@@ -101,6 +110,7 @@ export class FoldWriter<S extends SnapshotStore, T> {
       commit: async () => {
         const { store } = keeper
         kept = oversize.admit(updates, store.features)
+        seen = Array.from(this.#observers, (observer) => observer.survey(kept, store))
         await store.apply(
           kept,
           cursor,
@@ -117,6 +127,7 @@ export class FoldWriter<S extends SnapshotStore, T> {
     board.delivered += updates.length
     board.deliveredBytes += bytes
     board.skipped = oversize.skipped
+    for (const settle of seen) settle()
     feed.publish(kept, phase)
     this.committed(cursor, !cursor.token.equals(before.token))
     return outcome

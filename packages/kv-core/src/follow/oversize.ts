@@ -36,6 +36,13 @@ export class OversizePolicy {
     return this.#version
   }
 
+  /** Whether the fold has no value of this key because of a limit. */
+  skips(key: string): boolean {
+    if (this.skipped === 0) return false
+    const hash = hashOf(key)
+    return this.#values.has(hash) || this.#keys.has(hash)
+  }
+
   /** What has to be kept with the fold; undefined while nothing was skipped. */
   get names(): SkippedNames | undefined {
     return this.skipped === 0 ? undefined : { keys: [...this.#keys], values: [...this.#values] }

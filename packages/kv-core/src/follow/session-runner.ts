@@ -6,7 +6,7 @@ import type { FollowSource } from '../follow-source.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import { type Attached, Attachment, Unanswered } from './attachment.ts'
-import { type AuditFinding, AuditSchedule } from './audit-schedule.ts'
+import { type AuditedSession, type AuditFinding, AuditSchedule } from './audit-schedule.ts'
 import { within } from './deadline.ts'
 import type { FoldParts } from './fold-parts.ts'
 import { FoldWriter } from './fold-writer.ts'
@@ -34,7 +34,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
     this.#settings = settings
     this.#writer = new FoldWriter(parts)
     this.#attachment = new Attachment(parts, settings, this.#writer, signal)
-    this.#audits = new AuditSchedule(parts, settings)
+    this.#audits = new AuditSchedule(parts, settings, this.#writer)
     this.#signal = signal
   }
 
@@ -68,7 +68,8 @@ export class SessionRunner<S extends SnapshotStore, T> {
       rebuild === undefined ? { type: 'attached' } : { type: 'rebuilding', reason: rebuild.reason },
     )
     if (attached.phase !== 'live') flusher.forget()
-    return this.#watch(source, attached)
+    const describe = (): Promise<SourceDescription> => this.#describe(source)
+    return this.#watch({ source, described: description, attached, describe, rebuiltFor: rebuild?.reason })
   }
 
   /** Ends a session whose source yields nothing although it is waited for. */
@@ -91,8 +92,9 @@ export class SessionRunner<S extends SnapshotStore, T> {
     })
   }
 
-  async #watch(source: FollowSource, attached: Attached): Promise<FollowEnd> {
+  async #watch(session: AuditedSession): Promise<FollowEnd> {
     const { board, waiters } = this.#parts
+    const { source, attached } = session
     const { scope, limits, emptyValues } = this.#settings
     const from = this.#position(attached)
     let { phase } = attached
@@ -127,12 +129,12 @@ export class SessionRunner<S extends SnapshotStore, T> {
         onDelivered: (newest) => board.heard(newest),
         hurry: () => waiters.size > 0,
         onCaughtUp: async () => {
-          const outcome = await this.#caughtUp(source, attached, (finding) => (found = finding))
+          const outcome = await this.#caughtUp(session, (finding) => (found = finding))
           if (outcome !== 'committed') return outcome
           phase = 'live'
           caughtUp = true
           void this.#audits
-            .untilFinding(attached.bound.binding, () => this.#describe(source), signal)
+            .untilFinding(session, signal, () => board.dispatch({ type: 'caughtUp' }))
             .then(
               (finding) => {
                 if (finding === undefined) return
@@ -166,8 +168,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
   }
 
   async #caughtUp(
-    source: FollowSource,
-    { bound }: Attached,
+    session: AuditedSession,
     onFinding: (finding: AuditFinding) => void,
   ): Promise<FlushOutcome> {
     const { board, keeper } = this.#parts
@@ -180,16 +181,12 @@ export class SessionRunner<S extends SnapshotStore, T> {
       const outcome = await this.#writer.flush([], 0, keeper.store.cursor, 'live')
       if (outcome !== 'committed') return outcome
     }
-    const finding = await this.#audits.atCaughtUp(
-      bound.binding,
-      () => this.#describe(source),
-      rebuild?.reason,
-    )
+    const finding = await this.#audits.atCaughtUp(session)
     if (finding !== undefined) {
       onFinding(finding)
       return 'restart'
     }
-    board.dispatch({ type: 'caughtUp' })
+    if (!this.#audits.listsFirst(session)) board.dispatch({ type: 'caughtUp' })
     return 'committed'
   }
 }

@@ -12,8 +12,11 @@ export type FollowState =
   | 'failed'
   | 'closed'
 
-/** A check that is off because the store or the source cannot say what it needs. */
-export type Unverified = 'lineage' | 'count' | 'anchors'
+/**
+ * A check that is off because the store or the source cannot say what it needs. `revisions`: the bucket
+ * keeps more than one revision of a key, so that equal counts do not prove values.
+ */
+export type Unverified = 'lineage' | 'count' | 'anchors' | 'revisions'
 
 /** Where a follower stands, at one moment. Counts are of this process. */
 export interface FollowStatus {
@@ -28,7 +31,10 @@ export interface FollowStatus {
   readonly streamLast?: bigint
   /** `streamLast` minus the applied revision; 0 when live. */
   readonly lag?: bigint
-  /** At this revision the fold's number of keys equalled the bucket's. */
+  /**
+   * At this revision the fold was found to equal the bucket: by the number of keys; where the bucket keeps
+   * more than one revision of a key, by a listing of keys and revisions.
+   */
   readonly verifiedThrough?: bigint
   readonly entries: number
   /** Every update handed to the fold: delivered ones, repairs, synthetic deletes. */

@@ -1,3 +1,5 @@
+import { listingIsTruth } from './listing-is-truth.ts'
+
 export interface AuditInput {
   /** 0 for no position. undefined when the cursor has no u64 form. */
   readonly appliedRevision: bigint | undefined
@@ -8,6 +10,7 @@ export interface AuditInput {
   readonly foldCount: bigint | undefined
   readonly whenEvicted: 'drop' | 'keep'
   readonly evictsCurrentValues: boolean | undefined
+  readonly firstRevision?: bigint | undefined
   readonly evictionSeen: boolean
 }
 
@@ -25,8 +28,7 @@ export function audit(input: AuditInput): 'equal' | 'wait' | 'rebuild' | 'off' {
     foldCount === undefined
   )
     return 'off'
-  if (input.whenEvicted === 'keep' && (input.evictsCurrentValues !== false || input.evictionSeen))
-    return 'off'
+  if (!listingIsTruth({ ...input, firstRevision: input.firstRevision })) return 'off'
   if (appliedRevision !== lastRevision) return 'wait'
   return keyCount === foldCount ? 'equal' : 'rebuild'
 }

@@ -2,8 +2,11 @@ import { afterFlush } from './after-flush.ts'
 import { afterReopen } from './after-reopen.ts'
 import { attach } from './attach.ts'
 import { audit } from './audit.ts'
+import { auditListing } from './audit-listing.ts'
 import { handOver } from './hand-over.ts'
 import { judgeHistory } from './judge-history.ts'
+import { judgeListed } from './judge-listed.ts'
+import { listingIsTruth } from './listing-is-truth.ts'
 import { onBookmark } from './on-bookmark.ts'
 import { onDelivery } from './on-delivery.ts'
 import { resumeStart } from './resume-start.ts'
@@ -20,7 +23,10 @@ export interface Protocol {
   readonly afterFlush: typeof afterFlush
   readonly afterReopen: typeof afterReopen
   readonly watchdog: typeof watchdog
+  readonly listingIsTruth: typeof listingIsTruth
   readonly audit: typeof audit
+  readonly judgeListed: typeof judgeListed
+  readonly auditListing: typeof auditListing
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
@@ -34,5 +40,8 @@ export const protocol: Protocol = {
   afterFlush,
   afterReopen,
   watchdog,
+  listingIsTruth,
   audit,
+  judgeListed,
+  auditListing,
 }
