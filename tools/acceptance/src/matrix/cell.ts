@@ -7,7 +7,8 @@ export type FaultId = 'H1' | 'H2' | 'H3' | 'H4' | 'H5' | 'H6' | 'H7' | 'H8' | 'H
 /** Where the follower is when the fault happens. */
 export type FollowerState = 'live' | 'stopped' | 'hydrating' | 'catchingUp' | 'resync'
 
-export type ScopeName = 'all' | 'prefix' | 'prefixes'
+/** `part` ends within a token, which no subject filter can say. */
+export type ScopeName = 'all' | 'prefix' | 'prefixes' | 'part'
 
 export const FAULTS: readonly FaultId[] = Array.from(
   { length: 12 },
@@ -18,6 +19,7 @@ export const SCOPES: Readonly<Record<ScopeName, WatchScope>> = {
   all: 'all',
   prefix: { prefix: 'route.' },
   prefixes: { prefixes: ['route.', 'cert.'] },
+  part: { prefix: 'rou' },
 }
 
 /** Whether the bucket is written to after the fault. Quiet, no later revision helps to notice it. */
@@ -36,24 +38,31 @@ export interface Cell extends Situation {
 }
 
 const AFTERMATHS: readonly Aftermath[] = ['writes', 'quiet']
-const SCOPE_NAMES = Object.keys(SCOPES) as ScopeName[]
+/** Those that a server can count the keys of. */
+export const COUNTED_SCOPES: readonly ScopeName[] = ['all', 'prefix', 'prefixes']
+const SILENT: readonly FaultId[] = ['H1', 'H2', 'H3', 'H4', 'H5', 'H6', 'H7', 'H8']
 
 /** Every cell of one server version. */
 export function allCells(version: ServerLine): readonly Cell[] {
-  return FAULTS.flatMap((fault) =>
+  const counted = FAULTS.flatMap((fault) =>
     STATES.flatMap((state) =>
-      SCOPE_NAMES.flatMap((scope) =>
+      COUNTED_SCOPES.flatMap((scope) =>
         aftermathsOf(fault).map((after) => ({ version, fault, state, scope, after })),
       ),
     ),
   )
+  const states: readonly FollowerState[] = ['live', 'stopped']
+  const uncounted = SILENT.flatMap((fault) =>
+    states.map((state): Cell => ({ version, fault, state, scope: 'part', after: 'quiet' })),
+  )
+  return [...counted, ...uncounted]
 }
 
 /** Each fault in each state once; scopes and aftermaths take turns. */
 export function sampleCells(version: ServerLine): readonly Cell[] {
   return FAULTS.flatMap((fault, i) =>
     STATES.map((state, j): Cell => {
-      const scope = SCOPE_NAMES[(i + j) % SCOPE_NAMES.length]!
+      const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
       const aftermaths = aftermathsOf(fault)
       return { version, fault, state, scope, after: aftermaths[(i + j) % aftermaths.length]! }
     }),

@@ -17,7 +17,12 @@ const COUNT: Expectation = { ends: 'repaired', by: ['countMismatch'] }
 const COUNT_OR_CURSOR: Expectation = { ends: 'repaired', by: ['countMismatch', 'cursorExpired'] }
 
 /** What the follower owes in this cell. */
-export function expectationOf({ fault, version }: Pick<Cell, 'fault' | 'version'>): Expectation {
+export function expectationOf({
+  fault,
+  version,
+  scope,
+}: Pick<Cell, 'fault' | 'version'> & Partial<Cell>): Expectation {
+  if (scope === 'part') return { ends: 'told', unverified: 'count' }
   switch (fault) {
     case 'H4':
     case 'H6':

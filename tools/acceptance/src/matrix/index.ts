@@ -1,4 +1,4 @@
-export { allCells, cellTitle, sampleCells, type Cell } from './cell.ts'
+export { allCells, cellTitle, FAULTS, sampleCells, type Cell, type FaultId } from './cell.ts'
 export { ClusterWorld } from './cluster-world.ts'
 export {
   ADMIN,
@@ -17,5 +17,7 @@ export { networkCells, runNetworkCell, type NetworkCell } from './network-cell.t
 export { NETWORK_FAULTS } from './network-faults.ts'
 export { inPool } from './pool.ts'
 export { untilStatus } from './status-wait.ts'
+export { MECHANISM_OF, MECHANISMS, without, type Mechanism } from './mechanisms.ts'
+export type { Observation } from './cell-run.ts'
 export { MatrixServer } from './matrix-server.ts'
 export { processCells, processShortcomings, runProcessCell, type ProcessCell } from './process-cell.ts'

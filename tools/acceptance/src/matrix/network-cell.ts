@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startNatsServer, startProxy, type ServerLine } from '@slip/nats-server'
-import { SCOPES, type ScopeName, type Situation } from './cell.ts'
+import { COUNTED_SCOPES, type Situation } from './cell.ts'
 import { CellRun, type Observation } from './cell-run.ts'
 import type { Fault } from './faults.ts'
 import { MatrixBucket } from './matrix-bucket.ts'
@@ -16,11 +16,10 @@ export interface NetworkCell extends Situation {
 
 /** Every fault of the network in every state it can be seen in; the scopes take turns. */
 export function networkCells(version: ServerLine): readonly NetworkCell[] {
-  const scopes = Object.keys(SCOPES) as ScopeName[]
   const faults = Object.keys(NETWORK_FAULTS) as NetworkFaultId[]
   return faults.flatMap((fault, i) =>
     (['live', 'hydrating', 'catchingUp', 'resync'] as const).map((state, j) => {
-      const scope = scopes[(i + j) % scopes.length]!
+      const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
       return { version, fault, state, scope, after: 'quiet' as const }
     }),
   )

@@ -22,6 +22,7 @@ export async function runRollbackCells(
   version: ServerLine,
   cells: readonly Cell[],
 ): Promise<ReadonlyMap<Cell, Observation | Error>> {
+  if (cells.length === 0) return new Map()
   await using world = await RollbackWorld.start(version)
   const runs = cells.map((cell, i) => ({
     cell,
