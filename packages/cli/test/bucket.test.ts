@@ -160,7 +160,11 @@ describe.skipIf(skip)('buckets and writes on a real server', { timeout: 60_000 }
     const path = join(temporaryDirectory(), 'f.slip')
     expect((await server.run(['put', 'leases', 'a', 'x', '--ttl', '3s'])).code).toBe(0)
     expect((await server.run(['create', 'leases', 'b', 'x', '--ttl', '2500ms'])).code).toBe(0)
-    expect((await server.follow('leases', path)).lines.at(-1)).toMatchObject({ delivered: 2 })
+    await server.run(['put', 'leases', 'c', 'for good'])
+    const stale = await server.run(['update', 'leases', 'c', 'x', '--revision', '1', '--ttl', '2s'])
+    expect(stale.code).toBe(1)
+    expect((await server.run(['update', 'leases', 'c', 'x', '--revision', '3', '--ttl', '2s'])).code).toBe(0)
+    expect((await server.follow('leases', path)).lines.at(-1)).toMatchObject({ delivered: 3 })
     const entries = async (): Promise<unknown> =>
       (await server.follow('leases', path)).lines.at(-1)!['entries']
     await expect.poll(entries, { timeout: 30_000, interval: 500 }).toBe(0)

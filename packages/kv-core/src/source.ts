@@ -128,6 +128,14 @@ export type BulkOutcome =
 export interface KvTtl {
   put(key: string, value: Uint8Array | string, ttlMs: number, options?: WaitOptions): Promise<VersionToken>
   create(key: string, value: Uint8Array | string, ttlMs: number, options?: WaitOptions): Promise<VersionToken>
+  /** Only when the key is at `expected`; KvError `RevisionMismatch` otherwise. */
+  update?(
+    key: string,
+    value: Uint8Array | string,
+    expected: VersionToken,
+    ttlMs: number,
+    options?: WaitOptions,
+  ): Promise<VersionToken>
 }
 
 export interface KvPurge {

@@ -20,6 +20,14 @@ export class MemoryWriter implements KvWriter, KvPurge {
       checkTtl(ttlMs)
       return this.#write({ operation: 'put', key, value: bytesOf(value), ttlMs }, options, checkAbsent)
     },
+    update: async (key, value, expected, ttlMs, options) => {
+      checkTtl(ttlMs)
+      return this.#write(
+        { operation: 'put', key, value: bytesOf(value), ttlMs },
+        options,
+        checkRevision(expected),
+      )
+    },
   }
 
   constructor(open: () => Bucket) {

@@ -136,6 +136,17 @@ test('a time to live ends at its time and not a millisecond before, and so does 
   expect(await history(store)).toEqual(['b=1@3'])
 })
 
+test('an update may give a time to live, only at the expected revision', async () => {
+  const { store, clock } = await open({ markerTtlMs: 60_000 })
+  const first = await store.writer.put('a', '1')
+  await store.writer.put('a', '2')
+  expect(await codeOf(store.ttl.update!('a', '3', first, 10))).toBe('RevisionMismatch')
+  await store.ttl.update!('a', '3', VersionToken.fromRevision(2n), 10)
+  expect(await history(store)).toEqual(['a=3@3'])
+  clock.nowMs += 10
+  expect(await history(store)).toEqual(['-a@4 expired'])
+})
+
 test('create and update write over the marker of an expired key, at its revision', async () => {
   const { store, clock } = await open({ markerTtlMs: 60_000 })
   await store.ttl.put('created', '1', 10)

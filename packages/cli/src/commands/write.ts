@@ -59,6 +59,7 @@ export const update: Command = {
   options: {
     revision: { value: 'N', help: 'required: the revision it must be at' },
     ...VALUE_OPTIONS,
+    ...TTL_OPTION,
     ...CONNECTION_OPTIONS,
   },
   exits: ['1  the key is at another revision', USAGE_EXIT, SOURCE_EXIT],
@@ -66,10 +67,13 @@ export const update: Command = {
   run: async (invocation) => {
     const expected = revisionOption(invocation)
     if (expected === undefined) throw new UsageError('--revision is missing', 'update')
-    return await writeValue(
-      invocation,
-      async (bucket, key, value) => await writerOf(bucket).update(key, value, expected),
-    )
+    return await writeValue(invocation, async (bucket, key, value, ttlMs) => {
+      if (ttlMs === undefined) return await writerOf(bucket).update(key, value, expected)
+      const ttl = ttlOf(bucket)
+      if (ttl.update === undefined)
+        throw new KvError('Unsupported', `bucket ${bucket.name} cannot update with a time to live`)
+      return await ttl.update(key, value, expected, ttlMs)
+    })
   },
 }
 

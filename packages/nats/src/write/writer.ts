@@ -44,6 +44,10 @@ export class NatsWriter implements KvWriter, KvPurge {
       await this.#write('put', key, bytesOf(value), await this.#ttlField(ttlMs), options),
     create: async (key, value, ttlMs, options) =>
       await this.#create(key, bytesOf(value), await this.#ttlField(ttlMs), options),
+    update: async (key, value, expected, ttlMs, options) => {
+      const fields = [...expectedField(key, expected), ...(await this.#ttlField(ttlMs))]
+      return await this.#write('update', key, bytesOf(value), fields, options)
+    },
   }
 
   constructor(parts: WriterParts) {
