@@ -5,6 +5,7 @@ import type { AttachOptions } from './models/attach-state.ts'
 import { flushModel } from './models/flush-model.ts'
 import type { FlushOptions } from './models/flush-state.ts'
 import { HAZARDS } from './models/hazards.ts'
+import { listingModel, type ListingOptions } from './models/listing-model.ts'
 import { resyncModel } from './models/resync-model.ts'
 import type { ResyncOptions } from './models/resync-state.ts'
 import { silenceModel } from './models/silence-model.ts'
@@ -26,6 +27,7 @@ const ATTACH: Decisions = [
 ]
 const WATCH: Decisions = ['resumeStart', 'onDelivery', 'onBookmark', 'handOver']
 const FLUSH: Decisions = ['afterFlush', 'afterReopen', 'handOver']
+const LISTING: Decisions = ['judgeListed', 'auditListing']
 const RESYNC: Decisions = ['attach', 'audit', 'resumeStart', 'handOver']
 
 export const attaching = (options: AttachOptions): Configuration =>
@@ -36,6 +38,8 @@ export const flushing = (options: FlushOptions): Configuration =>
   configuration(FLUSH, (rules) => flushModel(options, rules), `flush, ${options.name}`)
 export const resyncing = (options: ResyncOptions): Configuration =>
   configuration(RESYNC, (rules) => resyncModel(options, rules), `resync, ${options.name}`)
+export const listing = (options: ListingOptions): Configuration =>
+  configuration(LISTING, (rules) => listingModel(options, rules), `listing, ${options.name}`)
 
 const two = { keys: 2, revisions: 3 } as const
 
@@ -59,6 +63,8 @@ export const SMALL: readonly Configuration[] = [
   watching({ name: 'retention', ...two, retention: true }),
   resyncing({ name: 'staged', ...two }),
   resyncing({ name: 'staged folds that are lost', ...two, crashes: false, discards: 1 }),
+  listing({ name: 'removals', ...two }),
+  listing({ name: 'writers only', keys: 2, revisions: 4, removals: false }),
   attaching({ name: 'writers only', ...two, faults: [], calm: true }),
   attaching({ name: 'writers only, one anchor', ...two, faults: [], anchors: 1, calm: true }),
   attaching({ name: 'one key followed', ...two, scoped: 1, faults: ['purgeSubject', 'cleanMarker'] }),
@@ -99,6 +105,7 @@ export const MEDIUM: readonly Configuration[] = [
   }),
   watching({ name: 'four writes', keys: 2, revisions: 4, retention: true, redeliveries: 1 }),
   resyncing({ name: 'four writes', keys: 2, revisions: 4, discards: 1 }),
+  listing({ name: 'four writes', keys: 2, revisions: 4 }),
   flushing({ name: 'six updates', updates: 6, batch: 3, durability: 'synced', damage: true, aborts: true }),
 ]
 

@@ -1,6 +1,6 @@
 import { protocol } from '@slip/kv-core'
 import type { WrongConfiguration } from './configuration.ts'
-import { attaching, flushing, resyncing, watching } from './configurations.ts'
+import { attaching, flushing, listing, resyncing, watching } from './configurations.ts'
 import { HAZARDS } from './models/hazards.ts'
 import { ancestor } from './rules/ancestor.ts'
 
@@ -157,5 +157,16 @@ export const LIMITS: readonly WrongConfiguration[] = [
     }),
     rules: protocol,
     property: HONEST,
+  },
+  {
+    configuration: listing({
+      name: 'a deleted key is put again before the fold hears of the delete, in a bucket that keeps one revision',
+      keys: 2,
+      revisions: 4,
+      history: 1,
+      removals: false,
+    }),
+    rules: protocol,
+    property: 'a listing finds nothing wrong where nothing was removed',
   },
 ]

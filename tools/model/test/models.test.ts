@@ -5,6 +5,7 @@ import {
   flushModel,
   HAZARDS,
   LIMITS,
+  listingModel,
   MEDIUM,
   resyncModel,
   SMALL,
@@ -65,5 +66,6 @@ test('a plain second explorer counts the same', () => {
   same(attachModel({ name: 'rollback', ...two, eras: 2, faults: ['rollback'] }, protocol))
   same(watchModel({ name: 'watch', ...two, retention: true }, protocol))
   same(flushModel({ name: 'flush', updates: 3, durability: 'synced', damage: true, aborts: true }, protocol))
+  same(listingModel({ name: 'listing', ...two }, protocol))
   same(resyncModel({ name: 'resync', ...two, discards: 1 }, protocol))
 })

@@ -1,15 +1,16 @@
-import type {
-  AttachDecision,
-  AttachInput,
-  Binding,
-  Protocol,
-  RebuildReason,
-  SourceDescription,
-} from '@slip/kv-core'
-import type { Row } from '../explorer/layout.ts'
+import type { Protocol, RebuildReason, SourceDescription } from '@slip/kv-core'
 import type { Action } from '../explorer/model.ts'
-import { HistoryJudge } from './attach-history.ts'
-import { dropStaged, endSession } from './attach-session.ts'
+import { AttachJudgement } from './attach-judgement.ts'
+import {
+  commit,
+  disconnect,
+  dropStaged,
+  endSession,
+  noticeDead,
+  start,
+  startRebuild,
+  swap,
+} from './attach-session.ts'
 import {
   ATTACHED,
   BROKEN_LINEAGE,
@@ -34,25 +35,19 @@ const REASONS: readonly (RebuildReason | undefined)[] = [
   'bucketRecreated',
   'revisionMismatch',
 ]
-const SCOPE = ['k']
-
-export type AuditVerdict = 'equal' | 'wait' | 'off' | 'mend' | 'reattach'
 
 /** What the follower does, each decision made by the rules it is given. */
 export class AttachFollower {
   readonly #shape: AttachShape
   readonly #rules: Protocol
   readonly #positions: Positions
-  readonly #history: HistoryJudge
-  /** By `bound`: 0 is none. */
-  readonly #bindings: readonly (Binding | undefined)[]
+  readonly judgement: AttachJudgement
 
   constructor(shape: AttachShape, rules: Protocol) {
     this.#shape = shape
     this.#rules = rules
     this.#positions = new Positions(shape.options.revisions)
-    this.#history = new HistoryJudge(shape, rules)
-    this.#bindings = [undefined, ...Array.from({ length: shape.eras }, (_, era) => this.#bindingOf(era))]
+    this.judgement = new AttachJudgement(shape, rules, this.#positions)
   }
 
   actions(): Action<AttachFields>[] {
@@ -75,42 +70,21 @@ export class AttachFollower {
     return restarts ? [...system, ...mishaps] : system
   }
 
-  /** What an audit of this state would say. */
-  auditOf(s: AttachState): AuditVerdict {
-    const { whenEvicted = 'drop' } = this.#shape.options
-    const binding = this.#bindings[s.bind]
-    const cursor = this.#positions.cursor(s.cursor)
-    const source = this.#describe(s)
-    const decision = this.#decide({ binding, cursor, populated: true }, source, {})
-    if (decision.action === 'rebuild' && decision.history === 'other') return 'reattach'
-    const verdict = this.#rules.audit({
-      appliedRevision: this.#positions.revision(s.cursor),
-      lastRevision: source.lastRevision,
-      keyCount: this.#keysInBucket(s),
-      foldCount: this.#namesInFold(s),
-      whenEvicted,
-      evictsCurrentValues: source.evictsCurrentValues,
-      firstRevision: source.firstRevision,
-      evictionSeen: binding?.evictionSeen === true,
-    })
-    return verdict === 'rebuild' ? 'mend' : verdict
-  }
-
   #attach(s: AttachState): boolean {
     if (s.mode !== IDLE) return false
     const { scoped, options } = this.#shape
-    const source = this.#describe(s)
+    const source = this.judgement.describe(s)
     const finding = REASONS[s.finding]
     s.finding = NO_FINDING
     s.mode = ATTACHED
     if (s.rebuilding === 1) this.#goOn(s, source, finding)
     else {
       const standing = {
-        binding: this.#bindings[s.bound],
+        binding: this.judgement.bindings[s.bound],
         cursor: this.#positions.cursor(s.cursor),
         populated: this.#isPopulated(s),
       }
-      const decision = this.#decideWithHistory(s, standing, source, finding, s.fold)
+      const decision = this.judgement.decide(s, standing, source, finding, s.fold)
       s.bind = s.incarnation + 1
       if (decision.action === 'rebuild') startRebuild(s, scoped, decision.reason)
       else if (decision.action === 'reconcile') s.unsure = 1
@@ -126,11 +100,11 @@ export class AttachFollower {
   /** A rebuild that was under way when a session ended. */
   #goOn(s: AttachState, source: SourceDescription, finding: RebuildReason | undefined): void {
     const staged = {
-      binding: this.#bindings[s.bind],
+      binding: this.judgement.bindings[s.bind],
       cursor: this.#positions.cursor(s.stagedCursor),
       populated: s.stagedCursor > 0,
     }
-    const decision = this.#decideWithHistory(s, staged, source, finding, s.staged)
+    const decision = this.judgement.decide(s, staged, source, finding, s.staged)
     if (decision.action === 'reconcile') s.unsure = 1
     if (
       decision.action === 'resume' ||
@@ -217,7 +191,7 @@ export class AttachFollower {
     if (s.mode !== WATCHING || s.caught === 0 || s.unsure === 1) return false
     this.#judge(s, false)
     if (s.mode !== WATCHING || s.cursor === 0) return true
-    const history = this.#history.judge(s, s.fold, s.cursor)
+    const history = this.judgement.historyOf(s)
     if (history === 'other' || history === 'differs') endSession(s, {})
     return true
   }
@@ -225,14 +199,14 @@ export class AttachFollower {
   /** What a fold that remembers nothing of its history needs before it claims anything. */
   #list(s: AttachState): boolean {
     if (s.mode !== WATCHING || s.caught === 0 || s.unsure === 0) return false
-    const verdict = this.#listing(s)
+    const verdict = this.judgement.listing(s)
     if (verdict === 'rebuild') endSession(s, { finding: REVISION_MISMATCH })
     else if (verdict === 'equal') s.unsure = 0
     return true
   }
 
   #judge(s: AttachState, rebuiltForCount: boolean): void {
-    const verdict = this.auditOf(s)
+    const verdict = this.judgement.auditOf(s)
     if (verdict === 'equal') {
       s.distrusted = 0
       if (s.dead === 0 && !this.#shape.converged(s)) s.lied = 1
@@ -256,140 +230,8 @@ export class AttachFollower {
     return s.rebuilding === 1 ? s.stagedCursor : s.cursor
   }
 
-  /** A fold that could go on goes on only when the bucket does not contradict what the fold remembers. */
-  #decideWithHistory(
-    s: AttachState,
-    fold: AttachInput['fold'],
-    source: SourceDescription,
-    finding: RebuildReason | undefined,
-    row: Row,
-  ): AttachDecision {
-    const decision = this.#decide(fold, source, { finding })
-    const { revision } = fold.cursor
-    if (decision.action !== 'resume' || revision === undefined) return decision
-    const history = this.#history.judge(s, row, Number(revision))
-    return this.#decide(fold, source, { history })
-  }
-
-  #decide(
-    fold: AttachInput['fold'],
-    source: SourceDescription,
-    found: Pick<AttachInput, 'finding' | 'history'>,
-  ): AttachDecision {
-    const { whenEvicted = 'drop' } = this.#shape.options
-    return this.#rules.attach({ fold, source, scope: SCOPE, whenEvicted, repair: 'auto', ...found })
-  }
-
-  #describe(s: AttachState): SourceDescription {
-    const { evicts = false } = this.#shape.options
-    return {
-      kind: 'model',
-      name: 'bucket',
-      incarnation: String(s.incarnation),
-      firstRevision: this.#positions.revision(this.#shape.first(s)),
-      lastRevision: this.#positions.revision(s.last),
-      ...(evicts === 'unknown' ? {} : { evictsCurrentValues: evicts }),
-    }
-  }
-
-  /** A listing of keys and revisions, made at once. */
-  #listing(s: AttachState): ReturnType<Protocol['auditListing']> {
-    const { messages, scoped } = this.#shape
-    const start = this.#positions.revision(s.cursor)
-    const told = { match: 0, pass: 0, wrong: 0 }
-    let entries = 0
-    for (let k = 0; k < scoped; k++) {
-      const kept = messages.isLive(s.fold.at(k))
-        ? this.#positions.revision(messages.revision(s.fold.at(k)))
-        : undefined
-      if (kept !== undefined) entries++
-      if (!messages.isLive(s.bucket.at(k))) continue
-      const listed = this.#positions.revision(messages.revision(s.bucket.at(k)))
-      told[this.#rules.judgeListed({ listed, start, held: kept, removedSince: false, skipped: false })]++
-    }
-    return this.#rules.auditListing({
-      start,
-      listedAt: this.#positions.revision(s.last),
-      entries,
-      matched: told.match,
-      wrong: told.wrong,
-      touched: 0,
-      touchedAfterMatch: 0,
-      ordered: true,
-    })
-  }
-
-  #keysInBucket(s: AttachState): bigint {
-    let count = 0
-    for (let k = 0; k < this.#shape.scoped; k++) if (s.bucket.at(k) !== 0) count++
-    return this.#positions.revision(count)
-  }
-
-  #namesInFold(s: AttachState): bigint {
-    let count = 0
-    for (let k = 0; k < this.#shape.scoped; k++) if (s.fold.at(k) !== 0) count++
-    return this.#positions.revision(count)
-  }
-
   #isPopulated(s: AttachState): boolean {
     for (let k = 0; k < this.#shape.scoped; k++) if (this.#shape.messages.isLive(s.fold.at(k))) return true
     return false
   }
-
-  #bindingOf(incarnation: number): Binding {
-    const { whenEvicted = 'drop' } = this.#shape.options
-    return {
-      kind: 'model',
-      name: 'bucket',
-      incarnation: String(incarnation),
-      scope: SCOPE,
-      whenEvicted,
-      evictionSeen: false,
-    }
-  }
-}
-
-function start(s: AttachState): boolean {
-  if (s.mode !== DOWN) return false
-  s.mode = IDLE
-  return true
-}
-
-function noticeDead(s: AttachState): boolean {
-  if (s.dead === 0) return false
-  endSession(s, {})
-  return true
-}
-
-function disconnect(s: AttachState): boolean {
-  if (s.mode !== WATCHING && s.mode !== ATTACHED) return false
-  endSession(s, {})
-  return true
-}
-
-function startRebuild(s: AttachState, scoped: number, reason: RebuildReason): void {
-  dropStaged(s, scoped)
-  s.rebuilding = 1
-  s.forCount = reason === 'countMismatch' ? 1 : 0
-}
-
-/** The new fold becomes the one in use. */
-function swap(shape: AttachShape, s: AttachState): void {
-  for (let k = 0; k < shape.scoped; k++) s.fold.set(k, s.staged.at(k))
-  s.cursor = s.stagedCursor
-  settle(shape, s)
-  dropStaged(s, shape.scoped)
-}
-
-function commit(shape: AttachShape, s: AttachState, revision: number): void {
-  if (s.rebuilding === 1) s.stagedCursor = revision
-  else {
-    s.cursor = revision
-    s.bound = s.bind
-    settle(shape, s)
-  }
-}
-
-function settle(shape: AttachShape, s: AttachState): void {
-  if (shape.tracksSettled) s.settled = s.cursor === s.last ? 1 : 0
 }

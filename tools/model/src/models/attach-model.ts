@@ -85,12 +85,12 @@ function witnesses(
   return {
     ...(whenEvicted === 'drop' || evicts === false
       ? {
-          'an audit says equal': (s) => isLive(s) && s.last > 0 && follower.auditOf(s) === 'equal',
-          'an audit has to wait': (s) => isLive(s) && follower.auditOf(s) === 'wait',
+          'an audit says equal': (s) => isLive(s) && s.last > 0 && follower.judgement.auditOf(s) === 'equal',
+          'an audit has to wait': (s) => isLive(s) && follower.judgement.auditOf(s) === 'wait',
         }
-      : { 'an audit is off': (s) => isLive(s) && follower.auditOf(s) === 'off' }),
+      : { 'an audit is off': (s) => isLive(s) && follower.judgement.auditOf(s) === 'off' }),
     ...(faults.some((fault) => SILENT.includes(fault))
-      ? { 'an audit finds a mismatch': (s) => isLive(s) && follower.auditOf(s) === 'mend' }
+      ? { 'an audit finds a mismatch': (s) => isLive(s) && follower.judgement.auditOf(s) === 'mend' }
       : {}),
     ...(faults.length > 0 && whenEvicted === 'drop'
       ? { 'a rebuild holds a part of the bucket': (s) => s.rebuilding === 1 && s.stagedCursor > 0 }

@@ -1,4 +1,13 @@
-import { IDLE, NO_FINDING, type AttachState } from './attach-state.ts'
+import type { RebuildReason } from '@slip/kv-core'
+import {
+  ATTACHED,
+  DOWN,
+  IDLE,
+  NO_FINDING,
+  WATCHING,
+  type AttachShape,
+  type AttachState,
+} from './attach-state.ts'
 
 /** What a session leaves for the next one; a rebuild under way goes on. */
 export function endSession(
@@ -22,4 +31,52 @@ export function dropStaged(s: AttachState, scoped: number): void {
   s.stagedCursor = 0
   s.rebuilding = 0
   s.forCount = 0
+}
+
+export function start(s: AttachState): boolean {
+  if (s.mode !== DOWN) return false
+  s.mode = IDLE
+  return true
+}
+
+/** Heartbeats are missing. */
+export function noticeDead(s: AttachState): boolean {
+  if (s.dead === 0) return false
+  endSession(s, {})
+  return true
+}
+
+export function disconnect(s: AttachState): boolean {
+  if (s.mode !== WATCHING && s.mode !== ATTACHED) return false
+  endSession(s, {})
+  return true
+}
+
+/** A second fold is begun beside the one in use. */
+export function startRebuild(s: AttachState, scoped: number, reason: RebuildReason): void {
+  dropStaged(s, scoped)
+  s.rebuilding = 1
+  s.forCount = reason === 'countMismatch' ? 1 : 0
+}
+
+/** The new fold becomes the one in use. */
+export function swap(shape: AttachShape, s: AttachState): void {
+  for (let k = 0; k < shape.scoped; k++) s.fold.set(k, s.staged.at(k))
+  s.cursor = s.stagedCursor
+  settle(shape, s)
+  dropStaged(s, shape.scoped)
+}
+
+/** A delivery, or a bookmark, is in the fold that is written. */
+export function commit(shape: AttachShape, s: AttachState, revision: number): void {
+  if (s.rebuilding === 1) s.stagedCursor = revision
+  else {
+    s.cursor = revision
+    s.bound = s.bind
+    settle(shape, s)
+  }
+}
+
+function settle(shape: AttachShape, s: AttachState): void {
+  if (shape.tracksSettled) s.settled = s.cursor === s.last ? 1 : 0
 }
