@@ -24,6 +24,7 @@ test.skipIf(skip)(
       const ndjson = await dataset(ENTRIES)
       const entries = ndjson.trimEnd().split('\n').length
       expect(entries).toBeGreaterThan(100)
+      process.stdout.write(`data set: ${entries} entries, ${(ndjson.length / 1e6).toFixed(1)} MB of NDJSON\n`)
 
       const loaded = await slip(['load', 'packages', '-', ...at], { input: ndjson })
       expect(loaded).toMatchObject({ code: 0 })
