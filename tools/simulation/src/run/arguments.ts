@@ -1,0 +1,83 @@
+import { FAULT_GROUPS, type FaultGroup } from '../plan/profile.ts'
+import { PLANTS } from './plants.ts'
+
+export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--plant NAME]
+       simulate --count N [--from S] [--workers W] [--plant NAME]
+       simulate --shrink --seed S [--plant NAME]
+plants: ${Object.entries(PLANTS)
+  .map(([name, { bug }]) => `${name} (${bug})`)
+  .join(', ')}
+`
+
+export interface Arguments {
+  readonly seed: number | undefined
+  readonly count: number
+  readonly from: number
+  readonly workers: number
+  readonly trace: boolean
+  readonly shrink: boolean
+  /** Results as lines of JSON: what a worker gives. */
+  readonly json: boolean
+  readonly keep: readonly number[] | undefined
+  readonly without: readonly FaultGroup[]
+  readonly plant: string | undefined
+}
+
+/** undefined for arguments that make no sense. */
+export function parseArguments(words: readonly string[]): Arguments | undefined {
+  const values = new Map<string, string>()
+  const flags = new Set<string>()
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!
+    if (['--trace', '--shrink', '--json'].includes(word)) flags.add(word)
+    else if (VALUED.has(word) && words[i + 1] !== undefined) values.set(word, words[++i]!)
+    else return undefined
+  }
+  const number = (name: string, fallback: number): number => Number(values.get(name) ?? fallback)
+  const plant = values.get('--plant')
+  const without = (values.get('--without') ?? '').split(',').filter((group) => group !== '')
+  const seed = values.has('--seed') ? number('--seed', 0) : undefined
+  const parsed = {
+    seed,
+    count: number('--count', seed === undefined ? 0 : 1),
+    from: number('--from', 1),
+    workers: number('--workers', 1),
+    trace: flags.has('--trace'),
+    shrink: flags.has('--shrink'),
+    json: flags.has('--json'),
+    keep: values
+      .get('--keep')
+      ?.split(',')
+      .filter((id) => id !== '')
+      .map(Number),
+    without: without as FaultGroup[],
+    plant,
+  }
+  const numbers = [parsed.seed ?? 0, parsed.count, parsed.from, parsed.workers, ...(parsed.keep ?? [])]
+  const sound =
+    numbers.every((value) => Number.isSafeInteger(value) && value >= 0) &&
+    parsed.count > 0 &&
+    without.every((group) => (FAULT_GROUPS as readonly string[]).includes(group)) &&
+    (plant === undefined || Object.hasOwn(PLANTS, plant))
+  return sound ? parsed : undefined
+}
+
+const VALUED = new Set(['--seed', '--count', '--from', '--workers', '--keep', '--without', '--plant'])
+
+/** The command that repeats a run. */
+export function commandOf(
+  seed: number,
+  options: {
+    readonly keep?: readonly number[] | undefined
+    readonly without?: readonly FaultGroup[]
+    readonly plant?: string | undefined
+  } = {},
+): string {
+  const { keep, without = [], plant } = options
+  return [
+    `pnpm --filter @slip/simulation simulate --seed ${seed}`,
+    keep === undefined ? '' : ` --keep ${keep.length === 0 ? ',' : keep.join(',')}`,
+    without.length === 0 ? '' : ` --without ${without.join(',')}`,
+    plant === undefined ? '' : ` --plant ${plant}`,
+  ].join('')
+}

@@ -1,0 +1,64 @@
+import { protocol, type Protocol, type SnapshotStore } from '@slip/kv-core'
+
+/** A bug put into the product for one run, to see that it is found. */
+export interface Plant {
+  /** What is wrong. */
+  readonly bug: string
+  /** The promises it breaks, one of which a run has to name. */
+  readonly breaks: readonly number[]
+  readonly rules?: Partial<Protocol>
+  readonly apply?: (store: SnapshotStore, ...args: Parameters<SnapshotStore['apply']>) => Promise<void>
+}
+
+const ours: Protocol = { ...protocol }
+
+export const PLANTS: Readonly<Record<string, Plant>> = {
+  cursorFirst: {
+    bug: 'the cursor is committed before the data',
+    breaks: [1],
+    apply: async (store, batch, cursor, options) => {
+      await store.apply([], cursor, options)
+      await store.apply(batch, cursor, options)
+    },
+  },
+  auditSkipped: {
+    bug: 'the audit always finds equal counts',
+    breaks: [4],
+    rules: { audit: () => 'equal' },
+  },
+  lineageIgnored: {
+    bug: 'a bucket that was made anew is resumed',
+    breaks: [1, 3, 4, 5, 6],
+    rules: {
+      attach: (input) => {
+        const { fold, source } = input
+        const { incarnation } = source
+        if (fold.binding === undefined || incarnation === undefined) return ours.attach(input)
+        return ours.attach({ ...input, fold: { ...fold, binding: { ...fold.binding, incarnation } } })
+      },
+    },
+  },
+  deliveryUnjudged: {
+    bug: 'what was delivered before is taken for new',
+    breaks: [2, 3, 6],
+    rules: { onDelivery: () => 'apply' },
+  },
+  failedFlushForgotten: {
+    bug: 'a commit that failed counts as done',
+    breaks: [1, 2, 3],
+    rules: {
+      afterFlush: (input) =>
+        ours.afterFlush(input.outcome === 'commitFailed' ? { ...input, outcome: 'committed' } : input),
+    },
+  },
+  watchdogAsleep: {
+    bug: 'silence is never noticed',
+    breaks: [7],
+    rules: { watchdog: () => 'live' },
+  },
+}
+
+/** Puts a plant into the protocol table, or takes it out. */
+export function plantRules(plant: Plant | undefined): void {
+  Object.assign(protocol, ours, plant?.rules)
+}

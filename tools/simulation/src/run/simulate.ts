@@ -1,0 +1,110 @@
+import { resetLooks } from '../builtins/clocks.ts'
+import { realSetImmediate } from '../builtins/timers.ts'
+import type { Violation } from '../oracle/verdict.ts'
+import type { FaultGroup } from '../plan/profile.ts'
+import { planOf } from '../plan/plan.ts'
+import { activate } from '../world/active-world.ts'
+import { Trace } from '../world/trace.ts'
+import { World } from '../world/world.ts'
+import { type Plant, plantRules } from './plants.ts'
+import { reducedPlan } from './reduced-plan.ts'
+import { Simulation } from './simulation.ts'
+
+/** More than any world needs: a loop that does nothing else would run for ever. */
+const MOST_STEPS = 3_000_000
+
+export interface SimulationOptions {
+  readonly seed: number
+  /** Only these actions of the plan; all of them unless given. */
+  readonly keep?: readonly number[] | undefined
+  readonly without?: readonly FaultGroup[] | undefined
+  readonly plant?: Plant | undefined
+  /** Gets every line of the trace. */
+  readonly print?: ((line: string) => void) | undefined
+}
+
+export interface SimulationResult {
+  readonly seed: number
+  readonly hash: string
+  readonly steps: number
+  /** From the beginning of the world to its end. */
+  readonly simulatedMs: number
+  /** Of that, with a follower running. */
+  readonly followedMs: number
+  /** The ids of the actions that were in the plan. */
+  readonly actions: readonly number[]
+  readonly violation: Violation | undefined
+  readonly counts: Readonly<Record<string, number>>
+}
+
+let strayRejection: ((reason: unknown) => void) | undefined
+process.on('unhandledRejection', (reason) => {
+  if (strayRejection === undefined) throw reason
+  strayRejection(reason)
+})
+
+/** Runs one world. One at a time: the builtins are the world's meanwhile. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { seed, plant } = options
+  const trace = new Trace(options.print)
+  const world = new World(String(seed), trace)
+  const plan = reducedPlan(planOf(world.random('plan')), options)
+  plantRules(plant)
+  resetLooks()
+  activate(world)
+  try {
+    const simulation = await Simulation.begin(world, plan, plant)
+    const { verdict } = simulation
+    strayRejection = (reason) => verdict.violated(8, `a rejection that nobody handled: ${String(reason)}`)
+    await drive(world, simulation)
+    return {
+      seed,
+      hash: trace.hash,
+      steps: world.scheduler.steps,
+      simulatedMs: world.nowMs,
+      followedMs: simulation.home.followedMs,
+      actions: plan.rounds.flatMap(({ actions, inCalm }) => [...actions, ...inCalm].map(({ id }) => id)),
+      violation: verdict.violation,
+      counts: Object.fromEntries([...verdict.counts].sort(([a], [b]) => (a < b ? -1 : 1))),
+    }
+  } finally {
+    strayRejection = undefined
+    activate(undefined)
+    plantRules(undefined)
+  }
+}
+
+/** Steps through the world until its program is over or a promise is broken; all microtasks run between two steps. */
+function drive(world: World, simulation: Simulation): Promise<void> {
+  const { scheduler } = world
+  const { verdict, home } = simulation
+  return new Promise((resolve, reject) => {
+    let over = false
+    simulation.run().then(() => (over = true), reject)
+    const turn = (): void => {
+      try {
+        if (scheduler.steps >= MOST_STEPS)
+          verdict.violated(0, `the world did not end within ${MOST_STEPS} steps`)
+        if (over || verdict.violation !== undefined || !step(world, verdict)) {
+          scheduler.rest()
+          if (home.life !== undefined) world.kill(home.life.process)
+          realSetImmediate(resolve)
+          return
+        }
+        realSetImmediate(turn)
+      } catch (error) {
+        reject(error as Error)
+      }
+    }
+    realSetImmediate(turn)
+  })
+}
+
+function step(world: World, verdict: Simulation['verdict']): boolean {
+  try {
+    return world.scheduler.step()
+  } catch (error) {
+    verdict.violated(8, `a callback threw: ${String(error)}`)
+    return true
+  }
+}

@@ -1,0 +1,15 @@
+import type { SimProcess } from './sim-process.ts'
+
+/** A machine: what its processes share, besides the disk. */
+export class Host {
+  bootId: string
+  /** How far its wall clock is off. */
+  clockOffsetMs = 0
+  readonly processes: Map<number, SimProcess> = new Map()
+  /** Abstract sockets and who listens, by namespace and name. */
+  readonly sockets: Map<string, SimProcess> = new Map()
+
+  constructor(bootId: string) {
+    this.bootId = bootId
+  }
+}
