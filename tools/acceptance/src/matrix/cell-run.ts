@@ -48,6 +48,8 @@ export interface CellParts {
    * over, so that coming back counts too. @default 'attached'
    */
   readonly sees?: 'attached' | 'faultOver'
+  /** What the fold has to hold in the end: what the bucket does, or all that was written to it and not deleted. */
+  readonly owed: 'listed' | 'written'
 }
 
 /** One cell, step by step: the steps of many cells can be kept in step where a fault strikes a whole server. */
@@ -72,7 +74,7 @@ export class CellRun implements AsyncDisposable {
       scope,
       connection: parts.connection,
       // Small batches, so that there is a place to stand still in the middle of a few updates.
-      follow: { batch: { maxCount: 4, windowMs: 1 }, ...parts.follow },
+      follow: { batch: { maxCount: 4, windowMs: 1 }, whenEvicted: situation.policy, ...parts.follow },
     })
   }
 
@@ -103,7 +105,9 @@ export class CellRun implements AsyncDisposable {
       case 'live':
         return
       case 'stopped':
-        return await this.#followed.stop()
+        await this.#followed.stop()
+        if (this.#situation.after === 'writes') await this.#advance('second')
+        return
       case 'catchingUp':
         await this.#followed.stop()
         await this.#advance('second')
@@ -136,8 +140,9 @@ export class CellRun implements AsyncDisposable {
   }
 
   async observe(): Promise<Observation> {
-    const listing = await this.#parts.bucket.listing(this.#prefixes)
-    const { lastSequence } = await this.#parts.bucket.facts()
+    const { bucket, owed } = this.#parts
+    const listing = owed === 'written' ? bucket.written(this.#prefixes) : await bucket.listing(this.#prefixes)
+    const { lastSequence } = await bucket.facts()
     if (this.#parts.sees !== 'faultOver') await this.#untilSeen()
     let rightAtMs: number | undefined
     for (;;) {
@@ -204,6 +209,7 @@ export class CellRun implements AsyncDisposable {
   /** Whether it has nothing left to do, by its own account. */
   #isContent(lastSequence: bigint): boolean {
     const { state, verifiedThrough, unverified } = this.#followed.status
+    if (state === 'failed') return true
     return state === 'live' && (verifiedThrough === lastSequence || unverified.includes('count'))
   }
 

@@ -25,12 +25,16 @@ export const SCOPES: Readonly<Record<ScopeName, WatchScope>> = {
 /** Whether the bucket is written to after the fault. Quiet, no later revision helps to notice it. */
 export type Aftermath = 'writes' | 'quiet'
 
+/** Whether the fold mirrors the bucket, or keeps what the bucket evicts. */
+export type Policy = 'drop' | 'keep'
+
 /** What a cell is, the fault aside. */
 export interface Situation {
   readonly version: ServerLine
   readonly state: FollowerState
   readonly scope: ScopeName
   readonly after: Aftermath
+  readonly policy: Policy
 }
 
 export interface Cell extends Situation {
@@ -47,15 +51,28 @@ export function allCells(version: ServerLine): readonly Cell[] {
   const counted = FAULTS.flatMap((fault) =>
     STATES.flatMap((state) =>
       COUNTED_SCOPES.flatMap((scope) =>
-        aftermathsOf(fault).map((after) => ({ version, fault, state, scope, after })),
+        aftermathsOf(fault).map((after): Cell => ({ version, fault, state, scope, after, policy: 'drop' })),
       ),
     ),
   )
   const states: readonly FollowerState[] = ['live', 'stopped']
   const uncounted = SILENT.flatMap((fault) =>
-    states.map((state): Cell => ({ version, fault, state, scope: 'part', after: 'quiet' })),
+    states.map((state): Cell => ({ version, fault, state, scope: 'part', after: 'quiet', policy: 'drop' })),
   )
-  return [...counted, ...uncounted]
+  return [...counted, ...uncounted, ...keptCells(version)]
+}
+
+/** A bucket that evicts cannot send such a follower into a repair. */
+function keptCells(version: ServerLine): readonly Cell[] {
+  const states = STATES.filter((state) => state !== 'resync')
+  return FAULTS.flatMap((fault, i) =>
+    states.flatMap((state, j) =>
+      aftermathsOf(fault).map((after): Cell => {
+        const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
+        return { version, fault, state, scope, after, policy: 'keep' }
+      }),
+    ),
+  )
 }
 
 /** Each fault in each state once; scopes and aftermaths take turns. */
@@ -64,13 +81,14 @@ export function sampleCells(version: ServerLine): readonly Cell[] {
     STATES.map((state, j): Cell => {
       const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
       const aftermaths = aftermathsOf(fault)
-      return { version, fault, state, scope, after: aftermaths[(i + j) % aftermaths.length]! }
+      const after = aftermaths[(i + j) % aftermaths.length]!
+      return { version, fault, state, scope, after, policy: 'drop' }
     }),
   )
 }
 
-export function cellTitle({ fault, state, scope, after }: Cell): string {
-  return `${fault} × ${state} × ${scope}, then ${after}`
+export function cellTitle({ fault, state, scope, after, policy }: Cell): string {
+  return `${fault} × ${state} × ${scope}, then ${after}${policy === 'keep' ? ', kept' : ''}`
 }
 
 export function isRollback({ fault }: Pick<Cell, 'fault'>): boolean {

@@ -9,6 +9,10 @@ export type Expectation =
   | { readonly ends: 'repaired'; readonly by: readonly RebuildReason[] }
   /** Right without a repair, and verified. */
   | { readonly ends: 'untouched' }
+  /** It has everything that was written and not deleted, though the bucket has not; a count would say nothing. */
+  | { readonly ends: 'kept' }
+  /** It ended with `RepairRefused`: what the bucket evicted unseen is in no listing. */
+  | { readonly ends: 'refused' }
   /** Its status names the check it cannot make. */
   | { readonly ends: 'told'; readonly unverified: Unverified }
 
@@ -17,12 +21,17 @@ const COUNT: Expectation = { ends: 'repaired', by: ['countMismatch'] }
 const COUNT_OR_CURSOR: Expectation = { ends: 'repaired', by: ['countMismatch', 'cursorExpired'] }
 
 /** What the follower owes in this cell. */
-export function expectationOf({
-  fault,
-  version,
-  scope,
-}: Pick<Cell, 'fault' | 'version'> & Partial<Cell>): Expectation {
-  if (scope === 'part') return { ends: 'told', unverified: 'count' }
+export function expectationOf(cell: Cell): Expectation {
+  const { fault, state, after, version } = cell
+  if (cell.scope === 'part') return { ends: 'told', unverified: 'count' }
+  const evicts = fault === 'H4' || fault === 'H6' || fault === 'H7'
+  if (cell.policy === 'keep' && (evicts || (fault === 'H5' && atLeast(version, '2.11'))))
+    return { ends: evicts && state === 'stopped' && after === 'writes' ? 'refused' : 'kept' }
+  return repairOf(cell)
+}
+
+/** What a fold that mirrors its bucket is repaired for. */
+export function repairOf({ fault, version }: Pick<Cell, 'fault' | 'version'>): Expectation {
   switch (fault) {
     case 'H4':
     case 'H6':
@@ -50,10 +59,14 @@ export function shortcomings(expected: Expectation, seen: Observation): readonly
     const told = status.unverified.includes(expected.unverified)
     return told ? [] : [`unverified is [${status.unverified.join(', ')}], without ${expected.unverified}`]
   }
+  if (expected.ends === 'refused') {
+    const refused = status.state === 'failed' && status.reason === 'RepairRefused'
+    return refused ? [] : [claim(status), `its states: ${seen.history.join(', ')}`]
+  }
   const found: string[] = []
   if (!seen.right) found.push(`${claim(status)}, but ${seen.differences.slice(0, 5).join('; ')}`)
   else if (isLate(seen)) found.push(`right only after ${seen.rightMs!.toFixed(0)} ms`)
-  if (!verified) found.push(`verified only through ${status.verifiedThrough}`)
+  if (!verified && expected.ends !== 'kept') found.push(`verified only through ${status.verifiedThrough}`)
   const allowed: readonly string[] = expected.ends === 'repaired' ? expected.by : []
   const strange = repairs.filter((reason) => !allowed.includes(reason))
   if (strange.length > 0) found.push(`repaired for ${strange.join(', ')}`)

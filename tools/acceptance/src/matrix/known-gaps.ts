@@ -1,3 +1,4 @@
+import { atLeast } from '@slip/nats-server'
 import { isRollback, type Cell } from './cell.ts'
 import type { NetworkCell } from './network-cell.ts'
 import type { ProcessCell } from './process-cell.ts'
@@ -30,10 +31,19 @@ const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
     covers: ({ fault }) => fault === 'H12',
   },
   {
+    what: 'a fold that keeps is not repaired from a listing where the bucket evicts nothing',
+    covers: ({ fault, policy }) => policy === 'keep' && ['H1', 'H2', 'H3', 'H8'].includes(fault),
+  },
+  {
+    what: 'a first revision of 1 counts as proof that nothing was evicted, also where messages have TTLs',
+    covers: ({ fault, policy, version }) => policy === 'keep' && fault === 'H5' && atLeast(version, '2.11'),
+  },
+  {
     what: DISTRUST,
     covers: ({ fault, state, after }) =>
       state === 'resync' && after === 'quiet' && ['H1', 'H2', 'H3', 'H4', 'H5', 'H7'].includes(fault),
-    touches: (cell) => !isRollback(cell) && (cell.state === 'resync' || cell.fault === 'H4'),
+    touches: (cell) =>
+      cell.policy === 'drop' && !isRollback(cell) && (cell.state === 'resync' || cell.fault === 'H4'),
   },
 ]
 

@@ -44,6 +44,7 @@ const REMOVAL = /^(KV-Operation: *(DEL|PURGE)|Nats-Marker-Reason:)/im
 export class MatrixBucket {
   readonly name: string
   readonly #jetstream: () => RawJetStream
+  readonly #written = new Map<string, Held>()
 
   constructor(jetstream: () => RawJetStream, name: string) {
     this.#jetstream = jetstream
@@ -56,16 +57,21 @@ export class MatrixBucket {
 
   /** `ttl` is a `Nats-TTL`: whole seconds, or `never`. */
   async put(key: string, value: string, ttl?: string): Promise<bigint> {
-    return await this.#jetstream().publish(
-      this.#subject(key),
-      value,
-      ttl === undefined ? {} : { 'Nats-TTL': ttl },
-    )
+    const headers = ttl === undefined ? {} : { 'Nats-TTL': ttl }
+    const revision = await this.#jetstream().publish(this.#subject(key), value, headers)
+    this.#written.set(key, { value, revision })
+    return revision
   }
 
   /** Writes a delete marker. */
   async delete(key: string): Promise<void> {
     await this.#jetstream().publish(this.#subject(key), '', { 'KV-Operation': 'DEL' })
+    this.#written.delete(key)
+  }
+
+  /** Every write minus every delete, under these prefixes: what is left of it in the bucket is another matter. */
+  written(prefixes: readonly string[]): Holding {
+    return new Map([...this.#written].filter(([key]) => prefixes.some((prefix) => key.startsWith(prefix))))
   }
 
   /** The clean-up call of the KV client: removes delete markers with their keys. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { startNatsServer, type NatsServer, type ServerLine } from '@slip/nats-server'
 import type { Cell } from './cell.ts'
 import { CellRun, type Observation } from './cell-run.ts'
+import { expectationOf } from './expectation.ts'
 import { API_FAULTS } from './faults.ts'
 import { MatrixBucket } from './matrix-bucket.ts'
 import { RawJetStream } from './raw-jetstream.ts'
@@ -43,6 +44,7 @@ export class MatrixServer implements AsyncDisposable {
       serverVersion: this.server.version,
       directory: this.#directory,
       connection: { servers: this.server.url },
+      owed: expectationOf(cell).ends === 'kept' ? 'written' : 'listed',
     })
     await run.seed()
     await run.reachState()

@@ -20,7 +20,7 @@ export function networkCells(version: ServerLine): readonly NetworkCell[] {
   return faults.flatMap((fault, i) =>
     (['live', 'hydrating', 'catchingUp', 'resync'] as const).map((state, j) => {
       const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
-      return { version, fault, state, scope, after: 'quiet' as const }
+      return { version, fault, state, scope, after: 'quiet', policy: 'drop' } as const
     }),
   )
 }
@@ -61,6 +61,7 @@ export async function runNetworkCell(cell: NetworkCell): Promise<Observation> {
       serverVersion: server.version,
       directory,
       connection: { servers: proxy.url },
+      owed: 'listed',
       follow: { staleAfterMs: STALE_AFTER_MS },
       sees: 'faultOver',
     })

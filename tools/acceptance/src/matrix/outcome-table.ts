@@ -1,9 +1,10 @@
 import { FAULTS, STATES, type Cell, type FaultId, type FollowerState } from './cell.ts'
 import type { Observation } from './cell-run.ts'
+import type { Expectation } from './expectation.ts'
 import { faultTitle } from './fault-titles.ts'
 
 /** How a cell ended, in one word for the table. */
-export type CellEnd = 'repaired' | 'untouched' | 'told' | 'known gap'
+export type CellEnd = Expectation['ends'] | 'known gap'
 
 export interface CellOutcome {
   readonly cell: Cell

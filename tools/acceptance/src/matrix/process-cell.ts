@@ -6,7 +6,7 @@ import type { ServerLine } from '@slip/nats-server'
 import { FollowProcess, slip, type Line } from '../slip-process.ts'
 import { FAULTS, isRollback, type FaultId } from './cell.ts'
 import { BUDGET_MS } from './cell-run.ts'
-import { expectationOf } from './expectation.ts'
+import { repairOf } from './expectation.ts'
 import { API_FAULTS } from './faults.ts'
 import { AUDIT_INTERVAL_MS } from './followed-fold.ts'
 import { differences } from './holdings.ts'
@@ -48,7 +48,7 @@ export function processCells(version: ServerLine): readonly ProcessCell[] {
 /** What is wrong with how a cell ended. */
 export function processShortcomings(cell: ProcessCell, seen: ProcessObservation): readonly string[] {
   const { differences: found, repairs, verifiedMs } = seen
-  const expected = expectationOf(cell)
+  const expected = repairOf(cell)
   const allowed: readonly string[] = expected.ends === 'repaired' ? expected.by : []
   return [
     ...found,

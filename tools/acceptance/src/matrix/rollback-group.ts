@@ -103,6 +103,7 @@ class RollbackWorld implements AsyncDisposable {
       serverVersion: this.#server.version,
       directory: this.#directory,
       connection: { servers: this.#proxy.url },
+      owed: 'listed',
     })
   }
 
