@@ -64,12 +64,22 @@ async function replayed(options: AttachOptions, rules = protocol): Promise<{ edg
 
 const two = { keys: 2, revisions: 2 } as const
 
-const CONFIGURATIONS: readonly AttachOptions[] = [
+const three = { keys: 2, revisions: 3 } as const
+
+/** Every step of the first; with `SLIP_REPLAY=full` every step of the second too. */
+const FEW: readonly AttachOptions[] = [
   { name: 'writers only', ...two, faults: [] },
   { name: 'every silent removal', ...two, faults: ['purge', 'purgeSubject', 'cleanMarker'] },
   { name: 'recreate', ...two, eras: 2, faults: ['recreate'] },
   { name: 'rollback', ...two, eras: 2, faults: ['rollback'] },
 ]
+const MANY: readonly AttachOptions[] = [
+  { name: 'writers only, three writes', ...three, faults: [] },
+  { name: 'every silent removal, three writes', ...three, faults: ['purge', 'purgeSubject', 'cleanMarker'] },
+  { name: 'recreate, three writes', ...three, eras: 2, faults: ['recreate', 'cleanMarker'] },
+  { name: 'rollback, three writes', ...three, eras: 2, faults: ['rollback'] },
+]
+const CONFIGURATIONS = process.env['SLIP_REPLAY'] === 'full' ? [...FEW, ...MANY] : FEW
 
 test.each(CONFIGURATIONS)(
   'the real follower takes every step of: $name',
