@@ -9,6 +9,8 @@ import {
 } from '@nats-io/nats-core'
 import { KvError } from '@slip/kv-core'
 
+import { Breather } from './breather.ts'
+
 /**
  * What a session needs of a connection to receive: the raw parts of each message, in order, by
  * callback. The rest of the session knows no client, so another receiver can take this one's place.
@@ -53,11 +55,15 @@ export class ClientReceivePath implements ReceivePath {
 
   subscribe(subject: string, handlers: ReceiveHandlers): ReceiveSubscription {
     let open = true
+    const breather = new Breather(this.#connection)
     const subscription: Subscription = this.#connection.subscribe(subject, {
       callback: (error, message) => {
         if (!open) return
         if (error) handlers.ended(endOf(error))
-        else deliver(message, handlers)
+        else {
+          deliver(message, handlers)
+          breather.took()
+        }
       },
     })
     void subscription.closed.then(async (cause) => {
