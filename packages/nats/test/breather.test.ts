@@ -41,26 +41,30 @@ test('few messages a turn pause nothing, nor does a client that keeps its socket
 
 const { skip } = await natsServerOrSkip('2.12')
 
-test.skipIf(skip)('the client of today keeps its socket where it is looked for', { timeout: 60_000 }, async () => {
-  await using server = await startNatsServer({ version: '2.12' })
-  const client = await natsConnect({ servers: server.url })
-  const { socket } = (client as unknown as { protocol: { transport: { socket: { pause: unknown } } } }).protocol
-    .transport
-  expect(typeof socket.pause).toBe('function')
-  await client.close()
-  // And a connection whose socket is paused and resumed loses nothing.
-  await using connection = await Connection.connect({ servers: server.url })
-  const { writer, watcher } = await connection.store('b', {})
-  const operations = Array.from({ length: 20_000 }, (_, i) => ({
-    operation: 'put' as const,
-    key: `k.${i}`,
-    value: 'x'.repeat(200),
-  }))
-  for await (const outcome of writer.bulk(operations)) expect(outcome).not.toHaveProperty('error')
-  let seen = 0
-  for await (const batch of watcher.watch('all', { signal: new AbortController().signal })) {
-    seen += batch.updates.length
-    if (batch.caughtUp) break
-  }
-  expect(seen).toBe(20_000)
-})
+test.skipIf(skip)(
+  'the client of today keeps its socket where it is looked for',
+  { timeout: 60_000 },
+  async () => {
+    await using server = await startNatsServer({ version: '2.12' })
+    const client = await natsConnect({ servers: server.url })
+    const { socket } = (client as unknown as { protocol: { transport: { socket: { pause: unknown } } } })
+      .protocol.transport
+    expect(typeof socket.pause).toBe('function')
+    await client.close()
+    // And a connection whose socket is paused and resumed loses nothing.
+    await using connection = await Connection.connect({ servers: server.url })
+    const { writer, watcher } = await connection.store('b', {})
+    const operations = Array.from({ length: 20_000 }, (_, i) => ({
+      operation: 'put' as const,
+      key: `k.${i}`,
+      value: 'x'.repeat(200),
+    }))
+    for await (const outcome of writer.bulk(operations)) expect(outcome).not.toHaveProperty('error')
+    let seen = 0
+    for await (const batch of watcher.watch('all', { signal: new AbortController().signal })) {
+      seen += batch.updates.length
+      if (batch.caughtUp) break
+    }
+    expect(seen).toBe(20_000)
+  },
+)
