@@ -1,6 +1,6 @@
 import { WatchCursor } from '@slip/kv-core'
 import { NatsConnection } from '@slip/nats'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 
 import { listing } from '../src/read/listing.ts'
 import { whileOverwriting } from './overwriting.ts'
@@ -56,7 +56,8 @@ for (const version of SERVER_MATRIX) {
           )
           await reader.stop()
           await odd.stop()
-          await expect.poll(() => world.consumerCount(), { timeout: 2_000 }).toBe(0)
+          // Not `expect.poll`: it does not know its test where several run side by side.
+          await vi.waitFor(async () => expect(await world.consumerCount()).toBe(0), { timeout: 2_000 })
           expect(violations).toEqual([])
         },
       )
