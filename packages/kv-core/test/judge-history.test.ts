@@ -213,7 +213,8 @@ describe('what decides', () => {
   test('the newest anchor is asked for alone, then the others in growing parts', () => {
     const anchors = Array.from({ length: 64 }, (_, i) => anchor(`k${i}`, BigInt(100 - i)))
     const asked = (known: number): number => {
-      const step = protocol.judgeHistory(evidence({ anchors, at: Array.from({ length: known }) }))
+      const at = Array.from({ length: known }, () => undefined)
+      const step = protocol.judgeHistory(evidence({ anchors, cursor: 200n, at }))
       return 'ask' in step && step.ask === 'at' ? step.revisions.length : -1
     }
     expect([asked(0), asked(1), asked(8)]).toEqual([1, 7, 56])
@@ -252,6 +253,24 @@ describe('what decides', () => {
     expect(verdict({ at, firstAfter: Array.from({ length: 9 }, () => left), historyPerKey: 3 })).toBe(
       'unknown',
     )
+  })
+
+  test('anchors that came since the last proof are all asked for, and prove nothing by themselves', () => {
+    const trusted = 4n
+    expect(verdict({ trusted })).toEqual({ ask: 'at', revisions: [7n] })
+    expect(verdict({ trusted, at: [message('b', 7n)] })).toEqual({ ask: 'at', revisions: [4n] })
+    const at = [message('b', 7n), message('a', 4n)]
+    expect(verdict({ trusted, at })).toEqual({ ask: 'firstAfter', revision: 4n })
+    expect(verdict({ trusted, at, firstAfter: [message('b', 7n)] })).toEqual({
+      ask: 'firstAfter',
+      revision: 7n,
+    })
+    expect(verdict({ trusted, at, firstAfter: [message('b', 7n), undefined] })).toBe('same')
+    // A message that was never delivered lies between those that were.
+    expect(verdict({ trusted, at, firstAfter: [message('c', 6n)] })).toBe('other')
+    const missing = { trusted, at: [message('b', 7n), undefined], firstAfter: [message('b', 7n), undefined] }
+    expect(verdict({ ...missing, newest: [message('a', 12n)] })).toBe('unknown')
+    expect(verdict({ ...missing, newest: [message('a', 3n)] })).toBe('other')
   })
 
   test('without a single anchor left nothing is known, unless they name every key', () => {

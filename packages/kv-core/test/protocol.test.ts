@@ -204,6 +204,25 @@ describe('audit', () => {
                 }
   })
 
+  test('under writers: more keys are a difference, fewer are not, and equal ones are proof when no key came', () => {
+    for (let keyCount = 2n; keyCount <= 6n; keyCount++)
+      for (let foldCount = 2n; foldCount <= 6n; foldCount++)
+        for (let laterFoldCount = foldCount; laterFoldCount <= 6n; laterFoldCount++)
+          expect(protocol.audit({ ...base, keyCount, foldCount, laterFoldCount })).toBe(
+            foldCount > keyCount
+              ? 'rebuild'
+              : foldCount === keyCount && laterFoldCount === foldCount
+                ? 'equal'
+                : 'wait',
+          )
+  })
+
+  test('counts of a bucket that evicts but has not yet lost anything are compared also for a replica of record', () => {
+    const keep = { ...base, whenEvicted: 'keep', evictsCurrentValues: true, foldCount: 9n } as const
+    expect(protocol.audit({ ...keep, firstRevision: 1n })).toBe('rebuild')
+    expect(protocol.audit({ ...keep, firstRevision: 2n })).toBe('off')
+  })
+
   test('is off where a count or a position is missing', () => {
     for (const name of ['appliedRevision', 'lastRevision', 'keyCount', 'foldCount'] as const)
       expect(protocol.audit({ ...base, [name]: undefined })).toBe('off')

@@ -34,6 +34,16 @@ export interface SessionPorts {
   onCaughtUp?(): Promise<FlushOutcome>
   /** Whether somebody waits for a position, so that a bookmark is committed at once. */
   hurry?(): boolean
+  /** Where somebody wants to look at the fold, exactly. */
+  readonly cut?: SessionCut
+}
+
+/** A place between two updates at which a commit is made. */
+export interface SessionCut {
+  /** The fold is wanted with everything up to this revision and nothing above; undefined when nobody wants it. */
+  readonly revision: bigint | undefined
+  /** It is there, until this returns. */
+  onReached(): void
 }
 
 /** A quiet scope moves its cursor this often. */
@@ -134,6 +144,7 @@ class SessionLoop {
       const revision = update.version.revision
       const verdict = protocol.onDelivery({ frontier: position.frontier, revision, suspect })
       if (verdict !== 'apply') return { why: verdict, revision: revision! }
+      if (this.#isAtCut(revision) && !(await this.#commitCut())) return this.#stopped()
       if (!this.#batcher.offer(update, nowMs)) {
         if (!(await this.#flushNow())) return this.#stopped()
         nowMs = performance.now()
@@ -150,10 +161,23 @@ class SessionLoop {
     }
     this.#slices.end()
     if (batch.bookmark !== undefined) position.bookmark(batch.bookmark)
+    if (this.#isAtCut(position.frontier, 'reached') && !(await this.#commitCut())) return this.#stopped()
     if (position.frontier !== undefined) this.#ports.onDelivered?.(position.frontier)
     if (!batch.caughtUp) return undefined
     if ((await this.#flush()) !== 'committed') return this.#stopped()
     return (await this.#ports.onCaughtUp?.()) === 'restart' ? { why: 'restart' } : undefined
+  }
+
+  /** Whether everything up to the cut was delivered: `next` lies above it, or the watch has reached it. */
+  #isAtCut(next: bigint | undefined, reached?: 'reached'): boolean {
+    const cut = this.#ports.cut?.revision
+    return cut !== undefined && next !== undefined && (reached === undefined ? next > cut : next >= cut)
+  }
+
+  async #commitCut(): Promise<boolean> {
+    if (!(await this.#flushNow())) return false
+    this.#ports.cut?.onReached()
+    return true
   }
 
   /** A flush inside a delivery. */

@@ -33,6 +33,10 @@ export class AnchorRing {
     return this.#slots.length
   }
 
+  copy(): AnchorRing {
+    return new AnchorRing(this.anchors, this.#complete)
+  }
+
   /** Oldest first. */
   get anchors(): readonly Anchor[] {
     return this.#slots.map(({ anchor }) => anchor)

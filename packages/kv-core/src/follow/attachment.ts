@@ -13,7 +13,7 @@ import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
-import { proveHistory } from './history-proof.ts'
+import type { HistoryGuard } from './history-guard.ts'
 import { Rebuild } from './rebuild.ts'
 
 /** What a session goes on from. */
@@ -64,6 +64,7 @@ export class Attachment<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
   readonly #settings: FollowSettings
   readonly #writer: FoldWriter<S, T>
+  readonly #guard: HistoryGuard
   readonly #signal: AbortSignal
   #rebuild: Rebuild<S, T> | undefined
   #known: S | undefined
@@ -73,11 +74,13 @@ export class Attachment<S extends SnapshotStore, T> {
     parts: FoldParts<S, T>,
     settings: FollowSettings,
     writer: FoldWriter<S, T>,
+    guard: HistoryGuard,
     signal: AbortSignal,
   ) {
     this.#parts = parts
     this.#settings = settings
     this.#writer = writer
+    this.#guard = guard
     this.#signal = signal
   }
 
@@ -130,6 +133,7 @@ export class Attachment<S extends SnapshotStore, T> {
         if (this.#settings.onForeignFold === 'refuse') throw foreign(decision.differs, store.cursor)
         await gate.run(() => keeper.replace())
         flusher.forget()
+        this.#guard.begin()
         return this.#from(BoundLineage.fresh(this.#bindingTo(described, false)), undefined, FROM_NOTHING)
       case 'refuse':
         throw refused(decision.reason, store.cursor)
@@ -137,6 +141,7 @@ export class Attachment<S extends SnapshotStore, T> {
         if (decision.history === 'other') board.forgetHistory()
         return this.#startRebuild(binding, decision.reason)
       case 'fresh':
+        this.#guard.begin()
         return this.#from(BoundLineage.fresh(binding), undefined, FROM_NOTHING)
       default:
         return this.#from(new BoundLineage(binding, ring), stored?.skipped, {
@@ -184,10 +189,11 @@ export class Attachment<S extends SnapshotStore, T> {
     if (decision.action !== 'resume' || asked === undefined || cursor === undefined)
       return { decision, proven: false }
     const { scope } = this.#settings
-    const claim = { ring, cursor, scope, historyPerKey: described.historyPerKey }
+    const { historyPerKey } = described
+    const question = { history: asked, scope, historyPerKey, signal: this.#signal }
     let history: HistoryVerdict | undefined
     try {
-      history = await proveHistory(asked, claim, this.#signal)
+      history = await this.#guard.atAttach({ ring, cursor }, question)
     } catch (cause) {
       throw new Unanswered(cause)
     }
@@ -199,6 +205,7 @@ export class Attachment<S extends SnapshotStore, T> {
 
   async #startRebuild(binding: Binding, reason: RebuildReason): Promise<Attached | undefined> {
     this.#parts.board.dispatch({ type: 'rebuilding', reason })
+    this.#guard.begin()
     this.#rebuild = await Rebuild.begin(this.#parts, this.#writer, { reason, binding })
     this.#known = this.#parts.keeper.store
     if (this.#rebuild === undefined) return undefined

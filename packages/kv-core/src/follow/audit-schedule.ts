@@ -4,11 +4,13 @@ import type { RebuildReason } from '../protocol/attach.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { Attached } from './attachment.ts'
+import { AuditCut } from './audit-cut.ts'
 import { type AuditResult, CountAudit, keepsHistory } from './count-audit.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
-import { askHistory } from './history-proof.ts'
+import type { HistoryGuard } from './history-guard.ts'
+import type { FoldHistory } from './history-proof.ts'
 import { ListingAudit } from './listing-audit.ts'
 import type { Unverified } from './status.ts'
 
@@ -33,17 +35,26 @@ export interface AuditedSession {
 
 /** When audits run: as soon as a session has caught up, and at the interval while it lasts. */
 export class AuditSchedule<S extends SnapshotStore, T> {
+  /** Where an audit wants to look at the fold. */
+  readonly cut: AuditCut = new AuditCut()
   readonly #parts: FoldParts<S, T>
   readonly #settings: FollowSettings
   readonly #writer: FoldWriter<S, T>
+  readonly #guard: HistoryGuard
   readonly #count: CountAudit<S, T>
   readonly #listing: ListingAudit<S, T>
   #revisionsDistrusted = false
 
-  constructor(parts: FoldParts<S, T>, settings: FollowSettings, writer: FoldWriter<S, T>) {
+  constructor(
+    parts: FoldParts<S, T>,
+    settings: FollowSettings,
+    writer: FoldWriter<S, T>,
+    guard: HistoryGuard,
+  ) {
     this.#parts = parts
     this.#settings = settings
     this.#writer = writer
+    this.#guard = guard
     this.#count = new CountAudit(parts, settings)
     this.#listing = new ListingAudit(parts, settings, writer)
   }
@@ -77,9 +88,11 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     return wanted && this.#listing.isPossible(source, described, attached.bound.binding)
   }
 
-  async atCaughtUp(session: AuditedSession): Promise<AuditFinding | undefined> {
+  /** While the session waits, so that only a bucket that stands still can be compared. */
+  async atCaughtUp(session: AuditedSession, signal: AbortSignal): Promise<AuditFinding | undefined> {
     if (this.#settings.auditIntervalMs === false) return undefined
-    const result = await this.#count.run(session.attached.bound.binding, session.describe, session.rebuiltFor)
+    const { attached, describe, rebuiltFor } = session
+    const result = await this.#count.run(attached.bound.binding, describe, { rebuiltFor, signal })
     if (this.#count.distrusted) this.#isOff('count')
     return 'reason' in result ? result : undefined
   }
@@ -112,7 +125,8 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     for (;;) {
       await pause(Math.min(delayMs, intervalMs), signal)
       if (signal.aborted) return undefined
-      const counted = await this.#count.run(session.attached.bound.binding, session.describe, undefined)
+      const { cut } = this
+      const counted = await this.#count.run(session.attached.bound.binding, session.describe, { cut, signal })
       if (signal.aborted) return undefined
       if ('reason' in counted) return counted
       const contradicted = await this.#askHistory(session, signal)
@@ -137,7 +151,10 @@ export class AuditSchedule<S extends SnapshotStore, T> {
       const result = await list(rebuiltFor)
       if (signal.aborted) return undefined
       if ('reason' in result) return result
-      if (result.verdict === 'equal' && attached.reconcile) this.#isOn('anchors')
+      if (result.verdict === 'equal' && attached.reconcile) {
+        this.#guard.accept(this.#history(attached))
+        this.#isOn('anchors')
+      }
       if (result.verdict !== 'wait' || !attached.reconcile) return undefined
       await pause(Math.min(delayMs, this.#settings.auditIntervalMs || 60_000), signal)
     }
@@ -162,25 +179,28 @@ export class AuditSchedule<S extends SnapshotStore, T> {
 
   /** The anchors are compared at the interval too: a server may be put back under a session that goes on. */
   async #askHistory(
-    { source, attached: { bound }, described }: AuditedSession,
+    { source, attached, described: { historyPerKey } }: AuditedSession,
     signal: AbortSignal,
   ): Promise<AuditFinding | undefined> {
     const { history } = source.watcher
-    const { revision } = this.#parts.keeper.figures.cursor
-    if (history === undefined || revision === undefined) return undefined
-    // A batch that is being committed is remembered before the cursor moves.
-    const newest = bound.ring.anchors.at(-1)?.revision ?? 0n
-    const cursor = newest > revision ? newest : revision
+    if (history === undefined) return undefined
     const { scope } = this.#settings
-    const { historyPerKey } = described
     try {
-      const verdict = await askHistory(history, { ring: bound.ring, cursor, scope, historyPerKey }, signal)
+      const question = { history, scope, historyPerKey, signal }
+      const verdict = await this.#guard.inSession(this.#history(attached), question)
       if (verdict === 'other') return { verdict: 'reattach', reason: 'bucketRolledBack' }
       if (verdict === 'differs') return { verdict: 'reattach', reason: 'revisionMismatch' }
     } catch {
       // A source that does not answer ends its session by itself.
     }
     return undefined
+  }
+
+  #history({ bound: { ring } }: Attached): FoldHistory {
+    // A batch that is being committed is remembered before the cursor moves.
+    const newest = ring.anchors.at(-1)?.revision ?? 0n
+    const { revision = 0n } = this.#parts.keeper.figures.cursor
+    return { ring, cursor: newest > revision ? newest : revision }
   }
 
   #isOn(check: Unverified): void {

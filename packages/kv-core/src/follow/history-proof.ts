@@ -1,4 +1,3 @@
-import { pause } from '../apply/back-off.ts'
 import { KvError } from '../errors.ts'
 import type { HistoryEvidence, HistoryVerdict } from '../protocol/judge-history.ts'
 import { protocol } from '../protocol/protocol.ts'
@@ -8,44 +7,34 @@ import type { AnchorRing } from './anchor-ring.ts'
 import { within } from './deadline.ts'
 
 const ANSWER_TIMEOUT_MS = 5_000
-const ASK_AGAIN_MS = 250
 
-/** What is to be proven of a fold. */
-export interface HistoryClaim {
+/** What a fold remembers, and how far it has come. */
+export interface FoldHistory {
   readonly ring: AnchorRing
   readonly cursor: bigint
+}
+
+/** How to ask a bucket. */
+export interface HistoryQuestion {
+  readonly history: KvHistory
   readonly scope: WatchScope
   readonly historyPerKey: number | undefined
+  readonly signal: AbortSignal
 }
 
 /**
- * Asks a bucket whether it still has the history of a fold that does not move meanwhile. A verdict
- * against the fold is believed when it comes twice: the first may be that of a server that is not up to
- * date.
- */
-export async function proveHistory(
-  history: KvHistory,
-  claim: HistoryClaim,
-  signal: AbortSignal,
-): Promise<HistoryVerdict | undefined> {
-  const verdict = await askHistory(history, claim, signal)
-  if (verdict === undefined || verdict === 'same' || verdict === 'unknown') return verdict
-  await pause(ASK_AGAIN_MS, signal)
-  return askHistory(history, claim, signal)
-}
-
-/**
- * Asks once, for the fold as it is at this moment. undefined when the bucket may not be asked, or there
- * is nothing to ask for. Rejects when the bucket does not answer.
+ * Asks a bucket once whether it has the history of a fold. Anchors above `trusted` may be of another
+ * history than the others. undefined when the bucket may not be asked, or there is nothing to ask for.
+ * Rejects when the bucket does not answer.
  */
 export async function askHistory(
-  history: KvHistory,
-  claim: HistoryClaim,
-  signal: AbortSignal,
+  fold: FoldHistory,
+  trusted: bigint | undefined,
+  question: HistoryQuestion,
 ): Promise<HistoryVerdict | undefined> {
-  if (claim.ring.size === 0 && !claim.ring.complete) return undefined
+  if (fold.ring.size === 0 && !fold.ring.complete) return undefined
   try {
-    return await ask(history, claim, signal)
+    return await ask(fold, trusted, question)
   } catch (error) {
     if (KvError.is(error) && (error.code === 'PermissionDenied' || error.code === 'Unsupported'))
       return undefined
@@ -53,17 +42,15 @@ export async function askHistory(
   }
 }
 
-async function ask(history: KvHistory, claim: HistoryClaim, signal: AbortSignal): Promise<HistoryVerdict> {
-  const { ring, cursor, scope, historyPerKey } = claim
+async function ask(
+  { ring, cursor }: FoldHistory,
+  trusted: bigint | undefined,
+  { history, scope, historyPerKey, signal }: HistoryQuestion,
+): Promise<HistoryVerdict> {
   const anchors = ring.anchors.toReversed()
-  let evidence: HistoryEvidence = {
-    anchors,
-    complete: ring.complete,
-    cursor,
-    historyPerKey,
-    at: [],
-    firstAfter: [],
-  }
+  const { complete } = ring
+  const claim = { anchors, complete, cursor, trusted, historyPerKey }
+  let evidence: HistoryEvidence = { ...claim, at: [], firstAfter: [] }
   const options: WaitOptions = { signal, timeoutMs: ANSWER_TIMEOUT_MS }
   const answers = <K>(
     keys: readonly K[],

@@ -11,6 +11,7 @@ import { within } from './deadline.ts'
 import type { FoldParts } from './fold-parts.ts'
 import { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
+import { HistoryGuard } from './history-guard.ts'
 import { type Carried, followEnd, type FollowEnd } from './session-end.ts'
 
 const DESCRIBE_TIMEOUT_MS = 5_000
@@ -33,8 +34,9 @@ export class SessionRunner<S extends SnapshotStore, T> {
     this.#parts = parts
     this.#settings = settings
     this.#writer = new FoldWriter(parts)
-    this.#attachment = new Attachment(parts, settings, this.#writer, signal)
-    this.#audits = new AuditSchedule(parts, settings, this.#writer)
+    const guard = new HistoryGuard()
+    this.#attachment = new Attachment(parts, settings, this.#writer, guard, signal)
+    this.#audits = new AuditSchedule(parts, settings, this.#writer, guard)
     this.#signal = signal
   }
 
@@ -128,8 +130,9 @@ export class SessionRunner<S extends SnapshotStore, T> {
         },
         onDelivered: (newest) => board.heard(newest),
         hurry: () => waiters.size > 0,
+        cut: this.#audits.cut,
         onCaughtUp: async () => {
-          const outcome = await this.#caughtUp(session, (finding) => (found = finding))
+          const outcome = await this.#caughtUp(session, signal, (finding) => (found = finding))
           if (outcome !== 'committed') return outcome
           phase = 'live'
           caughtUp = true
@@ -169,6 +172,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
 
   async #caughtUp(
     session: AuditedSession,
+    signal: AbortSignal,
     onFinding: (finding: AuditFinding) => void,
   ): Promise<FlushOutcome> {
     const { board, keeper } = this.#parts
@@ -181,7 +185,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
       const outcome = await this.#writer.flush([], 0, keeper.store.cursor, 'live')
       if (outcome !== 'committed') return outcome
     }
-    const finding = await this.#audits.atCaughtUp(session)
+    const finding = await this.#audits.atCaughtUp(session, signal)
     if (finding !== undefined) {
       onFinding(finding)
       return 'restart'

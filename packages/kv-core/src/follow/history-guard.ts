@@ -1,0 +1,77 @@
+import { pause } from '../apply/back-off.ts'
+import type { HistoryVerdict } from '../protocol/judge-history.ts'
+import { askHistory, type FoldHistory, type HistoryQuestion } from './history-proof.ts'
+
+const ASK_AGAIN_MS = 250
+
+/**
+ * Remembers what was proven of a fold's history in this process. A bucket that is put back under a session
+ * that goes on mixes two histories in the fold, and in its newest anchors: so those that came since the
+ * last proof are compared one by one, and what was proven is asked for again.
+ */
+export class HistoryGuard {
+  #proven: FoldHistory | undefined
+  /** Whether the fold was begun in this process, so that there is nothing older to be proven. */
+  #begun = false
+  /** Whether the last session found that the bucket contradicts the fold. */
+  #suspect = false
+
+  /** Another history begins, from nothing. */
+  begin(): void {
+    this.#proven = undefined
+    this.#begun = true
+    this.#suspect = false
+  }
+
+  /**
+   * Before a session, of a fold that does not move. A verdict against the fold is believed when it comes
+   * twice: the first may be that of a server that is not up to date. undefined when the bucket cannot be
+   * asked; rejects when it does not answer.
+   */
+  async atAttach(fold: FoldHistory, question: HistoryQuestion): Promise<HistoryVerdict | undefined> {
+    const trusted = this.#suspect ? this.#trusted : this.#proven?.cursor
+    const verdict = await this.#ask(fold, trusted, question)
+    if (!contradicts(verdict)) return verdict
+    await pause(ASK_AGAIN_MS, question.signal)
+    return this.#ask(fold, trusted, question)
+  }
+
+  /** During a session, of the fold as it is at this moment. */
+  async inSession(fold: FoldHistory, question: HistoryQuestion): Promise<HistoryVerdict | undefined> {
+    const now = { ring: fold.ring.copy(), cursor: fold.cursor }
+    const verdict = await this.#ask(now, this.#trusted, question)
+    if (verdict === 'unknown' && this.#begun) this.#proven = now
+    this.#suspect = contradicts(verdict)
+    return verdict
+  }
+
+  /** A listing has shown that the fold is right as it is. */
+  accept(fold: FoldHistory): void {
+    this.#proven = { ring: fold.ring.copy(), cursor: fold.cursor }
+  }
+
+  /** What came above it came in sessions of this process, and may be of several histories. */
+  get #trusted(): bigint | undefined {
+    return this.#proven?.cursor ?? (this.#begun ? 0n : undefined)
+  }
+
+  async #ask(
+    fold: FoldHistory,
+    trusted: bigint | undefined,
+    question: HistoryQuestion,
+  ): Promise<HistoryVerdict | undefined> {
+    const now = { ring: fold.ring.copy(), cursor: fold.cursor }
+    const verdicts = [await askHistory(now, trusted, question)]
+    if (this.#proven !== undefined) verdicts.push(await askHistory(this.#proven, undefined, question))
+    const verdict = ORDER.find((each) => verdicts.includes(each))
+    if (verdict === 'same') this.#proven = now
+    return verdict
+  }
+}
+
+function contradicts(verdict: HistoryVerdict | undefined): boolean {
+  return verdict === 'other' || verdict === 'differs'
+}
+
+/** What contradicts the fold counts, then what proves it. */
+const ORDER: readonly HistoryVerdict[] = ['other', 'differs', 'same', 'unknown']
