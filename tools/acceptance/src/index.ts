@@ -28,6 +28,7 @@ export {
   runNetworkCell,
   runProcessCell,
   sampleCells,
+  SCOPES,
   shortcomings,
   stillMissing,
   untilStatus,
@@ -39,6 +40,7 @@ export {
   type Mechanism,
   type NetworkCell,
   type Observation,
+  type ScopeName,
   type ProcessCell,
 } from './matrix/index.ts'
 export { countFrom, runSeed, SeededRandom } from './seeded-random.ts'

@@ -60,6 +60,7 @@ export class CellRun implements AsyncDisposable {
   readonly #prefixes: readonly string[]
   readonly #advances: string[] = []
   #seeded = 0n
+  #unsaid: ReadonlySet<string> = new Set()
   #faultAtMs = 0
   #seenFromMs = 0
 
@@ -142,6 +143,7 @@ export class CellRun implements AsyncDisposable {
   async observe(): Promise<Observation> {
     const { bucket, owed } = this.#parts
     const listing = owed === 'written' ? bucket.written(this.#prefixes) : await bucket.listing(this.#prefixes)
+    this.#unsaid = await bucket.contradictions()
     const { lastSequence } = await bucket.facts()
     if (this.#parts.sees !== 'faultOver') await this.#untilSeen()
     let rightAtMs: number | undefined
@@ -226,8 +228,8 @@ export class CellRun implements AsyncDisposable {
     const { state } = this.#followed.status
     if (state !== 'live') return [`the state is ${state}`]
     return [
-      ...differences('the fold', this.#followed.fold(), listing),
-      ...differences('apply', this.#followed.handed, listing),
+      ...differences('the fold', this.#followed.fold(), listing, this.#unsaid),
+      ...differences('apply', this.#followed.handed, listing, this.#unsaid),
     ]
   }
 

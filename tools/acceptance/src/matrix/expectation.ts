@@ -46,7 +46,10 @@ export function repairOf({ fault, version }: Pick<Cell, 'fault' | 'version'>): E
     case 'H11':
       return { ends: 'repaired', by: ['bucketRolledBack'] }
     case 'H12':
-      return { ends: 'repaired', by: ['revisionMismatch'] }
+      // An older server contradicts itself about the key, so that more than one check misses it.
+      return atLeast(version, '2.11')
+        ? { ends: 'repaired', by: ['revisionMismatch'] }
+        : { ends: 'repaired', by: ['revisionMismatch', 'countMismatch', 'bucketRolledBack'] }
     default:
       return COUNT
   }
@@ -65,7 +68,8 @@ export function shortcomings(expected: Expectation, seen: Observation): readonly
   }
   const found: string[] = []
   if (!seen.right) found.push(`${claim(status)}, but ${seen.differences.slice(0, 5).join('; ')}`)
-  else if (isLate(seen)) found.push(`right only after ${seen.rightMs!.toFixed(0)} ms`)
+  else if (seen.rightMs !== undefined && seen.rightMs > BUDGET_MS)
+    found.push(`right only after ${seen.rightMs.toFixed(0)} ms`)
   if (!verified && expected.ends !== 'kept') found.push(`verified only through ${status.verifiedThrough}`)
   const allowed: readonly string[] = expected.ends === 'repaired' ? expected.by : []
   const strange = repairs.filter((reason) => !allowed.includes(reason))
@@ -74,9 +78,9 @@ export function shortcomings(expected: Expectation, seen: Observation): readonly
   return found.length === 0 ? [] : [...found, `its states: ${seen.history.join(', ')}`]
 }
 
-/** Whether a follower came to be right, but not within the budget. */
-export function isLate({ right, rightMs }: Observation): boolean {
-  return right && rightMs !== undefined && rightMs > BUDGET_MS
+/** Whether a follower came to be right, but it, or its audit, took longer than it may. */
+export function isLate({ right, rightMs, verified }: Observation): boolean {
+  return right && ((rightMs !== undefined && rightMs > BUDGET_MS) || !verified)
 }
 
 function claim({ state, verifiedThrough, unverified }: FollowStatus): string {

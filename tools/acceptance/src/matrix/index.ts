@@ -1,4 +1,13 @@
-export { allCells, cellTitle, FAULTS, sampleCells, type Cell, type FaultId } from './cell.ts'
+export {
+  allCells,
+  cellTitle,
+  FAULTS,
+  sampleCells,
+  SCOPES,
+  type Cell,
+  type FaultId,
+  type ScopeName,
+} from './cell.ts'
 export { ClusterWorld } from './cluster-world.ts'
 export {
   ADMIN,

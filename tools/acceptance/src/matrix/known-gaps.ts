@@ -32,7 +32,7 @@ const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
   },
   {
     what: 'a fold that keeps is not repaired from a listing where the bucket evicts nothing',
-    covers: ({ fault, policy }) => policy === 'keep' && ['H1', 'H2', 'H3', 'H8'].includes(fault),
+    covers: ({ fault, policy }) => policy === 'keep' && ['H1', 'H2', 'H3', 'H8', 'H12'].includes(fault),
   },
   {
     what: 'a first revision of 1 counts as proof that nothing was evicted, also where messages have TTLs',

@@ -118,14 +118,26 @@ export class MatrixBucket {
     return Object.keys(state.subjects ?? {}).length > 0
   }
 
+  /**
+   * Keys that a server counts and has no last message of: a 2.10, where the newest of several revisions of a
+   * key was removed. The older one is there or not, depending on how it is asked for.
+   */
+  async contradictions(): Promise<ReadonlySet<string>> {
+    const keys = await this.#keys()
+    const stored = await Promise.all(keys.map(async (key) => await this.#last(key)))
+    return new Set(keys.filter((_, i) => stored[i] === undefined))
+  }
+
   /** Everything alive under these prefixes, by subject names and the last message of each. */
   async listing(prefixes: readonly string[]): Promise<Holding> {
-    const { state } = await this.#info({ subjects_filter: this.#subject('>') })
-    const keys = Object.keys(state.subjects ?? {})
-      .map((subject) => subject.slice(this.#subject('').length))
-      .filter((key) => prefixes.some((prefix) => key.startsWith(prefix)))
+    const keys = (await this.#keys()).filter((key) => prefixes.some((prefix) => key.startsWith(prefix)))
     const held = await Promise.all(keys.map(async (key) => [key, aliveIn(await this.#last(key))] as const))
     return new Map(held.flatMap(([key, alive]) => (alive === undefined ? [] : [[key, alive] as const])))
+  }
+
+  async #keys(): Promise<string[]> {
+    const { state } = await this.#info({ subjects_filter: this.#subject('>') })
+    return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.#subject('').length))
   }
 
   #subject(key: string): string {
@@ -136,7 +148,6 @@ export class MatrixBucket {
     try {
       return (await this.#api('MSG.GET', { last_by_subj: this.#subject(key) })) as StoredMessage
     } catch (error) {
-      // A 2.10 counts a subject whose newest of several messages was removed, and finds nothing there.
       if (error instanceof JetStreamRefusal && error.code === NO_MESSAGE_FOUND) return undefined
       throw error
     }

@@ -42,6 +42,7 @@ export async function without<T>(mechanisms: readonly Mechanism[], work: () => P
     attach: (input) => whole.attach(blinded(input, off)),
     ...(off.has('count') ? { audit: () => 'off' } : {}),
     ...(off.has('history') ? { judgeHistory: () => ({ verdict: 'same' }) } : {}),
+    ...(off.has('revisions') ? { auditListing: () => 'equal' } : {}),
   } satisfies Partial<Table>)
   try {
     return await work()
