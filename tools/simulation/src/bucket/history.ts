@@ -10,7 +10,9 @@ export interface Message {
 export class Branch {
   readonly incarnation: string
   /** The newest message of each key that the bucket still held when this history ended; undefined while it goes on. */
-  lastHeads: ReadonlyMap<string, number> | undefined
+  lastHeads: Map<string, number> | undefined
+  /** The last revision it gave, also to a message nobody saw; known when it ended. */
+  endedAt: number = Infinity
   readonly #byRevision = new Map<number, Message>()
   readonly #byKey = new Map<string, Message[]>()
   #last = 0
@@ -31,6 +33,11 @@ export class Branch {
     if (this.#byRevision.has(message.revision)) return
     this.#byRevision.set(message.revision, message)
     this.#last = Math.max(this.#last, message.revision)
+    if (this.lastHeads !== undefined) {
+      // A watch that heard nothing of the end may still be given markers.
+      this.endedAt = Math.max(this.endedAt, message.revision)
+      this.lastHeads.set(message.key, message.revision)
+    }
     const ofKey = this.#byKey.get(message.key)
     if (ofKey === undefined) this.#byKey.set(message.key, [message])
     else {
@@ -71,9 +78,10 @@ export class BucketHistory {
     return this.branches.at(-1)!
   }
 
-  /** The bucket goes on with another history; `heads` are the messages the last one ended with. */
-  begin(next: Branch, heads: ReadonlyMap<string, number>): void {
+  /** The bucket goes on with another history; `heads` are the messages the last one ended with, at `endedAt`. */
+  begin(next: Branch, heads: Map<string, number>, endedAt: number): void {
     this.current.lastHeads = heads
+    this.current.endedAt = endedAt
     this.branches.push(next)
   }
 }

@@ -1,8 +1,8 @@
 import type { KvUpdate, SourceDescription, StoreConfig, WatchBatch } from '@slip/kv-core'
 import { WatchCursor } from '@slip/kv-core'
-import { MemoryConnection, type MemoryStore } from '@slip/memory'
+import { MemoryConnection, type BucketBackup, type MemoryStore } from '@slip/memory'
 import type { World } from '../world/world.ts'
-import { BucketHistory, type Message } from './history.ts'
+import { Branch, BucketHistory, type Message } from './history.ts'
 
 export const BUCKET = 'bucket'
 const decoder = new TextDecoder()
@@ -18,6 +18,7 @@ export class SimBucket {
   readonly connection: MemoryConnection
   readonly history: BucketHistory
   readonly #store: MemoryStore
+  #backup: { readonly copy: BucketBackup; readonly branch: Branch } | undefined
 
   private constructor(connection: MemoryConnection, store: MemoryStore, described: SourceDescription) {
     this.connection = connection
@@ -44,10 +45,9 @@ export class SimBucket {
   }
 
   /** A marker the bucket made by itself, as it passed on the wire: it may be gone before it is recorded otherwise. */
-  passed(updates: readonly KvUpdate[]): void {
+  passed(updates: readonly KvUpdate[], branch: Branch): void {
     for (const update of updates)
-      if (update.operation !== 'put' && update.reason === 'expired')
-        this.history.current.add(messageOf(update))
+      if (update.operation !== 'put' && update.reason === 'expired') branch.add(messageOf(update))
   }
 
   /** The newest message of each key at this moment. */
@@ -60,26 +60,45 @@ export class SimBucket {
     return heads
   }
 
-  async #revisions(): Promise<ReadonlyMap<string, number>> {
-    return new Map([...(await this.heads())].map(([key, { message }]) => [key, message.revision]))
-  }
-
-  async recreate(): Promise<void> {
-    await this.record()
-    const heads = await this.#revisions()
-    this.connection.faults.recreate(BUCKET)
+  /** `silent`: open watches hear nothing of it. */
+  async recreate(silent: boolean): Promise<void> {
+    const end = await this.#end()
+    this.connection.faults.recreate(BUCKET, { silent })
     const { incarnation } = await this.#store.watcher.describe('all')
-    const fresh = new BucketHistory(incarnation!)
-    this.history.begin(fresh.current, heads)
+    this.history.begin(new Branch(incarnation!), end.heads, end.revision)
   }
 
   async rollback(by: number): Promise<void> {
-    await this.record()
-    const heads = await this.#revisions()
-    const branch = this.history.current
-    const to = Math.max(0, branch.lastRevision - by)
+    const end = await this.#end()
+    const to = Math.max(0, end.revision - by)
     this.connection.faults.rollback(BUCKET, BigInt(to))
-    this.history.begin(branch.until(to), heads)
+    this.history.begin(this.history.current.until(to), end.heads, end.revision)
+  }
+
+  async backup(): Promise<void> {
+    await this.record()
+    this.#backup = { copy: this.connection.faults.backup(BUCKET), branch: this.history.current }
+  }
+
+  /** Whether there is a backup of this incarnation. */
+  get isRestorable(): boolean {
+    return this.#backup?.branch.incarnation === this.history.current.incarnation
+  }
+
+  /** Puts the bucket back to its last backup. */
+  async restore(): Promise<void> {
+    const backup = this.#backup!
+    const end = await this.#end()
+    this.connection.faults.restore(BUCKET, backup.copy)
+    this.history.begin(backup.branch.until(Number(backup.copy.lastRevision)), end.heads, end.revision)
+  }
+
+  /** How the history ends that goes on no more. */
+  async #end(): Promise<{ readonly heads: Map<string, number>; readonly revision: number }> {
+    await this.record()
+    const heads = new Map([...(await this.heads())].map(([key, { message }]) => [key, message.revision]))
+    const { lastRevision } = await this.#store.watcher.describe('all')
+    return { heads, revision: Number(lastRevision) }
   }
 
   async *#existing(after: WatchCursor | undefined): AsyncGenerator<KvUpdate> {

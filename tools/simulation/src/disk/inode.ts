@@ -17,6 +17,8 @@ const LOSS_MODES: readonly LossMode[] = ['none', 'all', 'prefix', 'prefix', 'sca
 export class Inode {
   readonly ino: number
   mtimeMs: number
+  /** Whether a sync that failed dropped what it should have written: what is seen is not what is kept. */
+  hasLost: boolean = false
   #seen: Content = new Content()
   #kept: Content = new Content()
   #unsynced: Change[] = []
@@ -56,7 +58,10 @@ export class Inode {
 
   /** A sync failed: what it should have written counts as written, and is nowhere. */
   dropUnsynced(): void {
-    for (const change of this.#unsynced) if (change.kind === 'truncate') this.#kept.make(change)
+    for (const change of this.#unsynced) {
+      if (change.kind === 'truncate') this.#kept.make(change)
+      else this.hasLost = true
+    }
     this.#unsynced = []
   }
 
@@ -71,6 +76,7 @@ export class Inode {
         this.#kept.write(change.bytes.subarray(0, random.below(change.bytes.length + 1)), change.at)
     })
     this.#unsynced = []
+    this.hasLost = false
     this.#seen = this.#kept.clone()
   }
 

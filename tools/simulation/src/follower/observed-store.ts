@@ -21,7 +21,9 @@ export interface Observation {
   readonly maxValueBytes: number
   committed(): void
   /** A staged fold is the fold now. */
-  swapped(cursor: WatchCursor): void
+  swapped(cursor: WatchCursor, answered: boolean): void
+  /** A fold is staged. */
+  staging(): void
   /** A planted bug in place of the store's own `apply`. */
   readonly apply?: (store: SnapshotStore, ...args: Parameters<SnapshotStore['apply']>) => Promise<void>
 }
@@ -39,7 +41,7 @@ export function observedLocation<S extends SnapshotStore>(
       try {
         const store = await location.open(options)
         writers.opened(process)
-        if (ledger.opened(store, store.recovery)) swapped(store.cursor)
+        if (ledger.opened(store, store.recovery)) swapped(store.cursor, false)
         ledger.durable(store.durableCursor)
         verdict.count('opens')
         return observedStore(store, observation)
@@ -85,6 +87,7 @@ function observedStore<S extends SnapshotStore>(store: S, observation: Observati
       return cursor
     },
     stage: async (...args: Parameters<NonNullable<SnapshotStore['stage']>>): Promise<StagedFold> => {
+      observation.staging()
       const staged = await store.stage!(...args)
       return observedStage(staged, observation)
     },
@@ -123,7 +126,7 @@ function observedStage(staged: StagedFold, { ledger, verdict, committed, swapped
       await staged.commit()
       attempt.acknowledge()
       verdict.count('rebuilds swapped in')
-      swapped(cursor)
+      swapped(cursor, true)
       committed()
     },
     discard: () => staged.discard(),

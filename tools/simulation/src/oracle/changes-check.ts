@@ -16,8 +16,8 @@ export class ChangesCheck {
     void this.#read()
   }
 
-  /** TEMP */
-  swapped(): void {
+  /** What was changed by a swap is not told: there is nothing to compare from here on. */
+  missed(): void {
     this.#blind = true
   }
 

@@ -49,10 +49,7 @@ function disagreement(
   present: ReadonlyMap<string, number>,
   meaning: FoldMeaning,
 ): string | undefined {
-  if (cursor > branch.lastRevision && cursor > 0) {
-    // Messages that nobody saw leave no record; their revisions are passed all the same.
-    if (branch.lastHeads !== undefined) return `the history ended at ${branch.lastRevision}`
-  }
+  if (cursor > branch.endedAt) return `the history ended at ${branch.endedAt}`
   for (const [key, held] of fold) {
     if (!scopeCovers(meaning.prefixes, key)) return `${key} is out of scope`
     if (held.value === undefined) continue
@@ -78,26 +75,29 @@ function disagreement(
   return undefined
 }
 
-/** Promise 4: how the fold differs from what the bucket holds, as the policy means it; undefined when it does not. */
-export function bucketDifference(
+/** Promise 4: in what the fold differs from what the bucket holds, as the policy means it. */
+export function bucketDifferences(
   fold: FoldContent,
   branch: Branch,
   heads: ReadonlyMap<string, Head>,
   meaning: FoldMeaning,
-): string | undefined {
+): readonly string[] {
+  const differences: string[] = []
   for (const [key, { message }] of heads) {
     if (!scopeCovers(meaning.prefixes, key)) continue
     const held = fold.get(key)
     const isHeld = held?.value !== undefined ? held.revision : undefined
     const expected = isValue(message, meaning) ? message.revision : undefined
     if (isHeld !== expected)
-      return `${key} is ${describeHeld(held)}, the bucket has ${message.operation}@${message.revision}`
+      differences.push(
+        `${key} is ${describeHeld(held)}, the bucket has ${message.operation}@${message.revision}`,
+      )
   }
   for (const [key, held] of fold) {
     if (held.value === undefined || heads.has(key)) continue
     // A replica of record keeps what nobody deleted.
     if (meaning.whenEvicted === 'keep' && branch.newest(key, Infinity)?.revision === held.revision) continue
-    return `${key} is ${describeHeld(held)}, the bucket has nothing`
+    differences.push(`${key} is ${describeHeld(held)}, the bucket has nothing`)
   }
-  return undefined
+  return differences
 }

@@ -22,14 +22,18 @@ export interface Attempt {
  */
 export class Ledger {
   readonly #verdict: Verdict
+  readonly #isLossUnknown: () => boolean
+  #lossUnknown = false
   /** Ascending; the first is what is known to be durable. */
   #states: State[] = [{ cursor: WatchCursor.none, content: new Map(), replaces: false, acknowledged: true }]
   #powerLost = false
   #damaged = false
   #unsyncedCommits = 0
 
-  constructor(verdict: Verdict) {
+  /** `isLossUnknown`: whether a disk lost data and then refused the file that would have told of it. */
+  constructor(verdict: Verdict, isLossUnknown: () => boolean) {
     this.#verdict = verdict
+    this.#isLossUnknown = isLossUnknown
   }
 
   powerLost(): void {
@@ -54,6 +58,7 @@ export class Ledger {
       acknowledge: () => {
         attempt.acknowledge()
         this.#states.splice(0, this.#states.indexOf(state))
+        this.#lossUnknown = false
         this.#unsyncedCommits = 0
       },
     }
@@ -61,6 +66,7 @@ export class Ledger {
 
   /** Somebody was told that the fold is durable through `cursor`. */
   durable(cursor: WatchCursor): void {
+    if (this.#lossUnknown) return
     const at = this.#states.findIndex((state) => state.acknowledged && state.cursor.equals(cursor))
     if (at < 0) {
       if (!cursor.isNone) this.#verdict.violated(2, `durable at ${name(cursor)}, where the fold never was`)
@@ -80,7 +86,7 @@ export class Ledger {
         contentDifference(state.content, content, store.features.deletedKeys) === undefined,
     )
     const last = this.#states.findLastIndex(({ acknowledged }) => acknowledged)
-    if (found < 0) this.#unexpected(cursor, content, recovery)
+    if (found < 0) this.#unexpected(cursor, content)
     else if (!this.#powerLost && found < last)
       this.#verdict.violated(2, `the fold was found at ${name(cursor)}, behind what was committed`)
     if (recovery !== undefined) this.#verdict.count(`recovery: ${recovery.verdict}`)
@@ -92,6 +98,8 @@ export class Ledger {
     this.#states = this.#powerLost || found < 0 ? [state] : [...this.#states.slice(0, found), state]
     this.#powerLost = false
     this.#damaged = false
+    this.#lossUnknown = this.#isLossUnknown()
+    if (this.#lossUnknown) this.#verdict.count('losses of a disk that refused to note them')
     return unanswered !== undefined
   }
 
@@ -103,9 +111,10 @@ export class Ledger {
     return this.replacement(new Map(), WatchCursor.none)
   }
 
-  #unexpected(cursor: WatchCursor, content: FoldContent, recovery: Recovery | undefined): void {
+  #unexpected(cursor: WatchCursor, content: FoldContent): void {
     const sameCursor = this.#states.findLast((state) => state.cursor.equals(cursor))
-    if (this.#damaged && sameCursor === undefined && recovery !== undefined) return
+    // Whoever cut the damaged end may have died before it could tell.
+    if (this.#damaged && sameCursor === undefined) return
     this.#verdict.violated(
       this.#damaged ? 10 : 1,
       sameCursor === undefined

@@ -1,3 +1,5 @@
+import type { StoreConfig } from '@slip/kv-core'
+
 /** What can be done to a bucket. */
 export type BucketDeed =
   | { readonly type: 'put'; readonly key: string; readonly bytes: number; readonly ttlMs?: number }
@@ -10,7 +12,17 @@ export type BucketDeed =
   | { readonly type: 'removeNewest'; readonly key: string }
   | { readonly type: 'removeMarkers' }
   | { readonly type: 'evict'; readonly count: number }
-  | { readonly type: 'recreate' }
+  /** A limit of the bucket becomes smaller. */
+  | {
+      readonly type: 'tighten'
+      readonly limits: Pick<StoreConfig, 'history' | 'maxAgeMs' | 'maxBytes' | 'discard'>
+    }
+  /** Deleted and made anew; `silent`: open watches hear nothing of it. */
+  | { readonly type: 'recreate'; readonly silent: boolean }
+  | { readonly type: 'backup' }
+  /** The server comes back with what it had at the backup, and writes go on from there. */
+  | { readonly type: 'restore'; readonly regrow: number }
+  /** The server comes back without its newest writes. */
   | { readonly type: 'rollback'; readonly by: number; readonly regrow: number }
 
 /** What can be done to the follower, its machine and its network. */
@@ -37,6 +49,8 @@ export type Action = Deed & { readonly id: number; readonly atMs: number }
 /** A storm of faults and deeds, then calm, at whose end everything has to be in step. */
 export interface Round {
   readonly stormMs: number
+  /** What keeps the follower away for most of a long storm, and for how long. */
+  readonly absence?: { readonly id: number; readonly ms: number } | undefined
   readonly actions: readonly Action[]
   /** Done in the calm, where nothing else goes wrong: what must be noticed by the audit alone. */
   readonly inCalm: readonly Action[]

@@ -27,7 +27,8 @@ function roundOf(random: Random, profile: Profile, next: { id: number }): Round 
   const actions: Action[] = []
   // A long storm is one in which the follower is away for most of the time: years of a quiet bucket show nothing.
   const lastMs = long ? random.between(2 * SECOND, MINUTE) : stormMs
-  if (long) actions.push(number(absence(random, stormMs - lastMs), SECOND))
+  const absence = long ? { id: next.id, ms: stormMs - lastMs } : undefined
+  if (absence !== undefined) actions.push(number(absenceOf(random, absence.ms), SECOND))
   for (let i = random.between(1, busy); i > 0; i--) {
     const isLate = !long || random.chance(0.5)
     const deed = isLate ? deedOf(random, profile, lastMs) : bucketDeed(random, profile)
@@ -35,10 +36,10 @@ function roundOf(random: Random, profile: Profile, next: { id: number }): Round 
   }
   actions.sort((a, b) => a.atMs - b.atMs)
   const inCalm = random.chance(0.4) ? [number(silentDeed(random, profile), 0)] : []
-  return { stormMs, actions, inCalm }
+  return { stormMs, absence, actions, inCalm }
 }
 
-function absence(random: Random, forMs: number): Deed {
+function absenceOf(random: Random, forMs: number): Deed {
   return random.pick<Deed>([
     { type: 'kill', downMs: forMs },
     { type: 'close', downMs: forMs },
@@ -55,9 +56,11 @@ function deedOf(random: Random, profile: Profile, stormMs: number): Deed {
 function bucketDeed(random: Random, profile: Profile): Deed {
   const chance = random.fraction()
   if (chance < 0.76) return write(random, profile)
-  if (chance < 0.9) return silentDeed(random, profile)
-  if (chance < 0.95) return { type: 'recreate' }
-  return { type: 'rollback', by: random.between(1, 12), regrow: random.below(20) }
+  if (chance < 0.88) return silentDeed(random, profile)
+  if (chance < 0.92) return { type: 'recreate', silent: random.chance(0.5) }
+  if (chance < 0.96) return { type: 'rollback', by: random.between(1, 12), regrow: random.below(20) }
+  if (chance < 0.98) return { type: 'backup' }
+  return { type: 'restore', regrow: random.below(20) }
 }
 
 function write(random: Random, profile: Profile): Deed {
@@ -71,7 +74,7 @@ function write(random: Random, profile: Profile): Deed {
 
 function put(random: Random, profile: Profile, key: string): Deed {
   const bytes = random.pick([0, 5, 20, 60, 60, 300, 2_000])
-  const expires = profile.bucket.markerTtlMs !== undefined && random.chance(0.5)
+  const expires = random.chance(profile.bucket.markerTtlMs === undefined ? 0.03 : 0.5)
   return expires
     ? { type: 'put', key, bytes, ttlMs: random.pick([1_000, 5_000, 60_000]) }
     : { type: 'put', key, bytes }
@@ -84,6 +87,15 @@ function silentDeed(random: Random, profile: Profile): Deed {
     { type: 'removeNewest', key },
     { type: 'removeMarkers' },
     { type: 'evict', count: random.between(1, 5) },
+    { type: 'tighten', limits: limitsOf(random) },
+  ])
+}
+
+function limitsOf(random: Random): Extract<Deed, { type: 'tighten' }>['limits'] {
+  return random.pick<Extract<Deed, { type: 'tighten' }>['limits']>([
+    { history: 1 },
+    { maxAgeMs: random.pick([1_000, 60_000]) },
+    { maxBytes: random.pick([200, 1_000]), discard: 'old' },
   ])
 }
 

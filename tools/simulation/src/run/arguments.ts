@@ -1,9 +1,9 @@
 import { FAULT_GROUPS, type FaultGroup } from '../plan/profile.ts'
 import { PLANTS } from './plants.ts'
 
-export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--plant NAME]
-       simulate --count N [--from S] [--workers W] [--plant NAME]
-       simulate --shrink --seed S [--plant NAME]
+export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--plant NAME] [--strict]
+       simulate --count N [--from S] [--workers W] [--plant NAME] [--strict]
+       simulate --shrink --seed S [--plant NAME] [--strict]
 plants: ${Object.entries(PLANTS)
   .map(([name, { bug }]) => `${name} (${bug})`)
   .join(', ')}
@@ -21,6 +21,8 @@ export interface Arguments {
   readonly keep: readonly number[] | undefined
   readonly without: readonly FaultGroup[]
   readonly plant: string | undefined
+  /** Excuses no known gap. */
+  readonly strict: boolean
 }
 
 /** undefined for arguments that make no sense. */
@@ -29,7 +31,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
   const flags = new Set<string>()
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!
-    if (['--trace', '--shrink', '--json'].includes(word)) flags.add(word)
+    if (['--trace', '--shrink', '--json', '--strict'].includes(word)) flags.add(word)
     else if (VALUED.has(word) && words[i + 1] !== undefined) values.set(word, words[++i]!)
     else return undefined
   }
@@ -52,6 +54,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
       .map(Number),
     without: without as FaultGroup[],
     plant,
+    strict: flags.has('--strict'),
   }
   const numbers = [parsed.seed ?? 0, parsed.count, parsed.from, parsed.workers, ...(parsed.keep ?? [])]
   const sound =
@@ -71,13 +74,15 @@ export function commandOf(
     readonly keep?: readonly number[] | undefined
     readonly without?: readonly FaultGroup[]
     readonly plant?: string | undefined
+    readonly strict?: boolean
   } = {},
 ): string {
-  const { keep, without = [], plant } = options
+  const { keep, without = [], plant, strict = false } = options
   return [
     `pnpm --filter @slip/simulation simulate --seed ${seed}`,
     keep === undefined ? '' : ` --keep ${keep.length === 0 ? ',' : keep.join(',')}`,
     without.length === 0 ? '' : ` --without ${without.join(',')}`,
     plant === undefined ? '' : ` --plant ${plant}`,
+    strict ? ' --strict' : '',
   ].join('')
 }

@@ -1,31 +1,28 @@
 import { KvError } from '@slip/kv-core'
-import { BUCKET, type SimBucket } from '../bucket/sim-bucket.ts'
+import { BUCKET } from '../bucket/sim-bucket.ts'
+import type { Surroundings } from '../follower/follower-life.ts'
 import type { Action, BucketDeed } from '../plan/action.ts'
-import type { World } from '../world/world.ts'
 
 /** Does to the bucket what a plan says, and keeps the record of it complete. */
 export class BucketDeeds {
-  readonly #world: World
-  readonly #bucket: SimBucket
-  readonly #keys: readonly string[]
+  readonly #around: Surroundings
   readonly #changed: () => void
 
   /** `changed` is called after each deed. */
-  constructor(world: World, bucket: SimBucket, keys: readonly string[], changed: () => void) {
-    this.#world = world
-    this.#bucket = bucket
-    this.#keys = keys
+  constructor(around: Surroundings, changed: () => void) {
+    this.#around = around
     this.#changed = changed
   }
 
   async perform(action: Action & BucketDeed): Promise<void> {
     await this.#perform(action)
-    await this.#bucket.record()
+    await this.#around.bucket.record()
     this.#changed()
   }
 
   async #perform(action: Action & BucketDeed): Promise<void> {
-    const { store, connection } = this.#bucket
+    const { bucket } = this.#around
+    const { store, connection } = bucket
     switch (action.type) {
       case 'put':
         return this.#put(action.key, value(`${action.id}`, action.bytes), action.ttlMs)
@@ -39,46 +36,69 @@ export class BucketDeeds {
         connection.faults.purgePrefix(BUCKET, action.prefix)
         return undefined
       case 'removeNewest':
-        return this.#remove(({ key }) => key === action.key)
+        return this.#removeNewest(action.key)
       case 'removeMarkers':
-        return this.#remove(({ operation }) => operation !== 'put')
+        connection.faults.purgeDeletes(BUCKET)
+        return undefined
       case 'evict':
         connection.faults.evict(BUCKET, action.count)
         return undefined
+      case 'tighten':
+        connection.faults.reconfigure(BUCKET, action.limits)
+        return undefined
       case 'recreate':
-        return this.#bucket.recreate()
+        return bucket.recreate(action.silent)
+      case 'backup':
+        return bucket.backup()
+      case 'restore':
+        if (!bucket.isRestorable) return undefined
+        this.#serverStarts()
+        await bucket.restore()
+        return this.#burst(action.id, action.regrow, 0)
       case 'rollback':
-        await this.#bucket.rollback(action.by)
+        this.#serverStarts()
+        await bucket.rollback(action.by)
         return this.#burst(action.id, action.regrow, 0)
     }
   }
 
-  async #remove(which: (message: { key: string; operation: string }) => boolean): Promise<void> {
-    for (const { message } of (await this.#bucket.heads()).values())
-      if (which(message)) this.#bucket.connection.faults.removeMessage(BUCKET, BigInt(message.revision))
+  /** A server loses writes when it starts again, and connections do not outlive it. */
+  #serverStarts(): void {
+    const { wire, strict } = this.#around
+    if (!strict) wire.serverStarts++
+  }
+
+  async #removeNewest(key: string): Promise<void> {
+    const { bucket } = this.#around
+    const head = (await bucket.heads()).get(key)
+    if (head !== undefined) bucket.connection.faults.removeMessage(BUCKET, BigInt(head.message.revision))
   }
 
   async #burst(id: number, count: number, gapMs: number): Promise<void> {
-    const random = this.#world.random(`burst ${id}`)
-    const { scheduler, server } = this.#world
+    const { world, bucket, profile } = this.#around
+    const random = world.random(`burst ${id}`)
     for (let i = 0; i < count; i++) {
-      const key = random.pick(this.#keys)
+      const key = random.pick(profile.keys)
       const bytes = random.pick([3, 30, 100])
       const write = async (): Promise<void> => {
         await this.#put(key, value(`${id}.${i}`, bytes))
-        await this.#bucket.record()
+        await bucket.record()
       }
       if (gapMs === 0) await write()
       else
-        scheduler.post(server, 'completion', 'burst', gapMs * i, () => {
+        world.scheduler.post(world.server, 'completion', 'burst', gapMs * i, () => {
           void write().then(this.#changed)
         })
     }
   }
 
-  #put(key: string, text: string, ttlMs?: number): Promise<void> {
-    const { store } = this.#bucket
-    return accepted(ttlMs === undefined ? store.writer.put(key, text) : store.ttl.put(key, text, ttlMs))
+  /** With a time to live where the bucket has markers; without a marker it leaves in silence. */
+  async #put(key: string, text: string, ttlMs?: number): Promise<void> {
+    const { store, connection } = this.#around.bucket
+    if (ttlMs === undefined) return accepted(store.writer.put(key, text))
+    if (this.#around.profile.bucket.markerTtlMs !== undefined)
+      return accepted(store.ttl.put(key, text, ttlMs))
+    return accepted((async () => connection.faults.putExpiring(BUCKET, key, text, ttlMs))())
   }
 }
 

@@ -36,8 +36,9 @@ export class FollowerDeeds {
         return this.#powerCut(action.downMs, action.flipBit)
       case 'freeze':
       case 'suspend':
-        if (life === undefined || life.process.state !== 'running') return undefined
+        if (life === undefined || life.process.state !== 'running') return home.down(action.forMs)
         world.freeze(life.process)
+        home.stoppedMs += action.forMs
         return this.#later(action.forMs, () => {
           if (life.process.state !== 'frozen') return
           if (action.type === 'suspend') world.overslept(life.process, action.forMs)
@@ -111,7 +112,7 @@ export class FollowerDeeds {
           const before = contentOf(store)
           const { cursor } = store
           await new Promise<void>((resolve) => setTimeout(resolve, forMs))
-          life?.contact()
+          life?.took()
           const changed = contentDifference(before, contentOf(store), true)
           if (changed !== undefined || !cursor.equals(store.cursor))
             verdict.violated(6, `the fold changed inside exclusive(): ${changed ?? 'its cursor moved'}`)
@@ -156,6 +157,7 @@ export class FollowerDeeds {
             writers,
             maxValueBytes: Infinity,
             committed: () => undefined,
+            staging: () => undefined,
             swapped: () => undefined,
           }),
         })

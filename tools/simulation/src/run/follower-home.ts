@@ -6,9 +6,11 @@ export class FollowerHome {
   readonly around: Surroundings
   life: FollowerLife | undefined
   /** How long followers ran, all lives together. */
-  followedMs = 0
+  followedMs: number = 0
   readonly #random: Random
   #lives = 0
+  /** How long they were frozen, or slept with their machine, meanwhile. */
+  stoppedMs: number = 0
   #startedMs = 0
   /** Counts the reasons to start or not: only the newest start happens. */
   #intent = 0
@@ -40,10 +42,14 @@ export class FollowerHome {
     this.#startAfter(downMs)
   }
 
-  /** Ends it in good order; another starts `downMs` after its end. */
+  /** Ends it in good order, unless it has not opened yet; another starts `downMs` after its end. */
   close(downMs: number): void {
     const { life } = this
-    if (life?.follower === undefined || life.ended || life.closing) return
+    if (life?.closing === true && !life.ended) return
+    if (life?.follower === undefined || life.ended) {
+      this.down(downMs)
+      return
+    }
     this.#intent++
     life.process.onExit(() => this.#startAfter(downMs))
     life.close()

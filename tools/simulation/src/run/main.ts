@@ -21,6 +21,7 @@ export async function main(words: readonly string[]): Promise<number> {
     keep: args.keep,
     without: args.without,
     plant: args.plant === undefined ? undefined : PLANTS[args.plant],
+    strict: args.strict,
   }
   if (args.seed !== undefined) return one(args.seed, args, options)
   return many(args, options)
@@ -60,6 +61,7 @@ async function many(args: Arguments, options: Omit<SimulationOptions, 'seed'>): 
 /** Gives ranges of seeds to workers as they become free. */
 async function spread(args: Arguments): Promise<Summary> {
   const words = args.plant === undefined ? [] : ['--plant', args.plant]
+  if (args.strict) words.push('--strict')
   const ranges = Array.from({ length: Math.ceil(args.count / RANGE) }, (_, i) => ({
     from: args.from + i * RANGE,
     count: Math.min(RANGE, args.count - i * RANGE),
@@ -80,7 +82,9 @@ async function explain(result: SimulationResult, options: SimulationOptions, arg
   const { violation } = shrunk.result
   say(`shrunk to ${shrunk.keep.length} of ${result.actions.length} actions in ${shrunk.runs} runs:`)
   say(`  promise ${violation!.promise}: ${violation!.what}`)
-  say(`  ${commandOf(options.seed, { keep: shrunk.keep, without: shrunk.without, plant: args.plant })}`)
+  say(
+    `  ${commandOf(options.seed, { keep: shrunk.keep, without: shrunk.without, plant: args.plant, strict: args.strict })}`,
+  )
 }
 
 function report(total: Summary, tookMs: number): void {

@@ -1,5 +1,5 @@
 import { HEALTHY_DISK } from '../disk/disk-faults.ts'
-import type { Action } from '../plan/action.ts'
+import type { Action, Round } from '../plan/action.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { FaultGroup, Profile } from '../plan/profile.ts'
 import { HEALTHY_WIRE } from '../wire/wire-faults.ts'
@@ -16,11 +16,21 @@ export function reducedPlan(
     keep === undefined ? actions : actions.filter(({ id }) => keep.includes(id))
   return {
     profile: calmer(plan.profile, without),
-    rounds: plan.rounds.map((round) => ({
-      ...round,
-      actions: kept(round.actions),
-      inCalm: kept(round.inCalm),
-    })),
+    rounds: plan.rounds.map((round) =>
+      shortened({ ...round, actions: kept(round.actions), inCalm: kept(round.inCalm) }),
+    ),
+  }
+}
+
+/** Without its absence a long storm is only its end: hours of a follower that runs in quiet show nothing. */
+function shortened(round: Round): Round {
+  const { absence, actions, stormMs } = round
+  if (absence === undefined || actions.some(({ id }) => id === absence.id)) return round
+  return {
+    ...round,
+    stormMs: stormMs - absence.ms,
+    absence: undefined,
+    actions: actions.map((action) => ({ ...action, atMs: Math.max(0, action.atMs - absence.ms) })),
   }
 }
 

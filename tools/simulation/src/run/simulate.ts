@@ -19,6 +19,8 @@ export interface SimulationOptions {
   readonly keep?: readonly number[] | undefined
   readonly without?: readonly FaultGroup[] | undefined
   readonly plant?: Plant | undefined
+  /** Excuses no known gap of the product. */
+  readonly strict?: boolean | undefined
   /** Gets every line of the trace. */
   readonly print?: ((line: string) => void) | undefined
 }
@@ -53,7 +55,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   resetLooks()
   activate(world)
   try {
-    const simulation = await Simulation.begin(world, plan, plant)
+    const simulation = await Simulation.begin(world, plan, options)
     const { verdict } = simulation
     strayRejection = (reason) => verdict.violated(8, `a rejection that nobody handled: ${String(reason)}`)
     await drive(world, simulation)
@@ -62,7 +64,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       hash: trace.hash,
       steps: world.scheduler.steps,
       simulatedMs: world.nowMs,
-      followedMs: simulation.home.followedMs,
+      followedMs: Math.max(0, simulation.home.followedMs - simulation.home.stoppedMs),
       actions: plan.rounds.flatMap(({ actions, inCalm }) => [...actions, ...inCalm].map(({ id }) => id)),
       violation: verdict.violation,
       counts: Object.fromEntries([...verdict.counts].sort(([a], [b]) => (a < b ? -1 : 1))),

@@ -3,7 +3,7 @@ import { mount } from '../builtins/files.ts'
 import { HEALTHY_DISK } from '../disk/disk-faults.ts'
 import { SimDisk } from '../disk/sim-disk.ts'
 import type { Surroundings } from '../follower/follower-life.ts'
-import { bucketDifference, type FoldMeaning, prefixViolation } from '../oracle/fold-check.ts'
+import { bucketDifferences, type FoldMeaning, prefixViolation } from '../oracle/fold-check.ts'
 import { contentOf, type FoldContent } from '../oracle/fold-content.ts'
 import { Ledger } from '../oracle/ledger.ts'
 import { Verdict } from '../oracle/verdict.ts'
@@ -29,15 +29,27 @@ const BUCKET_DEEDS: ReadonlySet<string> = new Set<BucketDeed['type']>([
   'removeNewest',
   'removeMarkers',
   'evict',
+  'tighten',
   'recreate',
+  'backup',
+  'restore',
   'rollback',
 ])
 /** What a follower may take to be in step again once everything around it is well, besides three stale intervals. */
 const RECOVERY_MS = 60_000
 /** Counts prove keys; of a bucket with history they prove no values. */
 const PROVES_VALUES = Object.hasOwn(protocol, 'auditListing')
+/** How long calls from the storm may hang before they are given up. */
+const LEFTOVERS_MS = 11_000
 /** The second after an audit interval. */
 const DETECTION_MS = 1_000
+
+/** What a run may be different in. */
+export interface Ways {
+  readonly plant?: Plant | undefined
+  /** Excuses no known gap. */
+  readonly strict?: boolean | undefined
+}
 
 /** One world from its beginning to its end: rounds of storm and calm around one follower. */
 export class Simulation {
@@ -55,7 +67,7 @@ export class Simulation {
   readonly #followerDeeds: FollowerDeeds
   #checking = false
 
-  private constructor(world: World, plan: Plan, bucket: SimBucket, plant: Plant | undefined) {
+  private constructor(world: World, plan: Plan, bucket: SimBucket, { plant, strict = false }: Ways) {
     const { profile } = plan
     this.#world = world
     this.#plan = plan
@@ -64,7 +76,7 @@ export class Simulation {
     this.#disk = new SimDisk(world, '/disk')
     mount(world, this.#disk)
     this.#wire = new Wire(world)
-    this.#ledger = new Ledger(this.verdict)
+    this.#ledger = new Ledger(this.verdict, () => lossUnknown(this.#disk))
     this.#meaning = {
       prefixes: scopePrefixes(profile.follower.scope),
       emptyValues: profile.follower.emptyValues,
@@ -82,15 +94,16 @@ export class Simulation {
       applyRandom: world.random('apply'),
       applyFaults: QUIET_APPLY,
       committed: () => this.#checkSoon(),
+      strict,
       plantedApply: plant?.apply,
     }
     this.home = new FollowerHome(this.#around)
-    this.#bucketDeeds = new BucketDeeds(world, bucket, profile.keys, () => this.#checkSoon())
+    this.#bucketDeeds = new BucketDeeds(this.#around, () => this.#checkSoon())
     this.#followerDeeds = new FollowerDeeds(this.home, this.#disk)
   }
 
-  static async begin(world: World, plan: Plan, plant: Plant | undefined): Promise<Simulation> {
-    return new Simulation(world, plan, await SimBucket.open(world, plan.profile.bucket), plant)
+  static async begin(world: World, plan: Plan, ways: Ways): Promise<Simulation> {
+    return new Simulation(world, plan, await SimBucket.open(world, plan.profile.bucket), ways)
   }
 
   /** Runs as a program of the bucket's server, on the world's clock. */
@@ -120,11 +133,12 @@ export class Simulation {
     this.#followerDeeds.restore()
     this.home.up()
     await this.#recovered()
+    await this.#sleep(LEFTOVERS_MS)
     for (const action of inCalm) await this.#perform(action)
     await this.#staysTrue()
     await this.#recovered()
     const difference = this.home.life?.difference()
-    if (difference !== undefined && (await this.#difference()) === undefined)
+    if (difference !== undefined && (await this.#differences()).length === 0)
       this.verdict.violated(3, difference)
   }
 
@@ -154,37 +168,33 @@ export class Simulation {
     // A session that fell silent in the storm is noticed by its silence, not by the audit.
     const mostMs = Math.max(auditIntervalMs, staleAfterMs) + DETECTION_MS
     const endMs = this.#world.nowMs + 2 * mostMs
-    let since: number | undefined
-    while (this.#world.nowMs < endMs || since !== undefined) {
+    let since = new Map<string, number>()
+    while (this.#world.nowMs < endMs || since.size > 0) {
       await this.#sleep(Math.max(50, auditIntervalMs / 10))
-      const difference = await this.#difference()
-      if (difference === undefined) since = undefined
-      else {
-        since ??= this.#world.nowMs
-        if (this.#world.nowMs - since > mostMs + auditIntervalMs / 10) {
-          this.verdict.violated(
-            4,
-            `live and wrong for ${Math.round(this.#world.nowMs - since)} ms: ${difference}`,
-          )
+      const { nowMs } = this.#world
+      const before = since
+      since = new Map((await this.#differences()).map((each) => [each, before.get(each) ?? nowMs]))
+      for (const [difference, sinceMs] of since)
+        if (nowMs - sinceMs > mostMs + auditIntervalMs / 10) {
+          this.verdict.violated(4, `live and wrong for ${Math.round(nowMs - sinceMs)} ms: ${difference}`)
           return
         }
-      }
     }
   }
 
-  /** How the fold differs from the bucket while the status claims that it does not. */
-  async #difference(): Promise<string | undefined> {
+  /** In what the fold differs from the bucket while the status claims that it does not. */
+  async #differences(): Promise<readonly string[]> {
     const heads = await this.#bucket.heads()
     await this.#bucket.record()
     const fold = this.#fold()
     const status = this.home.life?.follower?.status
-    if (fold === undefined || status?.state !== 'live') return undefined
+    if (fold === undefined || status?.state !== 'live') return []
     if (status.unverified.includes('count')) {
       this.verdict.count('compared while the count is not trusted')
-      return undefined
+      return []
     }
-    if ((this.#plan.profile.bucket.history ?? 1) > 1 && !PROVES_VALUES) return undefined
-    return bucketDifference(fold.content, this.#bucket.history.current, heads, this.#meaning)
+    if ((this.#plan.profile.bucket.history ?? 1) > 1 && !PROVES_VALUES) return []
+    return bucketDifferences(fold.content, this.#bucket.history.current, heads, this.#meaning)
   }
 
   #fold(): { readonly content: FoldContent; readonly cursor: number } | undefined {
@@ -251,6 +261,10 @@ export class Simulation {
       scheduler.post(server, 'completion', 'wait', ms, resolve)
     })
   }
+}
+
+function lossUnknown({ directory }: SimDisk): boolean {
+  return directory.find('fold.log')?.hasLost === true && directory.find('fold.log.doubtful') === undefined
 }
 
 function isBucketDeed(action: Action): action is Action & BucketDeed {

@@ -32,6 +32,8 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
   readonly #seen: Deliveries
   readonly #atServer = new AbortController()
   #iterator: AsyncIterator<WatchBatch> | undefined
+  /** The history the watch began in: a bucket that is made anew in silence leaves it open. */
+  #branch: Branch | undefined
   #first = true
   #silent = false
   #over = false
@@ -49,7 +51,15 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
     if (this.#over) return { done: true, value: undefined }
     const again = this.#again()
     this.#first = false
-    if (again !== undefined) return { done: false, value: again }
+    if (again !== undefined) {
+      await this.#wire.call(this.#start.client, {
+        what: 'again',
+        signal: this.#start.signal,
+        serve: async () => undefined,
+        answered: () => this.#seen.contact(),
+      })
+      return { done: false, value: again }
+    }
     this.#silent ||= this.#wire.chance('silence')
     if (this.#silent) await new Promise<never>(() => undefined)
     try {
@@ -88,10 +98,11 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
   }
 
   async #serve(): Promise<{ branch: Branch; result: IteratorResult<WatchBatch> }> {
+    this.#branch ??= this.#bucket.history.current
     this.#iterator ??= this.#start.open(this.#atServer.signal)[Symbol.asyncIterator]()
     const result = await this.#iterator.next()
-    if (result.done !== true) this.#bucket.passed(result.value.updates)
-    return { branch: this.#bucket.history.current, result }
+    if (result.done !== true) this.#bucket.passed(result.value.updates, this.#branch)
+    return { branch: this.#branch, result }
   }
 
   #arrived(branch: Branch, result: IteratorResult<WatchBatch>): void {

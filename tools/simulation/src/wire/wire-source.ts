@@ -1,3 +1,4 @@
+import { KvError } from '@slip/kv-core'
 import type {
   FollowSource,
   KvEntry,
@@ -15,7 +16,7 @@ import { type Deliveries, WireSession } from './wire-session.ts'
 import type { Wire } from './wire.ts'
 
 /** As clients of real servers have it. */
-const OPEN_TIMEOUT_MS = 10_000
+const CLIENT_TIMEOUT_MS = 10_000
 
 /** The bucket as a process gets to it over the wire. */
 export function wireSource(
@@ -29,13 +30,14 @@ export function wireSource(
     wire.call(client, {
       what: 'open',
       signal,
-      timeoutMs: OPEN_TIMEOUT_MS,
+      timeoutMs: CLIENT_TIMEOUT_MS,
       serve: async () => remote.source(),
       answered: () => seen.contact(),
     })
 }
 
 class RemoteBucket {
+  #connected = 0
   readonly #wire: Wire
   readonly #bucket: SimBucket
   readonly #client: SimProcess
@@ -50,6 +52,7 @@ class RemoteBucket {
 
   source(): FollowSource {
     const { store } = this.#bucket
+    this.#connected = this.#wire.serverStarts
     return {
       name: store.name,
       watcher: this.#watcher(),
@@ -73,7 +76,10 @@ class RemoteBucket {
               client: this.#client,
               signal,
               after: after?.revision,
-              open: (atServer) => watcher.watch(scope, { signal: atServer, after, emptyValues }),
+              open: (atServer) => {
+                this.#mustBeConnected()
+                return watcher.watch(scope, { signal: atServer, after, emptyValues })
+              },
             },
             this.#seen,
           ),
@@ -105,7 +111,8 @@ class RemoteBucket {
       reject = rejected
     })
     validAt.catch(() => undefined)
-    const call = <R>(what: string, work: () => Promise<R>): Promise<R> => this.#call(what, options, work)
+    const within = { ...options, timeoutMs: CLIENT_TIMEOUT_MS }
+    const call = <R>(what: string, work: () => Promise<R>): Promise<R> => this.#call(what, within, work)
     async function* iterate(): AsyncGenerator<T, void, undefined> {
       try {
         const listing = await call('list', async () => list())
@@ -132,8 +139,18 @@ class RemoteBucket {
     return this.#wire.call(this.#client, {
       what,
       signal: options?.signal,
-      serve: () => work(new AbortController().signal),
+      timeoutMs: options?.timeoutMs,
+      serve: async () => {
+        this.#mustBeConnected()
+        return work(new AbortController().signal)
+      },
       answered: () => this.#seen.contact(),
     })
+  }
+
+  /** A connection does not outlive the server it was made to. */
+  #mustBeConnected(): void {
+    if (this.#connected !== this.#wire.serverStarts)
+      throw new KvError('Unreachable', 'the connection was lost')
   }
 }

@@ -14,7 +14,7 @@ export interface RemoteCall<T> {
   readonly what: string
   readonly signal?: AbortSignal | undefined
   /** When the caller's own client gives up; without it a call that hangs is never over. */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** What the server does; in its own process. */
   serve(): Promise<T>
   /** Runs in the caller's process just before it gets the answer. */
@@ -26,6 +26,8 @@ export class Wire {
   faults: WireFaults = HEALTHY_WIRE
   /** Nothing gets through, in either direction, and nobody is told. */
   cut = false
+  /** Counts the starts of the server. */
+  serverStarts: number = 0
   /** Every call is refused at once. */
   down = false
   readonly world: World
@@ -43,6 +45,7 @@ export class Wire {
       const settle = (how: () => void): void => {
         if (over) return
         over = true
+        if (deadline !== undefined) scheduler.cancel(deadline)
         signal?.removeEventListener('abort', onAbort)
         how()
       }
@@ -60,10 +63,12 @@ export class Wire {
       // Calls that are never answered wait for ever, each with its listener.
       if (signal !== undefined) setMaxListeners(0, signal)
       signal?.addEventListener('abort', onAbort)
-      if (timeoutMs !== undefined)
-        scheduler.post(client, 'completion', `timeout ${what}`, timeoutMs, () =>
-          settle(() => reject(new KvError('Timeout', `${what} was not answered`))),
-        )
+      const deadline =
+        timeoutMs === undefined
+          ? undefined
+          : scheduler.post(client, 'completion', `timeout ${what}`, timeoutMs, () =>
+              settle(() => reject(new KvError('Timeout', `${what} was not answered`))),
+            )
       if (this.down || this.chance('refuses')) {
         const error = this.failure(LOOKS_INTO_HISTORY.has(what) ? ['Unreachable', 'Timeout'] : CODES)
         answer(() => reject(error))
