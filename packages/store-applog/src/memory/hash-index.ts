@@ -5,8 +5,12 @@ const FIRST_SLOTS = 256
 const MOST_SLOTS = 24_576
 const HALF_SLOTS = 16_384
 const FULLEST = 0.8
+/** Tables that fill alike must not grow all at once: each has its own limit, down to so much. */
+const LEAST_FULL = 0.7
 /** How full reserved tables are to become. */
-const RESERVED = 0.7
+const RESERVED = 0.66
+/** Its multiples lie evenly between 0 and 1, wherever one stops. */
+const GOLDEN = 0.618_033_988_75
 /** Tables that the upper 16 bits of the hash cannot tell apart grow further instead. */
 const MOST_DEPTH = 16
 
@@ -15,22 +19,26 @@ interface Table {
   slots: Uint32Array
   capacity: number
   count: number
+  /** The count at which it grows. */
+  limit: number
   /** How many upper bits of the hash all its entries share. */
   depth: number
 }
 
 /**
  * Extendible hashing: the upper bits of a hash choose a small open-addressing table, the lower ones a
- * slot in it. A table grows by half, then splits; no step moves more than 20,000 slots, so there is
- * no pause at any size. Between 10 and 15 bytes an entry.
+ * slot in it. A table grows by half, then splits; no step moves more than 20,000 slots, and no two
+ * tables do at the same fill, so there is no pause at any size. Between 10 and 16 bytes an entry.
  */
 export class HashIndex {
   readonly #records: RecordTable
-  #directory: Table[] = [emptyTable(FIRST_SLOTS, 1), emptyTable(FIRST_SLOTS, 1)]
+  #directory: Table[]
   #depth = 1
+  #tables = 0
 
   constructor(records: RecordTable) {
     this.#records = records
+    this.#directory = [this.#table(FIRST_SLOTS, 1), this.#table(FIRST_SLOTS, 1)]
   }
 
   /** Makes room for about `count` entries in an index without any, so that nothing moves while they come. */
@@ -38,7 +46,7 @@ export class HashIndex {
     const tables = Math.ceil(count / (HALF_SLOTS * RESERVED))
     const depth = Math.min(MOST_DEPTH, Math.ceil(Math.log2(tables)))
     if (depth < 1) return
-    this.#directory = Array.from({ length: 2 ** depth }, () => emptyTable(HALF_SLOTS, depth))
+    this.#directory = Array.from({ length: 2 ** depth }, () => this.#table(HALF_SLOTS, depth))
     this.#depth = depth
   }
 
@@ -69,7 +77,7 @@ export class HashIndex {
   /** Adds an entry that `find` does not find. */
   insert(hash: number, id: number): void {
     let table = this.#directory[hash >>> (32 - this.#depth)]!
-    if (table.count >= table.capacity * FULLEST) {
+    if (table.count >= table.limit) {
       this.#grow(table, hash)
       table = this.#directory[hash >>> (32 - this.#depth)]!
     }
@@ -101,10 +109,11 @@ export class HashIndex {
   #grow(table: Table, hash: number): void {
     if (table.capacity < MOST_SLOTS || table.depth === MOST_DEPTH) {
       const halfway = Number.isInteger(Math.log2(table.capacity))
-      const grown = emptyTable(halfway ? table.capacity * 1.5 : (table.capacity * 4) / 3, table.depth)
+      const grown = this.#table(halfway ? table.capacity * 1.5 : (table.capacity * 4) / 3, table.depth)
       moveAll(table, grown, grown)
       table.slots = grown.slots
       table.capacity = grown.capacity
+      table.limit = grown.limit
       return
     }
     if (table.depth === this.#depth) {
@@ -113,19 +122,21 @@ export class HashIndex {
     }
     const depth = table.depth + 1
     const highCount = countHigh(table)
-    const low = emptyTable(slotsFor(table.count - highCount), depth)
-    const high = emptyTable(slotsFor(highCount), depth)
+    const low = this.#table(slotsFor(table.count - highCount), depth)
+    const high = this.#table(slotsFor(highCount), depth)
     moveAll(table, low, high)
     const span = 2 ** (this.#depth - table.depth)
     const first = Math.floor((hash >>> (32 - this.#depth)) / span) * span
     for (let i = 0; i < span; i++) this.#directory[first + i] = i < span / 2 ? low : high
     const target = this.#directory[hash >>> (32 - this.#depth)]!
-    if (target.count >= target.capacity * FULLEST) this.#grow(target, hash)
+    if (target.count >= target.limit) this.#grow(target, hash)
   }
-}
 
-function emptyTable(capacity: number, depth: number): Table {
-  return { slots: new Uint32Array(2 * capacity), capacity, count: 0, depth }
+  #table(capacity: number, depth: number): Table {
+    const share = (this.#tables++ * GOLDEN) % 1
+    const limit = capacity * (LEAST_FULL + share * (FULLEST - LEAST_FULL))
+    return { slots: new Uint32Array(2 * capacity), capacity, count: 0, limit, depth }
+  }
 }
 
 function home(hash: number, capacity: number): number {
@@ -143,7 +154,7 @@ function place(table: Table, hash: number, marked: number): void {
 
 /** Slots for one side of a split; nearly equal hashes may leave all entries on one side. */
 function slotsFor(count: number): number {
-  return count < HALF_SLOTS * FULLEST ? HALF_SLOTS : MOST_SLOTS
+  return count < HALF_SLOTS * LEAST_FULL ? HALF_SLOTS : MOST_SLOTS
 }
 
 function countHigh(table: Table): number {
