@@ -1,13 +1,11 @@
 import { SnapshotError } from '@slip/kv-core'
 import { systemCode, type FileSystem, type LogHandle } from './file-system.ts'
+import { SyncDoubt } from './sync-doubt.ts'
 
 /** Something that can tell that the right to write has been lost. */
 export interface Fence {
   readonly lost: boolean
 }
-
-/** Files of this process whose sync, or whose directory's, failed: the system may say later that all is well when it is not. */
-const doubtful = new Set<string>()
 
 /**
  * The write end of a log: a file and the offset its next frame goes to.
@@ -21,7 +19,7 @@ export class LogFile {
   readonly #files: FileSystem
   readonly #fence: Fence
   readonly #ino: number
-  readonly #identity: string
+  readonly #doubt: SyncDoubt
   #end: number
   #failure: SnapshotError | undefined
   #looked: Promise<{ ino: number; size: number }> | undefined
@@ -30,14 +28,14 @@ export class LogFile {
     files: FileSystem,
     path: string,
     handle: LogHandle,
-    facts: { ino: number; dev: number; end: number },
+    facts: { ino: number; dev: number; end: number; fresh: boolean },
     fence: Fence,
   ) {
     this.#files = files
     this.path = path
     this.handle = handle
     this.#ino = facts.ino
-    this.#identity = `${facts.dev}:${facts.ino}`
+    this.#doubt = new SyncDoubt(files, path, `${facts.dev}:${facts.ino}`, facts.fresh)
     this.#end = facts.end
     this.#fence = fence
   }
@@ -54,8 +52,7 @@ export class LogFile {
     const { ino, dev } = await handle.stat().catch((error: unknown) => {
       throw asIo(error, 'stat', path)
     })
-    if (fresh) doubtful.delete(`${dev}:${ino}`)
-    return new LogFile(files, path, handle, { ino, dev, end }, fence)
+    return new LogFile(files, path, handle, { ino, dev, end, fresh }, fence)
   }
 
   /** Where the next frame goes. */
@@ -67,9 +64,14 @@ export class LogFile {
     return this.#failure
   }
 
-  /** A sync of this file or of its name failed before: no later one proves anything. */
-  get doubtful(): boolean {
-    return doubtful.has(this.#identity)
+  /** Whether a sync of this file or of its name failed before: no later one proves anything. */
+  async inDoubt(): Promise<boolean> {
+    return this.#doubt.exists()
+  }
+
+  /** It was written anew, and is on the disk with its name. */
+  async forgetDoubt(): Promise<void> {
+    await this.#doubt.forget()
   }
 
   /** Starts the look at the file that the next `append` needs, so that it goes on beside other work. */
@@ -100,16 +102,14 @@ export class LogFile {
       await this.handle.datasync()
     } catch (error) {
       // The kernel may have dropped the pages and reports the failure once: asking again proves nothing.
-      this.#failure = asIo(error, 'sync', this.path)
-      doubtful.add(this.#identity)
-      throw this.#failure
+      throw await this.failSync(asIo(error, 'sync', this.path))
     }
   }
 
-  /** Takes nothing more, because its name may not be on disk: `failure`, which it gives back. */
-  nameInDoubt(failure: SnapshotError): SnapshotError {
-    this.#failure ??= failure
-    doubtful.add(this.#identity)
+  /** Takes nothing more, because it or its name may not be on the disk: `failure`, which it gives back. */
+  async failSync(failure: SnapshotError): Promise<SnapshotError> {
+    this.#failure = failure
+    await this.#doubt.remember()
     return failure
   }
 

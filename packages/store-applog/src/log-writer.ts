@@ -89,8 +89,9 @@ export class LogWriter {
     try {
       await this.#files.syncDirectory(dirname(old.path))
     } catch (error) {
-      throw file.nameInDoubt(asIo(error, 'sync of the directory', old.path))
+      throw await file.failSync(asIo(error, 'sync of the directory', old.path))
     }
+    await file.forgetDoubt()
   }
 
   async close(): Promise<void> {

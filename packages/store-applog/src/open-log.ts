@@ -70,6 +70,7 @@ async function load<F extends FoldSink>(
   const salt = generation === 3 ? (loaded.header?.salt ?? newSalt()) : new Uint8Array(0)
   const end = empty ? await begin(files, path, handle, fileHeader(generation, salt)) : at
   const file = await LogFile.over(files, path, handle, end, lock, empty)
+  if (empty) await file.forgetDoubt()
   return {
     path,
     lock,
@@ -81,7 +82,7 @@ async function load<F extends FoldSink>(
     lineage: loaded.lineage,
     // What was cut inside its header never held anything.
     recovery: at < size && !empty ? { verdict: 'torn', at, bytes: size - at } : undefined,
-    durable: !file.doubtful && (await synced(files, path, handle)),
+    durable: !(await file.inDoubt()) && (await synced(files, path, handle)),
   }
 }
 

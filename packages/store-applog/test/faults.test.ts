@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { SnapshotError } from '@slip/kv-core'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { AppendLogReader } from '../src/append-log-reader.ts'
 import { AppendLogSnapshot } from '../src/append-log-snapshot.ts'
 import { verifyAppendLog } from '../src/verify-append-log.ts'
@@ -214,6 +214,33 @@ test('whatever fails beside the writes of a compaction or of a staged fold is ty
   failing = undefined
   expect(store.cursor.revision).toBe(2n)
   await store.close()
+})
+
+test('the next process knows that a sync failed, until it has written the log anew', async () => {
+  const directory = await scratch()
+  const path = join(directory, 'log')
+  const files = faultyFileSystem((call, of) =>
+    call === 'datasync' && of === path && failing ? { code: 'EIO' } : undefined,
+  )
+  let failing = false
+  const store = await AppendLogSnapshot.open({ path }, files)
+  await store.apply([put('a', 'v', 1)], at(1))
+  failing = true
+  await expect(store.sync()).rejects.toMatchObject({ code: 'Io' })
+  await store.close()
+  vi.resetModules()
+  const next = await import('../src/append-log-snapshot.ts')
+  const killed = await next.AppendLogSnapshot.open({ path })
+  expect(killed.durableCursor.isNone).toBe(true)
+  await killed.apply([put('b', 'v', 2)], at(2))
+  expect((await killed.sync()).revision).toBe(2n)
+  await killed.close()
+  expect(await readdir(directory)).toEqual(['log'])
+  vi.resetModules()
+  const last = await import('../src/append-log-snapshot.ts')
+  const again = await last.AppendLogSnapshot.open({ path })
+  expect(again.durableCursor.revision).toBe(2n)
+  await again.close()
 })
 
 test('a log is durable only under a name that is: a compaction whose directory cannot be synced proves nothing', async () => {
