@@ -2,6 +2,7 @@ import type { Protocol } from '@slip/kv-core'
 import { configuration, type Configuration } from './configuration.ts'
 import { attachModel } from './models/attach-model.ts'
 import type { AttachOptions } from './models/attach-state.ts'
+import { countModel, type CountOptions } from './models/count-model.ts'
 import { flushModel } from './models/flush-model.ts'
 import type { FlushOptions } from './models/flush-state.ts'
 import { HAZARDS } from './models/hazards.ts'
@@ -38,6 +39,8 @@ export const flushing = (options: FlushOptions): Configuration =>
   configuration(FLUSH, (rules) => flushModel(options, rules), `flush, ${options.name}`)
 export const resyncing = (options: ResyncOptions): Configuration =>
   configuration(RESYNC, (rules) => resyncModel(options, rules), `resync, ${options.name}`)
+export const counting = (options: CountOptions): Configuration =>
+  configuration(['audit'], (rules) => countModel(options, rules), `count, ${options.name}`)
 export const listing = (options: ListingOptions): Configuration =>
   configuration(LISTING, (rules) => listingModel(options, rules), `listing, ${options.name}`)
 
@@ -63,6 +66,8 @@ export const SMALL: readonly Configuration[] = [
   watching({ name: 'retention', ...two, retention: true }),
   resyncing({ name: 'staged', ...two }),
   resyncing({ name: 'staged folds that are lost', ...two, crashes: false, discards: 1 }),
+  counting({ name: 'writers only', keys: 2, revisions: 5 }),
+  counting({ name: 'one removal, one rewrite', keys: 2, revisions: 5, removals: 1, rewrites: 1 }),
   listing({ name: 'removals', ...two }),
   listing({ name: 'writers only', keys: 2, revisions: 4, removals: false }),
   attaching({ name: 'writers only', ...two, faults: [], calm: true }),
@@ -106,6 +111,8 @@ export const MEDIUM: readonly Configuration[] = [
   watching({ name: 'four writes', keys: 2, revisions: 4, retention: true, redeliveries: 1 }),
   resyncing({ name: 'four writes', keys: 2, revisions: 4, discards: 1 }),
   listing({ name: 'four writes', keys: 2, revisions: 4 }),
+  counting({ name: 'three keys', keys: 3, revisions: 6, removals: 1, rewrites: 1 }),
+  counting({ name: 'three keys, writers only', keys: 3, revisions: 7 }),
   flushing({ name: 'six updates', updates: 6, batch: 3, durability: 'synced', damage: true, aborts: true }),
 ]
 

@@ -1,6 +1,6 @@
 import { protocol } from '@slip/kv-core'
 import type { WrongConfiguration } from './configuration.ts'
-import { attaching, flushing, listing, resyncing, watching } from './configurations.ts'
+import { attaching, counting, flushing, listing, resyncing, watching } from './configurations.ts'
 import { HAZARDS } from './models/hazards.ts'
 import { ancestor } from './rules/ancestor.ts'
 
@@ -168,5 +168,15 @@ export const LIMITS: readonly WrongConfiguration[] = [
     }),
     rules: protocol,
     property: 'a listing finds nothing wrong where nothing was removed',
+  },
+  {
+    configuration: counting({
+      name: 'a key is removed, and another written twice before the fold hears of it',
+      keys: 3,
+      revisions: 7,
+      removals: 1,
+    }),
+    rules: protocol,
+    property: 'an audit that says equal missed no key that was removed',
   },
 ]

@@ -163,8 +163,8 @@ describe('a layout', () => {
   })
 })
 
-test('a million states are numbered apart', () => {
-  const layout = new Layout({ a: 1024, b: 1024 })
+test('a million states are numbered apart, by both of their words', () => {
+  const layout = new Layout({ a: 2 ** 30, b: 2 ** 30 })
   const found = explore({
     name: 'grid',
     layout,

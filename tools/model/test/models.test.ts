@@ -2,6 +2,7 @@ import { protocol } from '@slip/kv-core'
 import {
   ANCESTOR,
   attachModel,
+  countModel,
   flushModel,
   HAZARDS,
   LIMITS,
@@ -66,6 +67,7 @@ test('a plain second explorer counts the same', () => {
   same(attachModel({ name: 'rollback', ...two, eras: 2, faults: ['rollback'] }, protocol))
   same(watchModel({ name: 'watch', ...two, retention: true }, protocol))
   same(flushModel({ name: 'flush', updates: 3, durability: 'synced', damage: true, aborts: true }, protocol))
+  same(countModel({ name: 'count', keys: 2, revisions: 5, removals: 1, rewrites: 1 }, protocol))
   same(listingModel({ name: 'listing', ...two }, protocol))
   same(resyncModel({ name: 'resync', ...two, discards: 1 }, protocol))
 })

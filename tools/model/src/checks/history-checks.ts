@@ -48,6 +48,9 @@ const gone = { at: absent(2), firstAfter: [undefined] }
 /** The first anchor is gone, the second is there. */
 const half = { at: [undefined, message(8)] }
 
+const many: Partial<Evidence> = { anchors: anchors(30, 20), cursor: 30n }
+/** The newest is there and not trusted, the other one is gone. */
+const stored: Partial<Evidence> = { trusted: 8n, at: [message(9), undefined], complete: false }
 /** A key was applied at 18, in a bucket that keeps five of each. */
 const several: Partial<Evidence> = {
   ...half,
@@ -59,10 +62,25 @@ const several: Partial<Evidence> = {
 /** Whether a bucket has the history of a fold. */
 export const HISTORY_CHECKS: readonly UnitCheck[] = [
   check('anchors are asked for newest first: one, then up to eight, then all', [
-    [{ anchors: anchors(30, 20) }, 'at 30'],
-    [{ anchors: anchors(30, 20), at: absent(1) }, 'at 29 28 27 26 25 24 23'],
-    [{ anchors: anchors(30, 20), at: absent(7) }, 'at 23'],
-    [{ anchors: anchors(30, 20), at: absent(8) }, 'at 22 21 20 19 18 17 16 15 14 13 12 11'],
+    [many, 'at 30'],
+    [{ ...many, at: absent(1) }, 'at 29 28 27 26 25 24 23'],
+    [{ ...many, at: absent(7) }, 'at 23'],
+    [{ ...many, at: absent(8) }, 'at 22 21 20 19 18 17 16 15 14 13 12 11'],
+  ]),
+  check('those of a session that was not asked about are asked for at once, and prove nothing below', [
+    [{ ...many, trusted: 26n }, 'at 30 29 28 27'],
+    [{ ...many, trusted: 26n, at: absent(4) }, 'at 26 25 24 23'],
+    [{ ...many, trusted: 15n }, 'at 30 29 28 27 26 25 24 23 22 21 20 19 18 17 16'],
+    [{ trusted: 8n, at: [message(9)] }, 'at 8'],
+    [{ trusted: 9n, at: [message(9)] }, 'after 9'],
+    [{ trusted: 8n, at: [message(9), message(8)] }, 'after 8'],
+    [{ trusted: 8n, at: [message(9), message(8)], firstAfter: [message(9)] }, 'after 9'],
+    [{ trusted: 8n, at: [message(9), message(8)], firstAfter: [message(9), undefined] }, 'same'],
+    [{ trusted: 8n, at: [message(9), undefined], complete: false }, 'after 7'],
+    [{ ...stored, firstAfter: [message(9), undefined], newest: [undefined] }, 'unknown'],
+    [{ ...stored, complete: true, firstAfter: [message(9), undefined], newest: [undefined] }, 'same'],
+    [{ ...stored, firstAfter: [message(9), undefined] }, 'newest k8'],
+    [{ trusted: 8n, at: [message(9), message(8, 'other')] }, 'other'],
   ]),
   check('the first that is there ends the questions, and contradicts by key or by time', [
     [{ at: [message(9)] }, 'after 9'],

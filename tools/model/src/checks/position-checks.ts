@@ -114,6 +114,18 @@ export const POSITION_CHECKS: readonly UnitCheck[] = [
       counted(rules, { foldCount: 3n }) === 'rebuild',
   },
   {
+    of: 'audit',
+    name: 'where nothing moved any difference counts; under writers only what the bucket lacks',
+    holds: (rules) =>
+      counted(rules, { foldCount: 1n }) === 'rebuild' &&
+      counted(rules, { foldCount: 3n }) === 'rebuild' &&
+      counted(rules, { laterFoldCount: 2n }) === 'equal' &&
+      counted(rules, { laterFoldCount: 3n }) === 'wait' &&
+      counted(rules, { foldCount: 1n, laterFoldCount: 2n }) === 'wait' &&
+      counted(rules, { foldCount: 1n, laterFoldCount: 1n }) === 'wait' &&
+      counted(rules, { foldCount: 3n, laterFoldCount: 3n }) === 'rebuild',
+  },
+  {
     of: 'watchdog',
     name: 'stale from `staleAfterMs` on, and not before',
     holds: (rules) =>

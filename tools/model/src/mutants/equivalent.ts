@@ -6,4 +6,6 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     'a first revision that is not stated is above nothing: the comparison with undefined is false by itself',
   'listing-is-truth: return input.evictsCurrentValues === true && input.firstRevision <= 1n;':
     'a first revision that is not stated is at or below nothing: the comparison with undefined is false by itself',
+  "audit: return laterFoldCount === undefined || foldCount >= keyCount ? 'rebuild' : 'wait';":
+    'equal counts were answered the line before',
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -13,9 +13,8 @@ const EXPORT = /^export (?=function|const)/gm
 /** The compiled kernels of kv-core, each changed in every way `mutationsOf` knows. */
 export async function generatedMutants(): Promise<readonly Mutant[]> {
   const folder = join(dirname(createRequire(import.meta.url).resolve('@slip/kv-core')), 'protocol')
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.js') && name !== 'protocol.js')
   const mutants: Mutant[] = []
-  for (const file of files.sort()) {
+  for (const file of (await kernelsOf(folder)).sort()) {
     const source = await readFile(join(folder, file), 'utf8')
     const imported = await importsOf(source, folder)
     const seen = new Map<string, number>()
@@ -32,6 +31,17 @@ export async function generatedMutants(): Promise<readonly Mutant[]> {
     }
   }
   return mutants
+}
+
+/** The files beside the table that it is made of; a build may have left others. */
+async function kernelsOf(folder: string): Promise<string[]> {
+  const found = new Set<string>(['protocol.js'])
+  for (const file of found) {
+    const source = await readFile(join(folder, file), 'utf8')
+    for (const [, , path] of source.matchAll(IMPORT)) if (path!.startsWith('./')) found.add(path!.slice(2))
+  }
+  found.delete('protocol.js')
+  return [...found]
 }
 
 /** What a kernel imports, from the files beside it, unchanged. */

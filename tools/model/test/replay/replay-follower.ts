@@ -50,7 +50,7 @@ export class ReplayFollower {
         this.#session.give({ updates: [], caughtUp: true })
         break
       case 'audit':
-        await this.#audit()
+        await this.#audit(before)
         break
       case 'disconnect':
       case 'notice a dead watch':
@@ -123,9 +123,12 @@ export class ReplayFollower {
     await this.#until(() => this.#bucket.session !== undefined || this.#failed)
   }
 
-  async #audit(): Promise<void> {
+  /** A fold that is behind is waited for; here it does not come, and the audit gives up. */
+  async #audit({ cursor, last }: AttachState): Promise<void> {
     const { descriptions } = this.#bucket
     await this.#until(() => this.#bucket.descriptions > descriptions)
+    await turn()
+    if (cursor !== last && this.#bucket.session !== undefined) vi.advanceTimersToNextTimer()
   }
 
   async #until(done: () => boolean): Promise<void> {
