@@ -22,6 +22,8 @@ export interface SessionStart {
   readonly signal: AbortSignal
   readonly after: bigint | undefined
   open(signal: AbortSignal): AsyncIterable<WatchBatch>
+  /** Throws when the connection was lost. */
+  mustBeConnected(): void
 }
 
 /** One watch over the wire. The iteration runs at the server; its batches come one call at a time. */
@@ -98,6 +100,7 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
   }
 
   async #serve(): Promise<{ branch: Branch; result: IteratorResult<WatchBatch> }> {
+    this.#start.mustBeConnected()
     this.#branch ??= this.#bucket.history.current
     this.#iterator ??= this.#start.open(this.#atServer.signal)[Symbol.asyncIterator]()
     const result = await this.#iterator.next()

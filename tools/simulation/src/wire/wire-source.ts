@@ -76,10 +76,8 @@ class RemoteBucket {
               client: this.#client,
               signal,
               after: after?.revision,
-              open: (atServer) => {
-                this.#mustBeConnected()
-                return watcher.watch(scope, { signal: atServer, after, emptyValues })
-              },
+              open: (atServer) => watcher.watch(scope, { signal: atServer, after, emptyValues }),
+              mustBeConnected: () => this.#mustBeConnected(),
             },
             this.#seen,
           ),
