@@ -7,4 +7,5 @@ export const SOAK = {
   SLIP_MATRIX: 'full',
   SLIP_LEADER_KILLS: '20',
   SLIP_STEP_DOWNS: '100',
+  SLIP_REBUILT_KEYS: '5000000',
 }

@@ -24,6 +24,7 @@ export {
   processCells,
   processGapOf,
   processShortcomings,
+  RawJetStream,
   restrictedTo,
   runNetworkCell,
   runProcessCell,

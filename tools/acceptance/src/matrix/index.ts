@@ -30,3 +30,4 @@ export { MECHANISM_OF, MECHANISMS, without, type Mechanism } from './mechanisms.
 export type { Observation } from './cell-run.ts'
 export { MatrixServer } from './matrix-server.ts'
 export { processCells, processShortcomings, runProcessCell, type ProcessCell } from './process-cell.ts'
+export { RawJetStream } from './raw-jetstream.ts'
