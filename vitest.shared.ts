@@ -5,7 +5,7 @@ export function packageTests(options: { readonly timeoutMs?: number } = {}): Vit
   return defineConfig({
     test: {
       include: ['test/**/*.test.ts'],
-      testTimeout: options.timeoutMs ?? 30_000,
+      testTimeout: options.timeoutMs ?? 120_000,
       hookTimeout: 60_000,
       pool: 'forks',
       maxWorkers: 2,
