@@ -4,6 +4,7 @@ import { compact } from './compact.ts'
 import { convert } from './convert.ts'
 import { demo } from './demo.ts'
 import { diff } from './diff.ts'
+import { doctor } from './doctor.ts'
 import { follow } from './follow.ts'
 import { get } from './get.ts'
 import { inspect } from './inspect.ts'
@@ -32,5 +33,6 @@ export const COMMANDS: readonly Command[] = [
   del,
   purge,
   load,
+  doctor,
   demo,
 ]
