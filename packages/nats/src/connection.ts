@@ -5,8 +5,8 @@ import type { Connection, ConnectionCapabilities, StoreConfig, WaitOptions } fro
 
 import { bucketInfo, type BucketInfo } from './bucket/bucket-info.ts'
 import { knowsMessageTtl, openBucket, streamInfo, type OpenedBucket } from './bucket/open-bucket.ts'
-import { streamName } from './bucket/stream-config.ts'
-import type { BucketContext } from './bucket-context.ts'
+import { originOf, streamName, subjectPrefix, type StreamConfig } from './bucket/stream-config.ts'
+import type { BucketContext, BucketIdentity } from './bucket-context.ts'
 import {
   apiPrefix,
   DEFAULT_INBOX_PREFIX,
@@ -106,13 +106,19 @@ export class NatsConnection implements Connection {
   /**
    * Opens a bucket; with `config` creates it when there is none, in the standard KV layout. KvError
    * `BucketNotFound`, `QuotaExceeded`, `Unsupported` (`markerTtlMs` needs server 2.11), `Timeout`,
-   * `Unreachable`, `PermissionDenied`, `Closed`.
+   * `Unreachable`, `PermissionDenied`, `Closed`. A mirror is read and watched like its origin; writing
+   * to it is `Unsupported`. `identity` is what folds are bound to.
    */
-  async store(name: string, config?: StoreConfig, options: WaitOptions = {}): Promise<NatsStore> {
+  async store(
+    name: string,
+    config?: StoreConfig,
+    options: WaitOptions & { readonly identity?: BucketIdentity } = {},
+  ): Promise<NatsStore> {
     checkBucketName(name)
+    const { identity = {}, ...wait } = options
     const serverVersion = this.#client.info?.version
-    const opened = await openBucket(this.#api, name, config, { ...options, serverVersion })
-    return this.#storeOf(name, opened)
+    const opened = await openBucket(this.#api, name, config, { ...wait, serverVersion })
+    return this.#storeOf(opened, this.#contextOf(name, opened.info.config, identity))
   }
 
   /** What a bucket is set to and holds; KvError `BucketNotFound`. */
@@ -151,9 +157,9 @@ export class NatsConnection implements Connection {
     })
   }
 
-  #storeOf(name: string, { info, drift }: OpenedBucket): NatsStore {
-    const context = this.#contextOf(name)
+  #storeOf({ info, drift }: OpenedBucket, context: BucketContext): NatsStore {
     const { config } = info
+    const { bucket: name } = context
     let messageTtls = config.allow_msg_ttl === true
     const rules = {
       direct: config.allow_direct === true,
@@ -179,12 +185,14 @@ export class NatsConnection implements Connection {
     })
   }
 
-  #contextOf(bucket: string): BucketContext {
+  #contextOf(bucket: string, config: StreamConfig, identity: BucketIdentity): BucketContext {
     return {
       connection: this.#client,
       bucket,
       stream: streamName(bucket),
-      subjectPrefix: `$KV.${bucket}.`,
+      subjectPrefix: subjectPrefix(bucket, config),
+      mirrorOf: originOf(config),
+      identity,
       inboxPrefix: this.#inboxPrefix,
       apiPrefix: this.#api.prefix,
       timeoutMs: this.#api.timeoutMs,

@@ -1,3 +1,4 @@
+export type { BucketIdentity } from './bucket-context.ts'
 export type { BucketInfo } from './bucket/bucket-info.ts'
 export type { Credentials, NatsConnectionConfig } from './connect/config.ts'
 export { selectedContext } from './connect/context-file.ts'

@@ -280,6 +280,8 @@ export function contextOf(connection: NatsConnection, bucket: string, inboxPrefi
     connection,
     bucket,
     stream: `KV_${bucket}`,
+    mirrorOf: undefined,
+    identity: {},
     subjectPrefix: `$KV.${bucket}.`,
     inboxPrefix,
     apiPrefix: '$JS.API',

@@ -12,6 +12,7 @@ export interface StreamConfig {
   readonly allow_direct?: boolean
   readonly allow_msg_ttl?: boolean
   readonly subject_delete_marker_ttl?: number
+  readonly mirror?: { readonly name: string; readonly subject_transforms?: readonly unknown[] }
 }
 
 /** What a bucket is set to; a limit that is not set is undefined. */
@@ -34,6 +35,17 @@ const MIN_MARKER_TTL_MS = 1_000
 /** The stream behind a bucket. */
 export function streamName(bucket: string): string {
   return `KV_${bucket}`
+}
+
+/** The bucket a mirror copies; undefined for a bucket that is written itself. */
+export function originOf({ mirror }: StreamConfig): string | undefined {
+  return mirror?.name.startsWith('KV_') === true ? mirror.name.slice('KV_'.length) : mirror?.name
+}
+
+/** What stands before a key in a subject. A mirror stores the subjects of its origin, unless they are transformed. */
+export function subjectPrefix(bucket: string, config: StreamConfig): string {
+  const transformed = (config.mirror?.subject_transforms ?? []).length > 0
+  return `$KV.${transformed ? bucket : (originOf(config) ?? bucket)}.`
 }
 
 /**

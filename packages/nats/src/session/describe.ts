@@ -19,8 +19,8 @@ export async function describeBucket(
     facts,
     description: {
       kind: 'nats',
-      name: context.bucket,
-      incarnation: facts.created,
+      name: context.identity.name ?? context.bucket,
+      incarnation: context.identity.incarnation ?? facts.created,
       firstRevision: BigInt(facts.firstSequence),
       lastRevision: BigInt(facts.lastSequence),
       evictsCurrentValues: facts.evictsCurrentValues,

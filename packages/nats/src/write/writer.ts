@@ -121,6 +121,11 @@ export class NatsWriter implements KvWriter, KvPurge {
     checkKey(key)
     const { context, inbox, maxPayloadBytes } = this.#parts
     const what = `${verb} ${key}`
+    if (context.mirrorOf !== undefined)
+      throw new KvError(
+        'Unsupported',
+        `${what}: bucket ${context.bucket} is a mirror; write to ${context.mirrorOf}`,
+      )
     const limit = maxPayloadBytes()
     if (limit !== undefined && payload.length > limit)
       throw new KvError('ValueTooLarge', `${what}: ${payload.length} bytes are above the server's ${limit}`)
