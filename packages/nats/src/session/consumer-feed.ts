@@ -103,7 +103,7 @@ export class ConsumerFeed {
         subjects: filters.subjects,
         after,
         start: this.#start,
-        lastSequence: () => this.probe.lastSequence(),
+        lastSequence: () => this.probe.lastSequence(this.#closing.signal),
         signal: this.#closing.signal,
       })
     const inflow = new Inflow({ decoder, readiness, intake, heard, undecodable, stuck, findEnd })

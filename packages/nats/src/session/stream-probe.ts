@@ -37,11 +37,12 @@ export class StreamProbe {
 
   /**
    * The stream's last sequence; undefined when the server does not say. Throws what ends the session.
+   * It waits as long as any request: under load an answer may come late each time, and nothing else waits for it.
    */
-  async lastSequence(): Promise<number | undefined> {
+  async lastSequence(signal: AbortSignal): Promise<number | undefined> {
     let facts: StreamFacts
     try {
-      facts = await readStreamFacts(this.#context, { timeoutMs: ASK_TIMEOUT_MS })
+      facts = await readStreamFacts(this.#context, { signal })
     } catch (error) {
       if (KvError.is(error) && error.code === 'BucketNotFound') throw error
       return undefined
