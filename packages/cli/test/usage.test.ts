@@ -29,6 +29,7 @@ const NEEDED = [
   'del',
   'purge',
   'load',
+  'doctor',
   'demo',
 ]
 
