@@ -24,20 +24,20 @@ export function installRandomness(): void {
       const world = activeWorld()
       if (world === undefined) return randomBytes(size)
       const bytes = Buffer.alloc(size)
-      chance(world).fill(bytes)
+      chance(world).fillBytes(bytes)
       return bytes
     },
     randomFillSync: <T extends NodeJS.ArrayBufferView>(target: T): T => {
       const world = activeWorld()
       if (world === undefined) return randomFillSync(target)
-      chance(world).fill(new Uint8Array(target.buffer, target.byteOffset, target.byteLength))
+      chance(world).fillBytes(new Uint8Array(target.buffer, target.byteOffset, target.byteLength))
       return target
     },
     randomUUID: (): string => {
       const world = activeWorld()
       if (world === undefined) return randomUUID()
       const bytes = Buffer.alloc(16)
-      chance(world).fill(bytes)
+      chance(world).fillBytes(bytes)
       bytes[6] = (bytes[6]! & 0x0f) | 0x40
       bytes[8] = (bytes[8]! & 0x3f) | 0x80
       const hex = bytes.toString('hex')

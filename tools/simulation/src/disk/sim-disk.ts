@@ -53,7 +53,7 @@ export class SimDisk {
             resolve(effect())
           } catch (error) {
             this.#world.trace.note(`disk ${call} failed: ${String((error as { code?: unknown }).code)}`)
-            reject(error as Error)
+            reject(error)
           }
         },
         () => {

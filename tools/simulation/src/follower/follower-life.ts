@@ -40,7 +40,7 @@ export interface Surroundings {
   readonly applyRandom: Random
   applyFaults: ApplyFaults
   /** The fold changed. */
-  committed(): void
+  readonly committed: () => void
   /** Excuses no known gap. */
   readonly strict: boolean
   /** A planted bug in the store. */

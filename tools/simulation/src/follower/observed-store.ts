@@ -19,11 +19,11 @@ export interface Observation {
   readonly verdict: Verdict
   readonly writers: WriterWatch
   readonly maxValueBytes: number
-  committed(): void
+  readonly committed: () => void
   /** A staged fold is the fold now. */
-  swapped(cursor: WatchCursor, answered: boolean): void
+  readonly swapped: (cursor: WatchCursor, answered: boolean) => void
   /** A fold is staged. */
-  staging(): void
+  readonly staging: () => void
   /** A planted bug in place of the store's own `apply`. */
   readonly apply?: (store: SnapshotStore, ...args: Parameters<SnapshotStore['apply']>) => Promise<void>
 }

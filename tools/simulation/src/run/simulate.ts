@@ -95,7 +95,7 @@ function drive(world: World, simulation: Simulation): Promise<void> {
         }
         realSetImmediate(turn)
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
     }
     realSetImmediate(turn)

@@ -8,7 +8,7 @@ import { contentOf, type FoldContent } from '../oracle/fold-content.ts'
 import { Ledger } from '../oracle/ledger.ts'
 import { Verdict } from '../oracle/verdict.ts'
 import { WriterWatch } from '../oracle/writer-watch.ts'
-import type { Action, BucketDeed, FollowerDeed, Round } from '../plan/action.ts'
+import type { Action, BucketDeed, Round } from '../plan/action.ts'
 import type { Plan } from '../plan/plan.ts'
 import { HEALTHY_WIRE } from '../wire/wire-faults.ts'
 import { Wire } from '../wire/wire.ts'
@@ -240,7 +240,7 @@ export class Simulation {
     if (isBucketDeed(action)) {
       this.verdict.count(`deeds: ${action.type}`)
       await this.#bucketDeeds.perform(action)
-    } else this.#followerDeeds.perform(action as Action & FollowerDeed)
+    } else this.#followerDeeds.perform(action)
   }
 
   async #until(condition: () => boolean, mostMs: number, promise: number, failure: string): Promise<void> {

@@ -16,9 +16,9 @@ export interface RemoteCall<T> {
   /** When the caller's own client gives up; without it a call that hangs is never over. */
   readonly timeoutMs?: number | undefined
   /** What the server does; in its own process. */
-  serve(): Promise<T>
+  readonly serve: () => Promise<T>
   /** Runs in the caller's process just before it gets the answer. */
-  answered?(result: T): void
+  readonly answered?: (result: T) => void
 }
 
 /** The network between processes and the bucket's server. Every message takes time and may not arrive. */
@@ -82,7 +82,7 @@ export class Wire {
               answered?.(result)
               resolve(result)
             }),
-          (error: unknown) => answer(() => reject(error as Error)),
+          (error: unknown) => answer(() => reject(error)),
         )
       })
     })

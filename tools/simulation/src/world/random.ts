@@ -46,7 +46,7 @@ export class Random {
     return -Math.log(1 - this.fraction()) * mean
   }
 
-  fill(bytes: Uint8Array): void {
+  fillBytes(bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) bytes[i] = this.#next() & 255
   }
 
