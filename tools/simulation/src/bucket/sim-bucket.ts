@@ -115,7 +115,8 @@ export class SimBucket {
         if (batch.caughtUp) return
       }
     } finally {
-      stop.abort()
+      // Without a reason each abort makes an exception with a stack.
+      stop.abort('read')
     }
   }
 }

@@ -59,7 +59,7 @@ class SimHandle {
 
   async datasync(): Promise<void> {
     try {
-      await this.#disk.perform('sync', this.#name, () => this.#file.sync())
+      await this.#disk.perform('sync', this.#name, () => this.#disk.sync(this.#file))
     } catch (error) {
       if (this.#disk.chance(this.#disk.faults.syncDrops)) this.#file.dropUnsynced()
       throw error

@@ -20,6 +20,8 @@ export class SimDisk {
   faults: DiskFaults = HEALTHY_DISK
   /** Bytes that still fit; Infinity while the disk is not nearly full. */
   freeBytes: number = Infinity
+  /** A sync answers and does nothing. */
+  forgetsSync: boolean = false
   readonly #world: World
   readonly #random: Random
   readonly #crashes: Random
@@ -123,6 +125,10 @@ export class SimDisk {
     file.mtimeMs = this.#nowMs()
     this.freeBytes -= Math.max(0, taken - overwritten)
     return taken
+  }
+
+  sync(file: Inode): void {
+    if (!this.forgetsSync) file.sync()
   }
 
   truncate(file: Inode, length: number): void {

@@ -2,7 +2,7 @@ import { FAULT_GROUPS, type FaultGroup } from '../plan/profile.ts'
 import { PLANTS } from './plants.ts'
 
 export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--plant NAME] [--strict]
-       simulate --count N [--from S] [--workers W] [--plant NAME] [--strict]
+       simulate --count N [--from S] [--workers W] [--failures F] [--plant NAME] [--strict]
        simulate --shrink --seed S [--plant NAME] [--strict]
 plants: ${Object.entries(PLANTS)
   .map(([name, { bug }]) => `${name} (${bug})`)
@@ -14,6 +14,8 @@ export interface Arguments {
   readonly count: number
   readonly from: number
   readonly workers: number
+  /** After so many a campaign stops. */
+  readonly failures: number
   readonly trace: boolean
   readonly shrink: boolean
   /** Results as lines of JSON: what a worker gives. */
@@ -44,6 +46,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
     count: number('--count', seed === undefined ? 0 : 1),
     from: number('--from', 1),
     workers: number('--workers', 1),
+    failures: number('--failures', 5),
     trace: flags.has('--trace'),
     shrink: flags.has('--shrink'),
     json: flags.has('--json'),
@@ -56,16 +59,34 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
     plant,
     strict: flags.has('--strict'),
   }
-  const numbers = [parsed.seed ?? 0, parsed.count, parsed.from, parsed.workers, ...(parsed.keep ?? [])]
+  const numbers = [
+    parsed.seed ?? 0,
+    parsed.count,
+    parsed.from,
+    parsed.workers,
+    parsed.failures,
+    ...(parsed.keep ?? []),
+  ]
   const sound =
     numbers.every((value) => Number.isSafeInteger(value) && value >= 0) &&
     parsed.count > 0 &&
+    parsed.workers > 0 &&
+    parsed.failures > 0 &&
     without.every((group) => (FAULT_GROUPS as readonly string[]).includes(group)) &&
     (plant === undefined || Object.hasOwn(PLANTS, plant))
   return sound ? parsed : undefined
 }
 
-const VALUED = new Set(['--seed', '--count', '--from', '--workers', '--keep', '--without', '--plant'])
+const VALUED = new Set([
+  '--seed',
+  '--count',
+  '--from',
+  '--workers',
+  '--failures',
+  '--keep',
+  '--without',
+  '--plant',
+])
 
 /** The command that repeats a run. */
 export function commandOf(

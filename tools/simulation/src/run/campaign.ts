@@ -5,6 +5,8 @@ const TWICE_EVERY = 100
 
 /** What a range of seeds came to. */
 export interface Summary {
+  /** Of all traces together, in whichever order they were run. */
+  hash: string
   simulations: number
   repeated: number
   simulatedMs: number
@@ -15,10 +17,20 @@ export interface Summary {
 }
 
 export function emptySummary(): Summary {
-  return { simulations: 0, repeated: 0, simulatedMs: 0, followedMs: 0, steps: 0, counts: {}, failures: [] }
+  return {
+    hash: '0'.repeat(16),
+    simulations: 0,
+    repeated: 0,
+    simulatedMs: 0,
+    followedMs: 0,
+    steps: 0,
+    counts: {},
+    failures: [],
+  }
 }
 
 export function addTo(total: Summary, part: Summary): void {
+  total.hash = bothHashes(total.hash, part.hash)
   total.simulations += part.simulations
   total.repeated += part.repeated
   total.simulatedMs += part.simulatedMs
@@ -53,8 +65,21 @@ export async function campaign(
   return total
 }
 
-function summaryOf({ seed, simulatedMs, followedMs, steps, counts, violation }: SimulationResult): Summary {
+function bothHashes(a: string, b: string): string {
+  return (BigInt(`0x${a}`) ^ BigInt(`0x${b}`)).toString(16).padStart(16, '0')
+}
+
+function summaryOf({
+  seed,
+  hash,
+  simulatedMs,
+  followedMs,
+  steps,
+  counts,
+  violation,
+}: SimulationResult): Summary {
   return {
+    hash,
     simulations: 1,
     repeated: 0,
     simulatedMs,

@@ -6,7 +6,6 @@ import { simulate, type SimulationOptions, type SimulationResult } from './simul
 import { inWorkers } from './workers.ts'
 
 const YEAR_MS = 365.25 * 24 * 3_600_000
-const MOST_FAILURES = 5
 /** Small enough that workers end at about the same time. */
 const RANGE = 100
 
@@ -43,11 +42,11 @@ async function many(args: Arguments, options: Omit<SimulationOptions, 'seed'>): 
   const startedMs = performance.now()
   const seeds = Array.from({ length: args.count }, (_, i) => args.from + i)
   if (args.json) {
-    const total = await campaign(seeds, options, MOST_FAILURES, (part) => say(JSON.stringify(part)))
+    const total = await campaign(seeds, options, args.failures, (part) => say(JSON.stringify(part)))
     return total.failures.length === 0 ? 0 : 1
   }
   const total =
-    args.workers > 1 ? await spread(args) : await campaign(seeds, options, MOST_FAILURES, () => undefined)
+    args.workers > 1 ? await spread(args) : await campaign(seeds, options, args.failures, () => undefined)
   report(total, performance.now() - startedMs)
   const [first] = total.failures
   if (first === undefined) return 0
@@ -67,7 +66,7 @@ async function spread(args: Arguments): Promise<Summary> {
     count: Math.min(RANGE, args.count - i * RANGE),
   }))
   let shown = 0
-  return inWorkers(process.argv[1]!, words, ranges, args.workers, MOST_FAILURES, (total) => {
+  return inWorkers(process.argv[1]!, words, ranges, args.workers, args.failures, (total) => {
     if (total.simulations < shown + 1_000) return
     shown = total.simulations
     process.stderr.write(`${total.simulations} of ${args.count}, ${total.failures.length} failed\n`)
@@ -93,8 +92,8 @@ function report(total: Summary, tookMs: number): void {
   say(
     `${total.simulations} simulations, ${total.repeated} of them twice with the same trace, ` +
       `${(total.simulatedMs / YEAR_MS).toFixed(2)} simulated years ` +
-      `(${(total.followedMs / YEAR_MS).toFixed(2)} with a follower running), ` +
-      `${total.steps} steps in ${(tookMs / 1_000).toFixed(1)} s, ${total.failures.length} failed`,
+      `(${(total.followedMs / 86_400_000).toFixed(2)} days of them with a follower running), ` +
+      `${total.steps} steps, trace ${total.hash}, in ${(tookMs / 1_000).toFixed(1)} s, ${total.failures.length} failed`,
   )
 }
 

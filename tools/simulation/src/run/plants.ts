@@ -7,6 +7,7 @@ export interface Plant {
   /** The promises it breaks, one of which a run has to name. */
   readonly breaks: readonly number[]
   readonly rules?: Partial<Protocol>
+  readonly forgetsSync?: boolean
   readonly apply?: (store: SnapshotStore, ...args: Parameters<SnapshotStore['apply']>) => Promise<void>
 }
 
@@ -27,14 +28,18 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
     rules: { audit: () => 'equal' },
   },
   lineageIgnored: {
-    bug: 'a bucket that was made anew is resumed',
+    bug: 'a bucket that was made anew or put back is resumed',
     breaks: [1, 3, 4, 5, 6],
     rules: {
       attach: (input) => {
-        const { fold, source } = input
+        const { fold, source, history } = input
         const { incarnation } = source
         if (fold.binding === undefined || incarnation === undefined) return ours.attach(input)
-        return ours.attach({ ...input, fold: { ...fold, binding: { ...fold.binding, incarnation } } })
+        return ours.attach({
+          ...input,
+          fold: { ...fold, binding: { ...fold.binding, incarnation } },
+          history: history === undefined ? undefined : 'same',
+        })
       },
     },
   },
@@ -50,6 +55,11 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
       afterFlush: (input) =>
         ours.afterFlush(input.outcome === 'commitFailed' ? { ...input, outcome: 'committed' } : input),
     },
+  },
+  syncForgotten: {
+    bug: 'nothing is ever synced to the disk',
+    breaks: [1, 2],
+    forgetsSync: true,
   },
   watchdogAsleep: {
     bug: 'silence is never noticed',

@@ -74,6 +74,7 @@ export class Simulation {
     this.#bucket = bucket
     this.verdict = new Verdict(world)
     this.#disk = new SimDisk(world, '/disk')
+    this.#disk.forgetsSync = plant?.forgetsSync === true
     mount(world, this.#disk)
     this.#wire = new Wire(world)
     this.#ledger = new Ledger(this.verdict, () => lossUnknown(this.#disk))
