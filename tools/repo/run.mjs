@@ -37,9 +37,8 @@ const jobs = {
     return await exec(process.execPath, ['--expose-gc', '--max-old-space-size=16000', BENCH, ...args])
   },
   async soak() {
-    const { SOAK } = await import('./soak.mjs')
-    await build()
-    return await runTests(['--filter=@slip/acceptance', ...args], SOAK)
+    const { soak } = await import('./soak.mjs')
+    return await soak(args)
   },
   async check() {
     const { checkAll } = await import('./check.mjs')

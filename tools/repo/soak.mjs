@@ -1,5 +1,14 @@
-/** The full counts of the issue's "Shows" list: the same tests as in CI, with more of everything. */
-export const SOAK = {
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { build } from './build.mjs'
+import { exec, ROOT } from './exec.mjs'
+import { runTests } from './test-run.mjs'
+
+const SIMULATOR = fileURLToPath(new URL('../simulation/dist/main.js', import.meta.url))
+const SIMULATIONS = '20000'
+
+/** Of the issues' "Shows" lists: the same tests as in CI, with more of everything. */
+const SOAK = {
   SLIP_CYCLES: '200',
   SLIP_RESTARTS: '50',
   SLIP_FREEZE_MS: '20000',
@@ -9,4 +18,29 @@ export const SOAK = {
   SLIP_STEP_DOWNS: '100',
   SLIP_REBUILT_KEYS: '5000000',
   SLIP_OVERWRITES: '100000',
+}
+
+const parts = {
+  /** Arguments are turbo's. */
+  acceptance: (args) => runTests(['--filter=@slip/acceptance', ...args], SOAK),
+  /** Arguments are the simulator's, and win over these. */
+  simulation: (args) =>
+    exec(
+      process.execPath,
+      [SIMULATOR, '--count', SIMULATIONS, '--workers', String(availableParallelism()), ...args],
+      { cwd: ROOT },
+    ),
+}
+
+/** The full counts: of one part when the first word names it, else of all of them one after the other. */
+export async function soak([first, ...rest]) {
+  await build()
+  if (Object.hasOwn(parts, first ?? '')) return await parts[first](rest)
+  if (first !== undefined) {
+    process.stderr.write(`usage: pnpm soak [${Object.keys(parts).join('|')} [arguments]]\n`)
+    return 2
+  }
+  let worst = 0
+  for (const part of Object.values(parts)) worst = Math.max(worst, await part([]))
+  return worst
 }

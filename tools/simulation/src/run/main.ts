@@ -59,7 +59,8 @@ async function many(args: Arguments, options: Omit<SimulationOptions, 'seed'>): 
 
 /** Gives ranges of seeds to workers as they become free. */
 async function spread(args: Arguments): Promise<Summary> {
-  const words = args.plant === undefined ? [] : ['--plant', args.plant]
+  const words = ['--failures', String(args.failures)]
+  if (args.plant !== undefined) words.push('--plant', args.plant)
   if (args.strict) words.push('--strict')
   const ranges = Array.from({ length: Math.ceil(args.count / RANGE) }, (_, i) => ({
     from: args.from + i * RANGE,
