@@ -97,6 +97,7 @@ export function installFiles(): void {
       const world = activeWorld()
       return world === undefined ? whenReal(...args) : simulated(disks.get(world)!, ...args)
     }
+  refuseTheRest()
   Object.assign(files, {
     open: inWorld(real.open, async (disk, path, flags) => {
       const name = nameOn(disk, path)
@@ -147,6 +148,18 @@ export function installFiles(): void {
       nameOn(disk, path)
     }),
   })
+}
+
+/** What is not simulated must not get to the real disk. */
+function refuseTheRest(): void {
+  for (const [name, real] of Object.entries(files) as [string, unknown][])
+    if (typeof real === 'function')
+      Object.assign(files, {
+        [name]: (...args: unknown[]): unknown => {
+          if (activeWorld() !== undefined) throw new Error(`the simulated disk has no ${name}()`)
+          return Reflect.apply(real, files, args)
+        },
+      })
 }
 
 /** The name of a file in the disk's one directory; undefined for the directory itself. */

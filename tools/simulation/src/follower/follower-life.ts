@@ -10,6 +10,7 @@ import { appendLog, type AppendLogSnapshot } from '@slip/store-applog'
 import type { SimBucket } from '../bucket/sim-bucket.ts'
 import { ApplyCheck } from '../oracle/apply-check.ts'
 import { contentOf } from '../oracle/fold-content.ts'
+import type { KnownGap } from '../oracle/known-gaps.ts'
 import type { Ledger } from '../oracle/ledger.ts'
 import { ReaderCheck } from '../oracle/reader-check.ts'
 import { StatusCheck, untypedEnd } from '../oracle/status-check.ts'
@@ -41,8 +42,8 @@ export interface Surroundings {
   applyFaults: ApplyFaults
   /** The fold changed. */
   readonly committed: () => void
-  /** Excuses no known gap. */
-  readonly strict: boolean
+  /** Known gaps that are not excused. */
+  readonly refused: ReadonlySet<KnownGap>
   /** A planted bug in the store. */
   readonly plantedApply: Observation['apply']
 }
@@ -51,6 +52,8 @@ export interface Surroundings {
 export class FollowerLife implements Deliveries {
   readonly process: SimProcess
   last: LastDelivery | undefined
+  /** When the last listing began that was answered to its end. */
+  listedMs: number = -1
   follower: Follower<AppendLogSnapshot> | undefined
   /** Settles when the process is gone. */
   ended = false
@@ -82,7 +85,11 @@ export class FollowerLife implements Deliveries {
 
   /** The loop goes on with a batch that may have waited. */
   took(): void {
-    if (!this.#around.strict) this.contact()
+    if (!this.#around.refused.has('lateProof')) this.contact()
+  }
+
+  listed(beganMs: number): void {
+    this.listedMs = beganMs
   }
 
   delivered(revision: bigint): void {
@@ -148,7 +155,7 @@ export class FollowerLife implements Deliveries {
   }
 
   #location(): SnapshotLocation<AppendLogSnapshot> {
-    const { profile, ledger, verdict, writers, plantedApply, strict } = this.#around
+    const { profile, ledger, verdict, writers, plantedApply, refused } = this.#around
     const { durability, compact, maxValueBytes } = profile.follower
     const location = appendLog({ path: LOG_PATH, durability, compact })
     return observedLocation(location, {
@@ -161,7 +168,7 @@ export class FollowerLife implements Deliveries {
       staging: () => this.#apply?.rebuilding(),
       swapped: (cursor, answered) => {
         this.#reader?.swapped()
-        if (!answered && !strict) this.#changes?.missed()
+        if (!answered && !refused.has('halfSwap')) this.#changes?.missed()
         this.#apply?.swapped(Number(cursor.revision ?? 0n))
       },
       ...(plantedApply === undefined ? {} : { apply: plantedApply }),
@@ -175,7 +182,7 @@ export class FollowerLife implements Deliveries {
     const { staleAfterMs, batch, maxValueBytes } = profile.follower
     this.#apply = new ApplyCheck(
       verdict,
-      { ...batch, maxValueBytes, strict: this.#around.strict },
+      { ...batch, maxValueBytes, excusesGivenUp: !this.#around.refused.has('rebuildGivenUp') },
       found,
       cursor,
     )
@@ -198,7 +205,8 @@ export class FollowerLife implements Deliveries {
   #look(): void {
     const { follower } = this
     if (follower === undefined || this.ended) return
-    if (!this.closing || this.#around.strict) this.#status?.look(follower.status, this.#nowMs())
+    if (!this.closing || this.#around.refused.has('lateProof'))
+      this.#status?.look(follower.status, this.#nowMs())
     try {
       this.#reader?.look(follower)
     } catch (error) {

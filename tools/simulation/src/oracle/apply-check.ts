@@ -7,7 +7,7 @@ export class ApplyCheck {
   readonly #verdict: Verdict
   readonly #maxCount: number
   readonly #maxValueBytes: number
-  readonly #excuseGivenUp: boolean
+  readonly #excusesGivenUp: boolean
   #model: FoldContent
   /** Keys a rebuild under way gave, and those of rebuilds that were given up. */
   #rebuilt = new Set<string>()
@@ -17,14 +17,14 @@ export class ApplyCheck {
   /** `found` is what the fold held when the process began. */
   constructor(
     verdict: Verdict,
-    limits: { readonly maxCount: number; readonly maxValueBytes: number; readonly strict: boolean },
+    limits: { readonly maxCount: number; readonly maxValueBytes: number; readonly excusesGivenUp: boolean },
     found: FoldContent,
     cursor: number,
   ) {
     this.#verdict = verdict
     this.#maxCount = limits.maxCount
     this.#maxValueBytes = limits.maxValueBytes
-    this.#excuseGivenUp = !limits.strict
+    this.#excusesGivenUp = limits.excusesGivenUp
     this.#model = found
     this.#through = cursor
   }
@@ -82,7 +82,7 @@ export class ApplyCheck {
     // `apply` gets values that the fold has no room for.
     const fits = ({ value }: Held): boolean => value !== undefined && value.length <= this.#maxValueBytes
     const excused = (key: string): boolean =>
-      this.#excuseGivenUp && this.#givenUp.has(key) && fold.get(key)?.value === undefined
+      this.#excusesGivenUp && this.#givenUp.has(key) && fold.get(key)?.value === undefined
     const kept = new Map([...this.#model].filter(([key, held]) => fits(held) && !excused(key)))
     return contentDifference(kept, fold, false)
   }

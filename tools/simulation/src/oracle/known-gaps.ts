@@ -1,6 +1,6 @@
 /**
  * What the product is known not to keep, each found here. A run excuses them so that it finds what is
- * not known; `--strict` excuses nothing. Whoever closes one takes it out.
+ * not known; `--refuse` excuses none, or not those it names. Whoever closes one takes it out.
  */
 export const KNOWN_GAPS = {
   /** A rebuild that is given up has given `apply` keys; one that vanishes before the next rebuild is never taken back. */
@@ -14,3 +14,6 @@ export const KNOWN_GAPS = {
 } as const
 
 export type KnownGap = keyof typeof KNOWN_GAPS
+
+/** The names of all. */
+export const GAP_NAMES: readonly KnownGap[] = Object.keys(KNOWN_GAPS) as KnownGap[]

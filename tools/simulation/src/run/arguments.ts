@@ -1,9 +1,11 @@
+import { GAP_NAMES, KNOWN_GAPS, type KnownGap } from '../oracle/known-gaps.ts'
 import { FAULT_GROUPS, type FaultGroup } from '../plan/profile.ts'
 import { PLANTS } from './plants.ts'
 
-export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--plant NAME] [--strict]
-       simulate --count N [--from S] [--workers W] [--failures F] [--plant NAME] [--strict]
-       simulate --shrink --seed S [--plant NAME] [--strict]
+export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--plant NAME] [--refuse GAPS]
+       simulate --count N [--from S] [--workers W] [--failures F] [--plant NAME] [--refuse GAPS]
+       simulate --shrink --seed S [--plant NAME] [--refuse GAPS]
+gaps: all or ${GAP_NAMES.join(', ')}
 plants: ${Object.entries(PLANTS)
   .map(([name, { bug }]) => `${name} (${bug})`)
   .join(', ')}
@@ -23,8 +25,8 @@ export interface Arguments {
   readonly keep: readonly number[] | undefined
   readonly without: readonly FaultGroup[]
   readonly plant: string | undefined
-  /** Excuses no known gap. */
-  readonly strict: boolean
+  /** Known gaps that are not excused. */
+  readonly refused: readonly KnownGap[]
 }
 
 /** undefined for arguments that make no sense. */
@@ -33,13 +35,15 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
   const flags = new Set<string>()
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!
-    if (['--trace', '--shrink', '--json', '--strict'].includes(word)) flags.add(word)
+    if (['--trace', '--shrink', '--json'].includes(word)) flags.add(word)
     else if (VALUED.has(word) && words[i + 1] !== undefined) values.set(word, words[++i]!)
     else return undefined
   }
   const number = (name: string, fallback: number): number => Number(values.get(name) ?? fallback)
   const plant = values.get('--plant')
-  const without = (values.get('--without') ?? '').split(',').filter((group) => group !== '')
+  const without = namesIn(values.get('--without'))
+  const refuse = values.get('--refuse')
+  const refused = refuse === 'all' ? GAP_NAMES : namesIn(refuse)
   const seed = values.has('--seed') ? number('--seed', 0) : undefined
   const parsed = {
     seed,
@@ -57,7 +61,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
       .map(Number),
     without: without as FaultGroup[],
     plant,
-    strict: flags.has('--strict'),
+    refused: refused as KnownGap[],
   }
   const numbers = [
     parsed.seed ?? 0,
@@ -72,9 +76,14 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
     parsed.count > 0 &&
     parsed.workers > 0 &&
     parsed.failures > 0 &&
+    refused.every((gap) => Object.hasOwn(KNOWN_GAPS, gap)) &&
     without.every((group) => (FAULT_GROUPS as readonly string[]).includes(group)) &&
     (plant === undefined || Object.hasOwn(PLANTS, plant))
   return sound ? parsed : undefined
+}
+
+function namesIn(list = ''): readonly string[] {
+  return list.split(',').filter((name) => name !== '')
 }
 
 const VALUED = new Set([
@@ -86,6 +95,7 @@ const VALUED = new Set([
   '--keep',
   '--without',
   '--plant',
+  '--refuse',
 ])
 
 /** The command that repeats a run. */
@@ -95,15 +105,17 @@ export function commandOf(
     readonly keep?: readonly number[] | undefined
     readonly without?: readonly FaultGroup[]
     readonly plant?: string | undefined
-    readonly strict?: boolean
+    readonly refused?: readonly KnownGap[]
   } = {},
 ): string {
-  const { keep, without = [], plant, strict = false } = options
+  const { keep, without = [], plant, refused = [] } = options
   return [
     `pnpm --filter @slip/simulation simulate --seed ${seed}`,
     keep === undefined ? '' : ` --keep ${keep.length === 0 ? ',' : keep.join(',')}`,
     without.length === 0 ? '' : ` --without ${without.join(',')}`,
     plant === undefined ? '' : ` --plant ${plant}`,
-    strict ? ' --strict' : '',
+    refused.length === 0
+      ? ''
+      : ` --refuse ${refused.length === GAP_NAMES.length ? 'all' : refused.join(',')}`,
   ].join('')
 }

@@ -64,8 +64,8 @@ export class BucketDeeds {
 
   /** A server loses writes when it starts again, and connections do not outlive it. */
   #serverStarts(): void {
-    const { wire, strict } = this.#around
-    if (!strict) wire.serverStarts++
+    const { wire, refused } = this.#around
+    if (!refused.has('proofBeforeWatch')) wire.serverStarts++
   }
 
   async #removeNewest(key: string): Promise<void> {

@@ -20,7 +20,7 @@ export async function main(words: readonly string[]): Promise<number> {
     keep: args.keep,
     without: args.without,
     plant: args.plant === undefined ? undefined : PLANTS[args.plant],
-    strict: args.strict,
+    refused: args.refused,
   }
   if (args.seed !== undefined) return one(args.seed, args, options)
   return many(args, options)
@@ -61,7 +61,7 @@ async function many(args: Arguments, options: Omit<SimulationOptions, 'seed'>): 
 async function spread(args: Arguments): Promise<Summary> {
   const words = ['--failures', String(args.failures)]
   if (args.plant !== undefined) words.push('--plant', args.plant)
-  if (args.strict) words.push('--strict')
+  if (args.refused.length > 0) words.push('--refuse', args.refused.join(','))
   const ranges = Array.from({ length: Math.ceil(args.count / RANGE) }, (_, i) => ({
     from: args.from + i * RANGE,
     count: Math.min(RANGE, args.count - i * RANGE),
@@ -82,9 +82,7 @@ async function explain(result: SimulationResult, options: SimulationOptions, arg
   const { violation } = shrunk.result
   say(`shrunk to ${shrunk.keep.length} of ${result.actions.length} actions in ${shrunk.runs} runs:`)
   say(`  promise ${violation!.promise}: ${violation!.what}`)
-  say(
-    `  ${commandOf(options.seed, { keep: shrunk.keep, without: shrunk.without, plant: args.plant, strict: args.strict })}`,
-  )
+  say(`  ${commandOf(options.seed, { ...args, keep: shrunk.keep, without: shrunk.without })}`)
 }
 
 function report(total: Summary, tookMs: number): void {

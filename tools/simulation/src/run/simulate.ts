@@ -1,5 +1,6 @@
 import { resetLooks } from '../builtins/clocks.ts'
 import { realSetImmediate } from '../builtins/timers.ts'
+import type { KnownGap } from '../oracle/known-gaps.ts'
 import type { Violation } from '../oracle/verdict.ts'
 import type { FaultGroup } from '../plan/profile.ts'
 import { planOf } from '../plan/plan.ts'
@@ -19,8 +20,8 @@ export interface SimulationOptions {
   readonly keep?: readonly number[] | undefined
   readonly without?: readonly FaultGroup[] | undefined
   readonly plant?: Plant | undefined
-  /** Excuses no known gap of the product. */
-  readonly strict?: boolean | undefined
+  /** Known gaps of the product that are not excused; none unless given. */
+  readonly refused?: readonly KnownGap[] | undefined
   /** Gets every line of the trace. */
   readonly print?: ((line: string) => void) | undefined
 }

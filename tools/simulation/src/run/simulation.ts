@@ -5,6 +5,7 @@ import { SimDisk } from '../disk/sim-disk.ts'
 import type { Surroundings } from '../follower/follower-life.ts'
 import { bucketDifferences, type FoldMeaning, prefixViolation } from '../oracle/fold-check.ts'
 import { contentOf, type FoldContent } from '../oracle/fold-content.ts'
+import type { KnownGap } from '../oracle/known-gaps.ts'
 import { Ledger } from '../oracle/ledger.ts'
 import { Verdict } from '../oracle/verdict.ts'
 import { WriterWatch } from '../oracle/writer-watch.ts'
@@ -41,14 +42,16 @@ const RECOVERY_MS = 60_000
 const PROVES_VALUES = Object.hasOwn(protocol, 'auditListing')
 /** How long calls from the storm may hang before they are given up. */
 const LEFTOVERS_MS = 11_000
+/** How long a listing that was slow may put off the next. */
+const MOST_PUT_OFF_MS = 1_200_000
 /** The second after an audit interval. */
 const DETECTION_MS = 1_000
 
 /** What a run may be different in. */
 export interface Ways {
   readonly plant?: Plant | undefined
-  /** Excuses no known gap. */
-  readonly strict?: boolean | undefined
+  /** Known gaps that are not excused; none unless given. */
+  readonly refused?: readonly KnownGap[] | undefined
 }
 
 /** One world from its beginning to its end: rounds of storm and calm around one follower. */
@@ -67,7 +70,7 @@ export class Simulation {
   readonly #followerDeeds: FollowerDeeds
   #checking = false
 
-  private constructor(world: World, plan: Plan, bucket: SimBucket, { plant, strict = false }: Ways) {
+  private constructor(world: World, plan: Plan, bucket: SimBucket, { plant, refused }: Ways) {
     const { profile } = plan
     this.#world = world
     this.#plan = plan
@@ -95,7 +98,7 @@ export class Simulation {
       applyRandom: world.random('apply'),
       applyFaults: QUIET_APPLY,
       committed: () => this.#checkSoon(),
-      strict,
+      refused: new Set(refused),
       plantedApply: plant?.apply,
     }
     this.home = new FollowerHome(this.#around)
@@ -128,6 +131,7 @@ export class Simulation {
   }
 
   async #calm({ inCalm }: Round): Promise<void> {
+    const beganMs = this.#world.nowMs
     this.#wire.faults = HEALTHY_WIRE
     this.#disk.faults = HEALTHY_DISK
     this.#around.applyFaults = QUIET_APPLY
@@ -135,6 +139,7 @@ export class Simulation {
     this.home.up()
     await this.#recovered()
     await this.#sleep(LEFTOVERS_MS)
+    await this.#listed(beganMs)
     for (const action of inCalm) await this.#perform(action)
     await this.#staysTrue()
     await this.#recovered()
@@ -161,6 +166,22 @@ export class Simulation {
       4,
       'the follower is not live although everything is well',
     )
+  }
+
+  /**
+   * A bucket with history is listed too, in a twentieth of the time at most: a listing that the storm made
+   * slow puts off the next one, and what only a listing sees is seen by none before it.
+   */
+  async #listed(sinceMs: number): Promise<void> {
+    if ((this.#plan.profile.bucket.history ?? 1) === 1) return
+    const endMs = this.#world.nowMs + MOST_PUT_OFF_MS
+    while (this.#world.nowMs < endMs) {
+      const { historyPerKey = 1 } = await this.#bucket.store.watcher.describe('all')
+      const status = this.home.life?.follower?.status
+      if (historyPerKey === 1 || status?.unverified.includes('revisions') === true) return
+      if ((this.home.life?.listedMs ?? -1) >= sinceMs) return
+      await this.#sleep(1_000)
+    }
   }
 
   /** Promise 4: for two audit intervals no difference lasts longer than one and a second, unless the status speaks of it. */

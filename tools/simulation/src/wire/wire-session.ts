@@ -15,6 +15,8 @@ export interface Deliveries {
   last: LastDelivery | undefined
   contact(): void
   delivered(revision: bigint): void
+  /** A listing that began then was answered to its end. */
+  listed(beganMs: number): void
 }
 
 export interface SessionStart {

@@ -109,9 +109,11 @@ class RemoteBucket {
       reject = rejected
     })
     validAt.catch(() => undefined)
+    const [wire, seen] = [this.#wire, this.#seen]
     const within = { ...options, timeoutMs: CLIENT_TIMEOUT_MS }
     const call = <R>(what: string, work: () => Promise<R>): Promise<R> => this.#call(what, within, work)
     async function* iterate(): AsyncGenerator<T, void, undefined> {
+      const beganMs = wire.world.nowMs
       try {
         const listing = await call('list', async () => list())
         const iterator = listing[Symbol.asyncIterator]()
@@ -121,6 +123,7 @@ class RemoteBucket {
           yield result.value
         }
         resolve(await call('list end', () => listing.validAt))
+        seen.listed(beganMs)
       } catch (error) {
         reject(error)
         throw error
