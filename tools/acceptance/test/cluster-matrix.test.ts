@@ -8,7 +8,7 @@ const IN_CI: ServerLine = '2.12'
 const LEADER_KILLS = countFrom('SLIP_LEADER_KILLS', 2)
 const STEP_DOWNS = countFrom('SLIP_STEP_DOWNS', 5)
 const TIMEOUT_MS = 120_000 + LEADER_KILLS * 30_000
-const BACK_WITHIN_MS = 30_000
+const BACK_WITHIN_MS = 90_000
 const KEYS = 200
 
 for (const version of SERVER_MATRIX.filter((line) => FULL || line === IN_CI)) {
