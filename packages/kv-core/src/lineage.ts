@@ -13,6 +13,8 @@ export interface Binding {
   /** Canonical prefixes, or a digest of them when they are too many to keep. */
   readonly scope: readonly string[] | ScopeDigest
   readonly whenEvicted: 'drop' | 'keep'
+  /** @default 'tombstone' */
+  readonly emptyValues?: 'tombstone' | 'keep'
   /** Whether this fold, or one it came from, saw its bucket evict current values. Never clears. */
   readonly evictionSeen: boolean
 }
@@ -59,7 +61,8 @@ const FLAG_INCARNATION = 4
 const FLAG_SCOPE_DIGEST = 8
 const FLAG_SKIPPED = 16
 const FLAG_ANCHORS_COMPLETE = 32
-const KNOWN_FLAGS = 63
+const FLAG_EMPTY_VALUES = 64
+const KNOWN_FLAGS = 127
 const FLAGS_AT = 1
 /** Beside its key. */
 const ANCHOR_BYTES = 18
@@ -91,7 +94,8 @@ export function encodeLineageHead({ binding, skipped }: Omit<Lineage, 'anchors'>
       (binding.evictionSeen ? FLAG_EVICTION_SEEN : 0) |
       (binding.incarnation === undefined ? 0 : FLAG_INCARNATION) |
       ('sha256' in scope ? FLAG_SCOPE_DIGEST : 0) |
-      (kept === undefined ? 0 : FLAG_SKIPPED),
+      (kept === undefined ? 0 : FLAG_SKIPPED) |
+      (binding.emptyValues === 'keep' ? FLAG_EMPTY_VALUES : 0),
   )
   for (const name of [binding.kind, binding.name, binding.incarnation]) {
     if (name === undefined) continue
@@ -186,6 +190,7 @@ export function decodeLineage(bytes: Uint8Array): Lineage {
       ...(incarnation === undefined ? {} : { incarnation }),
       scope,
       whenEvicted: (flags & FLAG_KEEP) === 0 ? 'drop' : 'keep',
+      ...((flags & FLAG_EMPTY_VALUES) === 0 ? {} : { emptyValues: 'keep' as const }),
       evictionSeen: (flags & FLAG_EVICTION_SEEN) !== 0,
     },
     anchors,

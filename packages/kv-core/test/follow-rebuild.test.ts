@@ -336,34 +336,6 @@ describe('the fold of something else', () => {
   })
 })
 
-describe('whenEvicted keep', () => {
-  test('refuses to repair an expired cursor from a listing, and the fold is untouched', async () => {
-    const bucket = bucketOf('a', 'b')
-    bucket.evicts = true
-    const location = await folded(bucket, { whenEvicted: 'keep' })
-    const { cursor } = location.image!
-    for (const key of ['x', 'y']) bucket.put(key)
-    for (const key of ['a', 'b', 'x']) bucket.vanish(key)
-    await using run = await FollowRun.start({ bucket, location, whenEvicted: 'keep' })
-    expect(await run.failure()).toMatchObject({ name: 'KvError', code: 'RepairRefused', cursor })
-    expect(run.follower.status).toMatchObject({ state: 'failed', reason: 'RepairRefused' })
-    expect([...location.image!.entries.keys()]).toEqual(['a', 'b'])
-    expect(location.image!.cursor.equals(cursor)).toBe(true)
-  })
-
-  test('keeps evicted keys while it follows', async () => {
-    const bucket = bucketOf('a', 'b')
-    bucket.evicts = true
-    await using run = await FollowRun.start({ bucket, whenEvicted: 'keep', auditIntervalMs: 20 })
-    await run.caughtUp()
-    bucket.vanish('a')
-    await run.waitFor(bucket.put('c'))
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    expect(run.keys).toEqual(['a', 'b', 'c'])
-    expect(run.states).not.toContain('resyncing')
-  })
-})
-
 describe('a rebuild and changes()', () => {
   test('are seen after the swap, in order, with phase resync', async () => {
     await using run = await FollowRun.start({ bucket: bucketOf('a', 'b') })

@@ -251,8 +251,12 @@ describe('attach, over every combination of what may be known', () => {
       first !== undefined &&
       first > revision + 1n &&
       source.evictsCurrentValues !== false
-    const mayRelist = whenEvicted === 'drop' && (repair === 'auto' || repair === 'relist')
     const seen = bound?.evictionSeen === true || cursor.memo !== undefined
+    const evicts = source.evictsCurrentValues
+    const expired = 'reason' in decision && decision.reason === 'cursorExpired' && evicts === true
+    const neverEvicted = evicts === false || (evicts === true && first !== undefined && first <= 1n)
+    const isTruth = whenEvicted === 'drop' || (!seen && !expired && neverEvicted)
+    const mayRelist = isTruth && (repair === 'auto' || repair === 'relist')
     if ((decision.action === 'foreign') !== foreign) return 'foreign exactly when the binding differs'
     if ((decision.action === 'fresh') !== (!foreign && empty)) return 'fresh exactly when there is nothing'
     if (

@@ -24,6 +24,8 @@ export class TestBucket {
   name = 'config'
   incarnation = 'first'
   evicts: boolean | undefined = false
+  /** The age at which keys leave, where nothing else makes them leave. */
+  evictsAfterMs: number | undefined
   last = 0n
   /** Raised by hand to stand for evicted messages. */
   floor = 0n
@@ -81,6 +83,11 @@ export class TestBucket {
     this.#latest.set(key, { operation: 'delete', key, version, writtenAtMs: ++this.#clockMs })
     this.#notify()
     return this.last
+  }
+
+  /** Time passes. */
+  pass(ms: number): void {
+    this.#clockMs += ms
   }
 
   /** Gone without a message. */
@@ -175,6 +182,8 @@ export class TestBucket {
         keyCount: BigInt(this.#inScope(scope, undefined).length) + this.countOffset,
         evictsCurrentValues: this.evicts,
         historyPerKey: this.historyPerKey,
+        ...(this.evictsAfterMs === undefined ? {} : { evictsAfterMs: this.evictsAfterMs }),
+        serverTimeMs: this.#clockMs,
       }
       for (const name of this.silentAbout) delete full[name]
       return full as unknown as SourceDescription

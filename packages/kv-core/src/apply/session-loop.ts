@@ -30,6 +30,8 @@ export interface SessionPorts {
   /** Proof of life. `pulling` says whether the source is being waited for. */
   onPull?(pulling: boolean): void
   onDelivered?(newest: bigint): void
+  /** Nothing was delivered of what follows this revision immediately: it was replaced, removed or evicted, or is out of scope. */
+  onGap?(after: bigint): void
   /** After the flush of everything that existed when the watch began. */
   onCaughtUp?(): Promise<FlushOutcome>
   /** Whether somebody waits for a position, so that a bookmark is committed at once. */
@@ -150,6 +152,7 @@ class SessionLoop {
         nowMs = performance.now()
         this.#batcher.offer(update, nowMs)
       }
+      this.#noticeGap(revision)
       position.advance(update.version, revision)
       if (this.#batcher.full) {
         if (!(await this.#flushNow())) return this.#stopped()
@@ -160,7 +163,11 @@ class SessionLoop {
       }
     }
     this.#slices.end()
-    if (batch.bookmark !== undefined) position.bookmark(batch.bookmark)
+    if (batch.bookmark !== undefined) {
+      const { revision } = batch.bookmark
+      this.#noticeGap(revision === undefined ? undefined : revision + 1n)
+      position.bookmark(batch.bookmark)
+    }
     if (this.#isAtCut(position.frontier, 'reached') && !(await this.#commitCut())) return this.#stopped()
     if (position.frontier !== undefined) this.#ports.onDelivered?.(position.frontier)
     if (!batch.caughtUp) return undefined
@@ -172,6 +179,12 @@ class SessionLoop {
   #isAtCut(next: bigint | undefined, reached?: 'reached'): boolean {
     const cut = this.#ports.cut?.revision
     return cut !== undefined && next !== undefined && (reached === undefined ? next > cut : next >= cut)
+  }
+
+  /** `next` is what comes after the frontier. */
+  #noticeGap(next: bigint | undefined): void {
+    const { frontier } = this.#position
+    if (frontier !== undefined && next !== undefined && next > frontier + 1n) this.#ports.onGap?.(frontier)
   }
 
   async #commitCut(): Promise<boolean> {

@@ -33,6 +33,10 @@ export class AnchorRing {
     return this.#slots.length
   }
 
+  get newest(): Anchor | undefined {
+    return this.#slots.at(-1)?.anchor
+  }
+
   copy(): AnchorRing {
     return new AnchorRing(this.anchors, this.#complete)
   }

@@ -33,15 +33,17 @@ export interface FoldStanding {
   readonly binding: Binding | undefined
   readonly cursor: WatchCursor
   readonly populated: boolean
+  /** The source's time of a message at or below the cursor, Unix milliseconds. */
+  readonly appliedAtMs?: bigint | undefined
 }
 
 export function attachDecision(
-  { prefixes, whenEvicted, repair }: FollowSettings,
+  { prefixes, whenEvicted, repair, emptyValues }: FollowSettings,
   source: SourceDescription,
   fold: FoldStanding,
   found: { readonly finding?: RebuildReason | undefined; readonly history?: HistoryVerdict | undefined } = {},
 ): AttachDecision {
-  return protocol.attach({ fold, source, scope: prefixes, whenEvicted, repair, ...found })
+  return protocol.attach({ fold, source, scope: prefixes, whenEvicted, repair, emptyValues, ...found })
 }
 
 /** The source does not say what it is asked while a fold is attached. */
@@ -120,13 +122,15 @@ export class Attachment<S extends SnapshotStore, T> {
     const { board, flusher, gate, keeper } = this.#parts
     const { store } = keeper
     const stored = this.#storedLineage()
-    const fold = { binding: stored?.binding, cursor: store.cursor, populated: store.stats.entries > 0 }
-    const ring = BoundLineage.of(stored, this.#bindingTo(described, false)).ring
+    const { ring } = BoundLineage.of(stored, this.#bindingTo(described, false))
+    const fold = {
+      binding: stored?.binding,
+      cursor: store.cursor,
+      populated: store.stats.entries > 0,
+      appliedAtMs: ring.newest?.timeMs ?? store.cursor.memo?.serverTimeMs,
+    }
     const { decision, proven } = await this.#decide(source, described, fold, finding, ring)
-    const evictionSeen =
-      stored?.binding.evictionSeen === true ||
-      store.cursor.memo !== undefined ||
-      ('evictionSeen' in decision && decision.evictionSeen)
+    const evictionSeen = this.#sawEviction(described, fold, decision)
     const binding = this.#bindingTo(described, evictionSeen, stored?.binding)
     switch (decision.action) {
       case 'foreign':
@@ -136,7 +140,8 @@ export class Attachment<S extends SnapshotStore, T> {
         this.#guard.begin()
         return this.#from(BoundLineage.fresh(this.#bindingTo(described, false)), undefined, FROM_NOTHING)
       case 'refuse':
-        throw refused(decision.reason, store.cursor)
+        if (evictionSeen) await this.#leaveMark(new BoundLineage(stored?.binding ?? binding, ring))
+        throw refused(decision.reason, described, store.cursor)
       case 'rebuild':
         if (decision.history === 'other') board.forgetHistory()
         return this.#startRebuild(binding, decision.reason)
@@ -160,7 +165,12 @@ export class Attachment<S extends SnapshotStore, T> {
     finding: RebuildReason | undefined,
   ): Promise<Attached | undefined> {
     const { bound, cursor } = rebuild
-    const staged = { binding: bound.binding, cursor, populated: !cursor.isNone }
+    const staged = {
+      binding: bound.binding,
+      cursor,
+      populated: !cursor.isNone,
+      appliedAtMs: bound.ring.newest?.timeMs,
+    }
     const { decision, proven } = await this.#decide(source, described, staged, finding, bound.ring)
     const goesOn =
       decision.action === 'resume' ||
@@ -214,6 +224,35 @@ export class Attachment<S extends SnapshotStore, T> {
     return { ...IN_REBUILD, bound, provenHistory: true, reconcile: false }
   }
 
+  /** Another history is another bucket, as far as this goes. */
+  #sawEviction(described: SourceDescription, fold: FoldStanding, decision: AttachDecision): boolean {
+    const { evictsCurrentValues, firstRevision } = described
+    const before =
+      fold.binding?.evictionSeen === true ||
+      fold.cursor.memo !== undefined ||
+      ('evictionSeen' in decision && decision.evictionSeen)
+    const other = decision.action === 'rebuild' && decision.history === 'other'
+    const { whenEvicted } = this.#settings
+    return protocol.sawEviction({ whenEvicted, before: before && !other, evictsCurrentValues, firstRevision })
+  }
+
+  /** That eviction was seen is all that is written to a fold that may not be repaired. */
+  async #leaveMark(bound: BoundLineage): Promise<void> {
+    const { gate, keeper } = this.#parts
+    const { store } = keeper
+    if (bound.binding.evictionSeen && store.cursor.memo !== undefined) return
+    bound.markEviction()
+    this.#writer.bind(bound)
+    await gate.run(async () => {
+      try {
+        const options = this.#writer.lineage.optionsFor(store, () => store.lineage, [])
+        await store.apply([], bound.cursorOf(store.cursor), options)
+      } catch {
+        // The refusal says more than a fold that cannot be written.
+      }
+    })
+  }
+
   /** What the fold in use keeps; of a store that keeps none, what this process remembers of it. */
   #storedLineage(): Lineage | undefined {
     const { store } = this.#parts.keeper
@@ -242,6 +281,7 @@ export class Attachment<S extends SnapshotStore, T> {
       ...(incarnation === undefined ? {} : { incarnation }),
       scope: this.#settings.prefixes,
       whenEvicted: this.#settings.whenEvicted,
+      ...(this.#settings.emptyValues === 'keep' ? { emptyValues: 'keep' as const } : {}),
       evictionSeen,
     }
   }
@@ -253,10 +293,12 @@ function foreign(differs: string, cursor: WatchCursor): SnapshotError {
   })
 }
 
-function refused(reason: RebuildReason, cursor: WatchCursor): KvError {
+function refused(reason: RebuildReason, source: SourceDescription, cursor: WatchCursor): KvError {
+  const begins =
+    reason === 'cursorExpired' ? `; ${source.name} begins at revision ${source.firstRevision}` : ''
   return new KvError(
     'RepairRefused',
-    `the fold cannot go on (${reason}) and may not be repaired from a listing; bootstrap it from an artifact`,
+    `the fold at revision ${cursor.revision ?? 'none'} cannot go on (${reason}${begins}), and may not be repaired from what the bucket still has; bootstrap a new fold from the artifact of another node, or follow with another repair policy`,
     { cursor },
   )
 }

@@ -136,7 +136,7 @@ export class AuditSchedule<S extends SnapshotStore, T> {
         if (signal.aborted) return undefined
         if ('reason' in listed) return listed
       }
-      if (counted.verdict === 'equal') await this.#writer.settle()
+      if (counted.verdict === 'equal' || this.#writer.bindingDue) await this.#writer.settle()
       delayMs = counted.verdict === 'wait' ? delayMs * 2 : intervalMs
     }
   }

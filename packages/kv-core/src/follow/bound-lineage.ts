@@ -1,16 +1,39 @@
+import { WatchCursor } from '../cursor.ts'
+import type { KvUpdate } from '../entry.ts'
 import { type Binding, encodeLineageHead, joinLineage, type Lineage, MAX_ANCHORS } from '../lineage.ts'
 import { AnchorRing } from './anchor-ring.ts'
 import type { OversizePolicy } from './oversize.ts'
 
 /** What a fold belongs to, and what it remembers of its history while it is written. */
 export class BoundLineage {
-  readonly binding: Binding
   readonly ring: AnchorRing
+  #binding: Binding
   #head: { readonly bytes: Uint8Array; readonly version: number } | undefined
 
   constructor(binding: Binding, ring: AnchorRing) {
-    this.binding = binding
+    this.#binding = binding
     this.ring = ring
+  }
+
+  get binding(): Binding {
+    return this.#binding
+  }
+
+  /** The bucket was seen to evict: remembered for good. */
+  markEviction(): void {
+    this.#binding = { ...this.#binding, evictionSeen: true }
+    this.#head = undefined
+  }
+
+  /** The cursor that goes with it: with the memo once eviction was seen, and the time of what was applied last. */
+  cursorOf(cursor: WatchCursor, newest?: KvUpdate): WatchCursor {
+    if (!this.#binding.evictionSeen || cursor.isNone) return cursor
+    const at = newest?.writtenAtMs ?? Number(this.ring.newest?.timeMs ?? 0n)
+    const serverTimeMs = at >= 1 ? BigInt(Math.trunc(at)) : cursor.memo?.serverTimeMs
+    return WatchCursor.fromToken(cursor.token, {
+      evictionSeen: true,
+      ...(serverTimeMs === undefined ? {} : { serverTimeMs }),
+    })
   }
 
   /** Of a fold that has applied nothing yet. */
@@ -27,7 +50,7 @@ export class BoundLineage {
   encode({ names, version }: OversizePolicy, count: number): Uint8Array {
     if (this.#head?.version !== version) {
       const skipped = names === undefined ? {} : { skipped: names }
-      this.#head = { version, bytes: encodeLineageHead({ binding: this.binding, ...skipped }) }
+      this.#head = { version, bytes: encodeLineageHead({ binding: this.#binding, ...skipped }) }
     }
     const complete = this.ring.complete && this.ring.size <= count
     return joinLineage(this.#head.bytes, this.ring.encoded(Math.min(count, MAX_ANCHORS)), complete)

@@ -35,21 +35,20 @@ export class FoldWriter<S extends SnapshotStore, T> {
 
   /** Whether the fold in use lacks something of its lineage. */
   get bindingDue(): boolean {
-    return this.lineage.isDue(this.#parts.keeper.store.lineage)
+    const { store } = this.#parts.keeper
+    return this.lineage.isDue(store.lineage, store.cursor)
   }
 
   /** Leaves the whole lineage with the fold in use, at its end; without an attempt where commits fail. */
   settle(): Promise<void> {
     const { gate, keeper } = this.#parts
     return gate.run(async () => {
-      if (!keeper.isOpen || this.#failingSinceMs !== undefined || !this.lineage.abridged) return
+      if (!keeper.isOpen || this.#failingSinceMs !== undefined) return
+      if (!this.lineage.abridged && !this.bindingDue) return
       const { store } = keeper
       try {
-        await store.apply(
-          [],
-          store.cursor,
-          this.lineage.optionsFor(store, () => store.lineage, []),
-        )
+        const options = this.lineage.optionsFor(store, () => store.lineage, [])
+        await store.apply([], this.lineage.cursorOf(store.cursor), options)
       } catch {
         // The handle is done, and its close says so to whoever ends the follower.
       }
@@ -94,9 +93,10 @@ export class FoldWriter<S extends SnapshotStore, T> {
   async #flush(
     updates: readonly KvUpdate[],
     bytes: number,
-    cursor: WatchCursor,
+    position: WatchCursor,
     phase: ApplyPhase,
   ): Promise<FlushOutcome> {
+    const cursor = this.lineage.cursorOf(position, updates.at(-1))
     const { keeper, flusher, board, feed, oversize } = this.#parts
     const before = keeper.figures.cursor
     let kept = updates

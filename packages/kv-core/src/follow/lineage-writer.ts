@@ -1,3 +1,4 @@
+import type { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
 import { MAX_ANCHORS } from '../lineage.ts'
 import type { ApplyOptions } from '../store.ts'
@@ -54,14 +55,21 @@ export class LineageWriter {
     return kept !== undefined && Buffer.compare(kept, lineage) === 0 ? undefined : { lineage }
   }
 
+  /** What is stored as the cursor. */
+  cursorOf(cursor: WatchCursor, newest?: KvUpdate): WatchCursor {
+    return this.#bound?.cursorOf(cursor, newest) ?? cursor
+  }
+
   /** Whether a commit went without some of the anchors, and none with all of them came after it. */
   get abridged(): boolean {
     return this.#given?.all === false
   }
 
-  /** Whether a fold that keeps `stored` lacks something of what there is to remember. */
-  isDue(stored: Uint8Array | undefined): boolean {
-    if (this.#bound === undefined || !this.#stores) return false
+  /** Whether a fold that keeps `stored` and `cursor` lacks something of what there is to remember. */
+  isDue(stored: Uint8Array | undefined, cursor: WatchCursor): boolean {
+    if (this.#bound === undefined) return false
+    if (!this.#bound.cursorOf(cursor).equals(cursor)) return true
+    if (!this.#stores) return false
     return (
       stored === undefined || Buffer.compare(stored, this.#bound.encode(this.#oversize, MAX_ANCHORS)) !== 0
     )

@@ -98,7 +98,8 @@ export class Rebuild<S extends SnapshotStore, T> {
     return this.#state
   }
 
-  flush(updates: readonly KvUpdate[], cursor: WatchCursor): Promise<FlushOutcome> {
+  flush(updates: readonly KvUpdate[], position: WatchCursor): Promise<FlushOutcome> {
+    const cursor = this.bound.cursorOf(position, updates.at(-1))
     const { keeper, flusher, board, feed, oversize, gate } = this.#parts
     return gate.run(async () => {
       let kept = updates

@@ -1,17 +1,20 @@
 import type { FlushOutcome } from '../apply/flusher.ts'
 import { withLinkedSignal } from '../apply/linked-signal.ts'
 import { runSession } from '../apply/session-loop.ts'
-import { WatchCursor } from '../cursor.ts'
 import type { FollowSource } from '../follow-source.ts'
+import { protocol } from '../protocol/protocol.ts'
+import type { WatchScope } from '../scope.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import { type Attached, Attachment, Unanswered } from './attachment.ts'
 import { type AuditedSession, type AuditFinding, AuditSchedule } from './audit-schedule.ts'
+import type { BoundLineage } from './bound-lineage.ts'
 import { within } from './deadline.ts'
 import type { FoldParts } from './fold-parts.ts'
 import { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
 import { HistoryGuard } from './history-guard.ts'
+import { RetentionWatch } from './retention-watch.ts'
 import { type Carried, followEnd, type FollowEnd } from './session-end.ts'
 
 const DESCRIBE_TIMEOUT_MS = 5_000
@@ -70,7 +73,11 @@ export class SessionRunner<S extends SnapshotStore, T> {
       rebuild === undefined ? { type: 'attached' } : { type: 'rebuilding', reason: rebuild.reason },
     )
     if (attached.phase !== 'live') flusher.forget()
-    const describe = (): Promise<SourceDescription> => this.#describe(source)
+    const describe = async (): Promise<SourceDescription> => {
+      const again = await this.#describe(source)
+      this.#noteEviction(again, attached.bound)
+      return again
+    }
     return this.#watch({ source, described: description, attached, describe, rebuiltFor: rebuild?.reason })
   }
 
@@ -86,23 +93,32 @@ export class SessionRunner<S extends SnapshotStore, T> {
     await this.#attachment.close()
   }
 
-  #describe(source: FollowSource): Promise<SourceDescription> {
+  /** A bucket that begins to evict is remembered with the next commit. */
+  #noteEviction({ evictsCurrentValues, firstRevision }: SourceDescription, bound: BoundLineage): void {
+    const { whenEvicted } = this.#settings
+    const { evictionSeen: before } = bound.binding
+    if (before || !protocol.sawEviction({ whenEvicted, before, evictsCurrentValues, firstRevision })) return
+    bound.markEviction()
+  }
+
+  #describe(source: FollowSource, scope: WatchScope = this.#settings.scope): Promise<SourceDescription> {
     const options = { signal: this.#signal, timeoutMs: DESCRIBE_TIMEOUT_MS }
-    return within(source.watcher.describe(this.#settings.scope, options), {
+    return within(source.watcher.describe(scope, options), {
       ...options,
       what: `describing ${source.name}`,
     })
   }
 
   async #watch(session: AuditedSession): Promise<FollowEnd> {
-    const { board, waiters } = this.#parts
+    const { board, keeper, waiters } = this.#parts
     const { source, attached } = session
     const { scope, limits, emptyValues } = this.#settings
-    const from = this.#position(attached)
+    const from = this.#attachment.rebuild?.cursor ?? keeper.store.cursor
     let { phase } = attached
     let caughtUp = false
     let endedFor: string | undefined
     let found: AuditFinding | undefined
+    const retention = new RetentionWatch()
     const end = await withLinkedSignal(this.#signal, (signal, abort) => {
       const endSession = (reason: string): void => {
         if (signal.aborted) return
@@ -110,6 +126,21 @@ export class SessionRunner<S extends SnapshotStore, T> {
         abort(reason)
       }
       this.#end = endSession
+      const endWith = (finding: AuditFinding | undefined): void => {
+        if (finding === undefined) return
+        found = finding
+        endSession(finding.reason)
+      }
+      const watchRetention = (): void => {
+        if (this.#settings.whenEvicted === 'drop') return
+        void retention
+          .untilOverrun(() => this.#describe(source, 'all'), signal)
+          .then((overrun) => {
+            endWith(overrun ? { verdict: 'mend', reason: 'cursorExpired' } : undefined)
+          })
+      }
+      // What is hydrated from nothing has gaps, and missed nothing it was ever given.
+      if (phase === 'live') watchRetention()
       return runSession({
         open: () =>
           source.watcher.watch(scope, {
@@ -129,23 +160,18 @@ export class SessionRunner<S extends SnapshotStore, T> {
           if (!pulling) board.proof()
         },
         onDelivered: (newest) => board.heard(newest),
+        onGap: (after) => retention.noteGap(after, attached.bound.ring.newest?.timeMs),
         hurry: () => waiters.size > 0,
         cut: this.#audits.cut,
         onCaughtUp: async () => {
           const outcome = await this.#caughtUp(session, signal, (finding) => (found = finding))
           if (outcome !== 'committed') return outcome
+          if (phase !== 'live') watchRetention()
           phase = 'live'
           caughtUp = true
           void this.#audits
             .untilFinding(session, signal, () => board.dispatch({ type: 'caughtUp' }))
-            .then(
-              (finding) => {
-                if (finding === undefined) return
-                found = finding
-                endSession(finding.reason)
-              },
-              () => endSession('auditFailed'),
-            )
+            .then(endWith, () => endSession('auditFailed'))
           return outcome
         },
       })
@@ -162,12 +188,6 @@ export class SessionRunner<S extends SnapshotStore, T> {
     })
     this.#carried = result.carried
     return result.end
-  }
-
-  #position({ bound }: Attached): WatchCursor {
-    const position = this.#attachment.rebuild?.cursor ?? this.#parts.keeper.store.cursor
-    if (!bound.binding.evictionSeen) return position
-    return WatchCursor.fromToken(position.token, { evictionSeen: true })
   }
 
   async #caughtUp(

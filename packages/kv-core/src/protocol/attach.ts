@@ -2,6 +2,9 @@ import type { WatchCursor } from '../cursor.ts'
 import { coversScope, type Binding } from '../lineage.ts'
 import type { SourceDescription } from '../source.ts'
 import type { HistoryVerdict } from './judge-history.ts'
+import { listingIsTruth } from './listing-is-truth.ts'
+import { overrun } from './overrun.ts'
+import { sawEviction } from './saw-eviction.ts'
 
 /** Why a fold is built anew from the source. */
 export type RebuildReason =
@@ -15,6 +18,8 @@ export type RebuildReason =
   | 'countMismatch'
   /** The bucket holds another revision of a key than the fold. */
   | 'revisionMismatch'
+  /** Empty values were values when the fold was made, and are removals now, or the other way round. */
+  | 'emptyValuesChanged'
 
 export interface AttachInput {
   readonly fold: {
@@ -22,12 +27,16 @@ export interface AttachInput {
     readonly binding: Binding | undefined
     readonly cursor: WatchCursor
     readonly populated: boolean
+    /** The source's time of a message at or below the cursor, Unix milliseconds, where one is known. */
+    readonly appliedAtMs?: bigint | undefined
   }
   readonly source: SourceDescription
   /** Canonical prefixes of what is to be followed. */
   readonly scope: readonly string[]
   readonly whenEvicted: 'drop' | 'keep'
   readonly repair: 'auto' | 'relist' | 'restore' | 'none'
+  /** @default what the fold was made with */
+  readonly emptyValues?: 'tombstone' | 'keep' | undefined
   /** What the last session, or the audit, found out. */
   readonly finding?: RebuildReason | undefined
   /** What the bucket's history said of the fold's anchors; undefined when it was not asked. */
@@ -51,13 +60,7 @@ export type AttachDecision =
   /** The fold fell behind and may not be repaired from a listing. */
   | { readonly action: 'refuse'; readonly reason: RebuildReason; readonly evictionSeen: boolean }
 
-/**
- * Judges, before every session, whether the fold may go on from its cursor.
- *
- * Overwriting keys moves the first revision of a bucket forward and loses nothing, so a first revision
- * beyond the cursor counts as expiry only where current values can be evicted, or the source cannot
- * say that they are not.
- */
+/** Judges, before every session, whether the fold may go on from its cursor. */
 export function attach(input: AttachInput): AttachDecision {
   const { fold, source } = input
   const foreign = foreignBinding(input)
@@ -77,10 +80,18 @@ export function attach(input: AttachInput): AttachDecision {
   } else {
     if (source.lastRevision !== undefined && revision > source.lastRevision)
       return otherHistory('bucketRolledBack')
-    const gap = source.firstRevision !== undefined && source.firstRevision > revision + 1n
-    if (gap && source.evictsCurrentValues !== false) return repaired(input, 'cursorExpired')
+    const expired = overrun({
+      revision,
+      appliedAtMs: fold.appliedAtMs,
+      firstRevision: source.firstRevision,
+      evictsCurrentValues: source.evictsCurrentValues,
+      evictsAfterMs: source.evictsAfterMs,
+      serverTimeMs: source.serverTimeMs,
+    })
+    if (expired) return repaired(input, 'cursorExpired')
   }
   if (input.finding !== undefined) return repaired(input, input.finding)
+  if (changesEmptyValues(input)) return repaired(input, 'emptyValuesChanged')
   if (input.history === 'other') return otherHistory('bucketRolledBack')
   if (input.history === 'differs') return repaired(input, 'revisionMismatch')
   return { action: input.history === 'unknown' ? 'reconcile' : 'resume' }
@@ -98,6 +109,12 @@ function otherHistory(reason: RebuildReason): AttachDecision {
   return { action: 'rebuild', reason, history: 'other', evictionSeen: false }
 }
 
+function changesEmptyValues({ fold: { binding }, emptyValues }: AttachInput): boolean {
+  return (
+    emptyValues !== undefined && binding !== undefined && (binding.emptyValues ?? 'tombstone') !== emptyValues
+  )
+}
+
 /**
  * Another history replaces the fold under every policy. Within one history a listing may not, where it
  * would delete keys that the policy keeps.
@@ -105,11 +122,15 @@ function otherHistory(reason: RebuildReason): AttachDecision {
 function repaired(input: AttachInput, reason: RebuildReason): AttachDecision {
   if (reason === 'bucketRecreated' || reason === 'bucketRolledBack' || reason === 'brokenLineage')
     return otherHistory(reason)
-  const evictionSeen =
+  const { whenEvicted, repair } = input
+  const { evictsCurrentValues, firstRevision } = input.source
+  const before =
     input.fold.binding?.evictionSeen === true ||
     input.fold.cursor.memo !== undefined ||
-    (reason === 'cursorExpired' && input.source.evictsCurrentValues === true)
-  const mayRelist = input.whenEvicted === 'drop' && (input.repair === 'auto' || input.repair === 'relist')
-  if (!mayRelist) return { action: 'refuse', reason, evictionSeen }
+    (reason === 'cursorExpired' && evictsCurrentValues === true)
+  const evictionSeen = sawEviction({ whenEvicted, before, evictsCurrentValues, firstRevision })
+  const relists = repair === 'auto' || repair === 'relist'
+  if (!relists || !listingIsTruth({ whenEvicted, evictsCurrentValues, firstRevision, evictionSeen }))
+    return { action: 'refuse', reason, evictionSeen }
   return { action: 'rebuild', reason, history: 'same', evictionSeen }
 }

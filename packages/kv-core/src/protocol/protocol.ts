@@ -9,7 +9,9 @@ import { judgeListed } from './judge-listed.ts'
 import { listingIsTruth } from './listing-is-truth.ts'
 import { onBookmark } from './on-bookmark.ts'
 import { onDelivery } from './on-delivery.ts'
+import { overrun } from './overrun.ts'
 import { resumeStart } from './resume-start.ts'
+import { sawEviction } from './saw-eviction.ts'
 import { watchdog } from './watchdog.ts'
 
 /** Every decision with a safety argument, as pure total functions. */
@@ -23,6 +25,8 @@ export interface Protocol {
   readonly afterFlush: typeof afterFlush
   readonly afterReopen: typeof afterReopen
   readonly watchdog: typeof watchdog
+  readonly overrun: typeof overrun
+  readonly sawEviction: typeof sawEviction
   readonly listingIsTruth: typeof listingIsTruth
   readonly audit: typeof audit
   readonly judgeListed: typeof judgeListed
@@ -40,6 +44,8 @@ export const protocol: Protocol = {
   afterFlush,
   afterReopen,
   watchdog,
+  overrun,
+  sawEviction,
   listingIsTruth,
   audit,
   judgeListed,
