@@ -5,7 +5,7 @@ import { MAX_TOKEN_BYTES, VersionToken } from './token.ts'
 /**
  * What a cursor remembers beside its position: that this fold, or one it came from, saw its bucket
  * evict current values. Once set it stays. `serverTimeMs` is the server's time of the cursor's
- * message in Unix milliseconds.
+ * message in Unix milliseconds, or of an earlier one.
  */
 export interface CursorMemo {
   readonly evictionSeen: true

@@ -218,6 +218,11 @@ export interface SourceDescription {
   readonly keyCount?: bigint
   readonly evictsCurrentValues?: boolean
   /**
+   * Of a bucket that evicts: whether the oldest message is always the first to go, so that `firstRevision`
+   * tells whether anything went. Not where messages have times to live of their own.
+   */
+  readonly evictsOldestFirst?: boolean
+  /**
    * The age in milliseconds at which messages leave, where nothing else makes a current value leave;
    * absent otherwise.
    */

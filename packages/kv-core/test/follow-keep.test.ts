@@ -238,17 +238,113 @@ describe('an expired cursor', () => {
   })
 })
 
+describe('a rebuild of a replica of record', () => {
+  /** A key vanished from a bucket that has not evicted yet, so that a listing may repair its fold. */
+  async function mismatched(features: MapLocation['features'] = {}): Promise<[TestBucket, MapLocation]> {
+    const bucket = evicting('z', 'a', 'b', 'c', 'd')
+    const location = new MapLocation()
+    location.features = features
+    await folded(bucket, { location })
+    bucket.vanish('c')
+    return [bucket, location]
+  }
+
+  test('removes what the listing lacks as long as the bucket has not evicted', async () => {
+    const [bucket, location] = await mismatched()
+    await using run = await FollowRun.start({ ...KEEP, bucket, location })
+    await run.caughtUp()
+    expect(run.reasons).toContain('countMismatch')
+    expect(run.keys).toEqual(['a', 'b', 'd', 'z'])
+  })
+
+  test.each([
+    ['before it is complete', ['z'], false],
+    ['and its session broke', ['z'], true],
+    ['what was not staged yet, and its session broke', ['z', 'a'], true],
+  ])('is given up when the bucket evicts %s', async (_when, keys, breaks) => {
+    const [bucket, location] = await mismatched()
+    bucket.maxBatch = 1
+    bucket.holdsHydration = true
+    await using run = await FollowRun.start({ ...KEEP, bucket, location })
+    await run.until(() => run.applied.length === 1)
+    for (const key of keys) bucket.vanish(key)
+    if (breaks) bucket.breakSessions()
+    bucket.holdsHydration = false
+    expect(await run.failure()).toMatchObject({ code: 'RepairRefused' })
+    const hydrations = bucket.watches.filter(({ after }) => after === undefined)
+    expect(hydrations).toHaveLength(2)
+    expect([...location.image!.entries.keys()].sort()).toEqual(['a', 'b', 'c', 'd', 'z'])
+    expect(run.applied.filter(({ operation }) => operation !== 'put')).toEqual([])
+  })
+
+  test('is not begun where the fold would have to be emptied first', async () => {
+    const [bucket, location] = await mismatched({ staging: false })
+    await using run = await FollowRun.start({ ...KEEP, bucket, location })
+    expect(await run.failure()).toMatchObject({ code: 'RepairRefused' })
+    expect(location.image!.entries.size).toBe(5)
+  })
+
+  test('is not begun where messages leave by times to live of their own: the first revision tells nothing', async () => {
+    const bucket = evicting('z', 'a', 'b')
+    bucket.evictsOldestFirst = false
+    const location = await folded(bucket)
+    expect(seen(location)).toEqual(SEEN)
+    bucket.vanish('a')
+    await using run = await FollowRun.start({ ...KEEP, bucket, location })
+    await run.caughtUp()
+    await pauseMs(60)
+    expect(run.keys).toEqual(['a', 'b', 'z'])
+    expect(run.reasons).toEqual([])
+  })
+})
+
 describe('updates that are evicted before they are delivered', () => {
-  test('end a replica of record: what they were cannot be told', async () => {
-    const bucket = evicting('a', 'b')
-    await using run = await FollowRun.start({ ...KEEP, bucket })
+  /** A follower that hears nothing while updates come and go. */
+  async function overrun(bucket: TestBucket, run: FollowRun): Promise<void> {
     await run.caughtUp()
     bucket.frozen = true
     for (const key of ['x', 'y', 'z']) bucket.put(key)
     for (const key of ['a', 'b', 'x', 'y']) bucket.vanish(key)
     bucket.thaw()
+  }
+
+  test('end a replica of record, and its cursor does not go over them: what they were cannot be told', async () => {
+    const bucket = evicting('a', 'b')
+    const location = new MapLocation()
+    {
+      await using run = await FollowRun.start({ ...KEEP, bucket, location })
+      await overrun(bucket, run)
+      expect(await run.failure()).toMatchObject({ code: 'RepairRefused' })
+      expect(run.keys).toEqual(['a', 'b'])
+    }
+    expect(location.image!.cursor.revision).toBe(2n)
+    await using again = await FollowRun.start({ ...KEEP, bucket, location })
+    expect(await again.failure()).toMatchObject({ code: 'RepairRefused' })
+  })
+
+  test('end it also with a bookmark, when nothing after them is in scope', async () => {
+    const bucket = evicting('a.1', 'b.1')
+    const location = new MapLocation()
+    await using run = await FollowRun.start({ ...KEEP, bucket, location, scope: { prefix: 'a.' } })
+    await run.caughtUp()
+    bucket.frozen = true
+    for (const key of ['a.2', 'b.2', 'b.3']) bucket.put(key)
+    for (const key of ['a.1', 'b.1', 'a.2']) bucket.vanish(key)
+    bucket.thaw()
     expect(await run.failure()).toMatchObject({ code: 'RepairRefused' })
-    expect(run.keys).toEqual(['a', 'b', 'z'])
+    expect(location.image!.cursor.revision! <= 2n).toBe(true)
+  })
+
+  test('end it also when the bucket stopped evicting by the time it is asked', async () => {
+    const bucket = evicting('a', 'b')
+    bucket.vanish('a')
+    const location = await folded(bucket)
+    expect(seen(location)).toEqual(SEEN)
+    for (const key of ['x', 'y', 'z']) bucket.put(key)
+    for (const key of ['b', 'x', 'y']) bucket.vanish(key)
+    bucket.evicts = false
+    await using run = await FollowRun.start({ ...KEEP, bucket, location })
+    expect(await run.failure()).toMatchObject({ code: 'RepairRefused' })
   })
 
   test('are not what a gap of replaced updates is, as long as the bucket begins before it', async () => {

@@ -198,7 +198,13 @@ describe('attach, over every combination of what may be known', () => {
       [undefined, 9n],
       [5n, undefined],
     ] as const,
-    evicts: [undefined, false, true],
+    evicts: [
+      [undefined, undefined],
+      [false, undefined],
+      [true, undefined],
+      [true, true],
+    ] as const,
+    stages: [true, false],
     whenEvicted: ['drop', 'keep'] as const,
     repair: ['auto', 'relist', 'restore', 'none'] as const,
     finding: [undefined, 'cursorExpired', 'countMismatch', 'brokenLineage'] as const,
@@ -210,25 +216,27 @@ describe('attach, over every combination of what may be known', () => {
         for (const populated of options.populated)
           for (const incarnation of options.incarnation)
             for (const [firstRevision, lastRevision] of options.ends)
-              for (const evictsCurrentValues of options.evicts)
+              for (const [evictsCurrentValues, evictsOldestFirst] of options.evicts)
                 for (const whenEvicted of options.whenEvicted)
                   for (const repair of options.repair)
                     for (const finding of options.finding)
-                      yield {
-                        fold: { binding: bound, cursor, populated },
-                        source: {
-                          kind: 'nats',
-                          name: 'config',
-                          ...(incarnation === undefined ? {} : { incarnation }),
-                          ...(firstRevision === undefined ? {} : { firstRevision }),
-                          ...(lastRevision === undefined ? {} : { lastRevision }),
-                          ...(evictsCurrentValues === undefined ? {} : { evictsCurrentValues }),
-                        },
-                        scope: ['a.', 'b.'],
-                        whenEvicted,
-                        repair,
-                        finding,
-                      }
+                      for (const stages of options.stages)
+                        yield {
+                          fold: { binding: bound, cursor, populated, stages },
+                          source: {
+                            kind: 'nats',
+                            name: 'config',
+                            ...(incarnation === undefined ? {} : { incarnation }),
+                            ...(firstRevision === undefined ? {} : { firstRevision }),
+                            ...(lastRevision === undefined ? {} : { lastRevision }),
+                            ...(evictsCurrentValues === undefined ? {} : { evictsCurrentValues }),
+                            ...(evictsOldestFirst === undefined ? {} : { evictsOldestFirst }),
+                          },
+                          scope: ['a.', 'b.'],
+                          whenEvicted,
+                          repair,
+                          finding,
+                        }
   }
 
   /** What must hold of a decision; the first that does not is named. */
@@ -246,15 +254,16 @@ describe('attach, over every combination of what may be known', () => {
     const empty = cursor.isNone && !populated
     const { firstRevision: first, lastRevision: last } = source
     const rolledBack = revision !== undefined && last !== undefined && revision > last
+    const seen = bound?.evictionSeen === true || cursor.memo !== undefined
+    const evicts = source.evictsCurrentValues
     const gap =
       revision !== undefined &&
       first !== undefined &&
       first > revision + 1n &&
-      source.evictsCurrentValues !== false
-    const seen = bound?.evictionSeen === true || cursor.memo !== undefined
-    const evicts = source.evictsCurrentValues
+      (evicts !== false || (whenEvicted === 'keep' && seen))
     const expired = 'reason' in decision && decision.reason === 'cursorExpired' && evicts === true
-    const neverEvicted = evicts === false || (evicts === true && first !== undefined && first <= 1n)
+    const lostNothing = source.evictsOldestFirst === true && first !== undefined && first <= 1n
+    const neverEvicted = evicts === false || (evicts === true && lostNothing && fold.stages !== false)
     const isTruth = whenEvicted === 'drop' || (!seen && !expired && neverEvicted)
     const mayRelist = isTruth && (repair === 'auto' || repair === 'relist')
     if ((decision.action === 'foreign') !== foreign) return 'foreign exactly when the binding differs'

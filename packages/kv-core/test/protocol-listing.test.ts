@@ -68,6 +68,7 @@ describe('listingIsTruth', () => {
     protocol.listingIsTruth({
       whenEvicted: 'keep',
       evictsCurrentValues: false,
+      evictsOldestFirst: true,
       firstRevision: 40n,
       evictionSeen: false,
       ...change,
@@ -88,5 +89,8 @@ describe('listingIsTruth', () => {
     expect(truth({ evictsCurrentValues: true, firstRevision: 2n })).toBe(false)
     expect(truth({ evictsCurrentValues: true, firstRevision: 1n })).toBe(true)
     expect(truth({ evictsCurrentValues: true, firstRevision: undefined })).toBe(false)
+    const evicting = { evictsCurrentValues: true, firstRevision: 1n }
+    expect(truth({ ...evicting, evictsOldestFirst: false })).toBe(false)
+    expect(truth({ ...evicting, evictsOldestFirst: undefined })).toBe(false)
   })
 })

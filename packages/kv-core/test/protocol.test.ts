@@ -218,8 +218,10 @@ describe('audit', () => {
   })
 
   test('counts of a bucket that evicts but has not yet lost anything are compared also for a replica of record', () => {
-    const keep = { ...base, whenEvicted: 'keep', evictsCurrentValues: true, foldCount: 9n } as const
+    const evicting = { evictsCurrentValues: true, evictsOldestFirst: true } as const
+    const keep = { ...base, ...evicting, whenEvicted: 'keep', foldCount: 9n } as const
     expect(protocol.audit({ ...keep, firstRevision: 1n })).toBe('rebuild')
+    expect(protocol.audit({ ...keep, firstRevision: 1n, evictsOldestFirst: false })).toBe('off')
     expect(protocol.audit({ ...keep, firstRevision: 2n })).toBe('off')
   })
 

@@ -24,6 +24,7 @@ export class TestBucket {
   name = 'config'
   incarnation = 'first'
   evicts: boolean | undefined = false
+  evictsOldestFirst = true
   /** The age at which keys leave, where nothing else makes them leave. */
   evictsAfterMs: number | undefined
   last = 0n
@@ -55,6 +56,8 @@ export class TestBucket {
   listedAs: (listed: ListedKey) => ListedKey = (listed) => listed
   /** While true sessions yield nothing, although the bucket answers. */
   deafSessions = false
+  /** While true sessions that begin with nothing yield their first batch and no more. */
+  holdsHydration = false
   opened = 0
   closed = 0
   readonly watches: { readonly after: bigint | undefined; readonly emptyValues: string | undefined }[] = []
@@ -181,6 +184,7 @@ export class TestBucket {
         lastRevision: this.last,
         keyCount: BigInt(this.#inScope(scope, undefined).length) + this.countOffset,
         evictsCurrentValues: this.evicts,
+        evictsOldestFirst: this.evictsOldestFirst,
         historyPerKey: this.historyPerKey,
         ...(this.evictsAfterMs === undefined ? {} : { evictsAfterMs: this.evictsAfterMs }),
         serverTimeMs: this.#clockMs,
@@ -209,7 +213,8 @@ export class TestBucket {
         if (this.unreachable !== undefined) throw this.unreachable
         const again = this.#again.splice(0)
         if (again.length > 0) yield { updates: again, caughtUp: false }
-        if (!this.frozen && !this.deafSessions) {
+        const held = this.holdsHydration && after === undefined && position > 0n
+        if (!this.frozen && !this.deafSessions && !held) {
           const updates = this.#inScope(scope, position).slice(0, this.maxBatch)
           const complete = updates.length < this.maxBatch
           if (complete) position = this.last > position ? this.last : position

@@ -55,6 +55,7 @@ export class MemoryWatcher implements KvWatcher {
       lastRevision: BigInt(bucket.log.lastRevision),
       keyCount: BigInt(keyCount ?? countNow(bucket, prefixes)),
       evictsCurrentValues: evictsCurrentValues(settings),
+      evictsOldestFirst: settings.markerTtlMs === undefined,
       ...(ageMs === undefined ? {} : { evictsAfterMs: ageMs }),
       historyPerKey: settings.history,
       serverTimeMs: bucket.nowMs,

@@ -1,4 +1,4 @@
-import { scopeCovers, scopePrefixes } from '@slip/kv-core'
+import { scopeCovers, scopePrefixes, VersionToken, WatchCursor } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 
 import { watchConsumer } from '../src/session/consumer-config.ts'
@@ -349,11 +349,35 @@ describe('what the stream says', () => {
 
   test('a start moved up is expired only where values are evicted, beyond what was described', () => {
     const evicting = streamFacts(reply({ max_age: 1_000_000 }))
-    expect(expiredStart('b', evicting, 3, undefined)).toMatchObject({ code: 'CursorExpired' })
-    expect(expiredStart('b', evicting, 4, undefined)).toBeUndefined()
-    expect(expiredStart('b', evicting, 3, 5)).toBeUndefined()
-    expect(expiredStart('b', evicting, 3, 4)).toMatchObject({ code: 'CursorExpired' })
-    expect(expiredStart('b', evicting, 0, undefined)).toBeUndefined()
-    expect(expiredStart('b', streamFacts(reply({})), 3, undefined)).toBeUndefined()
+    expect(expiredStart('b', evicting, 3, {})).toMatchObject({ code: 'CursorExpired' })
+    expect(expiredStart('b', evicting, 4, {})).toBeUndefined()
+    expect(expiredStart('b', evicting, 3, { describedFirst: 5 })).toBeUndefined()
+    expect(expiredStart('b', evicting, 3, { describedFirst: 4 })).toMatchObject({ code: 'CursorExpired' })
+    expect(expiredStart('b', evicting, 0, {})).toBeUndefined()
+    expect(expiredStart('b', streamFacts(reply({})), 3, {})).toBeUndefined()
+  })
+
+  test('a start moved up is not expired where nothing but age evicts and the cursor is young', () => {
+    const ts = '2026-03-01T10:00:10.000000000Z'
+    const cursor = (ageMs: number): WatchCursor =>
+      WatchCursor.fromToken(VersionToken.fromRevision(3n), {
+        evictionSeen: true,
+        serverTimeMs: BigInt(Date.parse(ts) - ageMs),
+      })
+    const hour = streamFacts({ ts, ...reply({ max_age: 3_600_000_000_000 }) })
+    expect(expiredStart('b', hour, 3, { cursor: cursor(1_700_000) })).toBeUndefined()
+    expect(expiredStart('b', hour, 3, { cursor: cursor(1_900_000) })).toMatchObject({ code: 'CursorExpired' })
+  })
+
+  test('says at which age messages leave only where nothing else makes them leave, and its own time', () => {
+    const age = (config: object) => streamFacts(reply({ max_age: 5_000_000_000, ...config })).evictsAfterMs
+    expect(age({})).toBe(5_000)
+    expect(age({ allow_msg_ttl: true })).toBeUndefined()
+    expect(age({ discard: 'old', max_msgs: 100 })).toBeUndefined()
+    expect(age({ max_age: 0 })).toBeUndefined()
+    expect(streamFacts({ ts: '2026-03-01T10:00:10.25Z', ...reply({}) }).serverTimeMs).toBe(
+      Date.UTC(2026, 2, 1, 10, 0, 10, 250),
+    )
+    expect(streamFacts(reply({})).serverTimeMs).toBeUndefined()
   })
 })

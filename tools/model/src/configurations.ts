@@ -25,6 +25,8 @@ const ATTACH: Decisions = [
   'judgeListed',
   'auditListing',
   'listingIsTruth',
+  'overrun',
+  'sawEviction',
 ]
 const WATCH: Decisions = ['resumeStart', 'onDelivery', 'onBookmark', 'handOver']
 const FLUSH: Decisions = ['afterFlush', 'afterReopen', 'handOver']
@@ -45,6 +47,22 @@ export const listing = (options: ListingOptions): Configuration =>
   configuration(LISTING, (rules) => listingModel(options, rules), `listing, ${options.name}`)
 
 const two = { keys: 2, revisions: 3 } as const
+
+type Keeping = Omit<AttachOptions, 'name'>
+export const keeping: Keeping = { ...two, faults: ['discardOld', 'shrinkLimit'], whenEvicted: 'keep' }
+
+/** Replicas of record of buckets that evict. */
+export const KEEPING: readonly AttachOptions[] = [
+  { name: 'keep, a bucket that evicts', ...keeping, evicts: true },
+  { name: 'keep, a bucket that begins to evict', ...keeping, evicts: 'begins' },
+  { name: 'keep, a bucket that evicts no more', ...keeping, evicts: 'ends' },
+  {
+    name: 'keep, purged before it evicts',
+    ...keeping,
+    faults: ['purgeSubject', 'shrinkLimit'],
+    evicts: true,
+  },
+]
 
 /** Seconds together: every test run, and what mutants are shown. */
 export const SMALL: readonly Configuration[] = [
@@ -78,14 +96,7 @@ export const SMALL: readonly Configuration[] = [
   attaching({ name: 'a bucket that evicts', ...two, faults: ['discardOld', 'shrinkLimit'], evicts: true }),
   attaching({ name: 'a bucket that does not say', ...two, faults: ['shrinkLimit'], evicts: 'unknown' }),
   attaching({ name: 'keep', ...two, faults: ['purgeSubject', 'cleanMarker'], whenEvicted: 'keep' }),
-  attaching({
-    name: 'keep, a bucket that evicts',
-    ...two,
-    faults: ['discardOld', 'shrinkLimit'],
-    whenEvicted: 'keep',
-    evicts: true,
-    judged: () => false,
-  }),
+  ...KEEPING.map((options) => attaching(options)),
   attaching({ name: 'rollback', ...two, eras: 2, faults: ['rollback'] }),
   attaching({
     name: 'rollback, one anchor',

@@ -1,6 +1,6 @@
 import { protocol } from '@slip/kv-core'
 import type { WrongConfiguration } from './configuration.ts'
-import { attaching, counting, flushing, listing, resyncing, watching } from './configurations.ts'
+import { attaching, counting, flushing, keeping, listing, resyncing, watching } from './configurations.ts'
 import { HAZARDS } from './models/hazards.ts'
 import { ancestor } from './rules/ancestor.ts'
 
@@ -9,6 +9,7 @@ const HOLDS_PREFIX = 'what the bucket holds up to the cursor, the fold holds'
 const LIVING_PREFIX = 'what the bucket holds up to the cursor of a living watch, its fold holds'
 const CONVERGES = 'at rest the fold equals the bucket, or says that it was not compared'
 const MIRRORS = 'at rest what apply made equals the fold, but for what vanished before its commit'
+const KEEPS = 'what was written up to the cursor and not deleted, a replica of record holds'
 const HONEST = 'an audit of a living watch that says equal is right'
 
 const BREAKS = new Set(['H9', 'H10', 'H11'])
@@ -79,10 +80,50 @@ export const WRONG_RULES: readonly WrongConfiguration[] = [
     rules: protocol,
     property: LIVING_PREFIX,
   },
+  {
+    configuration: attaching({
+      name: 'keep, gaps are not asked about',
+      ...keeping,
+      evicts: true,
+      guarded: false,
+    }),
+    rules: protocol,
+    property: KEEPS,
+  },
+  {
+    configuration: attaching({
+      name: 'keep, what a complete rebuild lacks is deleted without asking again',
+      ...keeping,
+      faults: ['purgeSubject', 'shrinkLimit'],
+      evicts: true,
+      asksAgain: false,
+    }),
+    rules: protocol,
+    property: KEEPS,
+  },
 ]
 
 /** What stays outside of the promises: each fails with our rules, and is said in the docs. */
 export const LIMITS: readonly WrongConfiguration[] = [
+  {
+    configuration: attaching({
+      name: 'keep, a bucket evicts and stops evicting while nobody looks',
+      ...keeping,
+      evicts: 'endsUnseen',
+    }),
+    rules: protocol,
+    property: KEEPS,
+  },
+  {
+    configuration: attaching({
+      name: 'keep, a marker is cleaned up in a bucket that evicts',
+      ...keeping,
+      faults: ['discardOld', 'cleanMarker'],
+      evicts: true,
+    }),
+    rules: protocol,
+    property: KEEPS,
+  },
   {
     configuration: watching({
       name: 'a value vanishes between apply and its commit',

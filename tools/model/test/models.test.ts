@@ -57,7 +57,7 @@ describe('must fail', () => {
   )
 })
 
-test('a plain second explorer counts the same', () => {
+test('a plain second explorer counts the same', { timeout: 120_000 }, () => {
   const same = <F extends Fields>(model: Model<F>): void => {
     const { states, transitions, depth, terminals } = explore(model)
     expect({ states, transitions, depth, terminals }, model.name).toEqual(countNaively(model))

@@ -28,8 +28,7 @@ export class Position {
   /** What a fold that applied everything so far stores. */
   get cursor(): WatchCursor {
     const { memo, token } = this.#from
-    if (this.#token === token) return this.#from
-    return WatchCursor.fromToken(this.#token, memo === undefined ? undefined : { evictionSeen: true })
+    return this.#token === token ? this.#from : WatchCursor.fromToken(this.#token, memo)
   }
 
   /** An update with an unknown version moves nothing. */

@@ -35,6 +35,7 @@ export interface FoldStanding {
   readonly populated: boolean
   /** The source's time of a message at or below the cursor, Unix milliseconds. */
   readonly appliedAtMs?: bigint | undefined
+  readonly stages?: boolean | undefined
 }
 
 export function attachDecision(
@@ -109,6 +110,13 @@ export class Attachment<S extends SnapshotStore, T> {
     return this.#attachFold(source, described, finding ?? left)
   }
 
+  /** Whether a rebuild that is complete may replace the fold in use, after what the source says by then. */
+  mayReplace(rebuild: Rebuild<S, T>, described: SourceDescription): boolean {
+    if (rebuild.inPlace) return true
+    const fold = this.#standing(this.#storedLineage())
+    return attachDecision(this.#settings, described, fold, { finding: rebuild.reason }).action !== 'refuse'
+  }
+
   /** Drops a rebuild that was not finished. */
   async close(): Promise<void> {
     await this.rebuild?.discard()
@@ -123,12 +131,7 @@ export class Attachment<S extends SnapshotStore, T> {
     const { store } = keeper
     const stored = this.#storedLineage()
     const { ring } = BoundLineage.of(stored, this.#bindingTo(described, false))
-    const fold = {
-      binding: stored?.binding,
-      cursor: store.cursor,
-      populated: store.stats.entries > 0,
-      appliedAtMs: ring.newest?.timeMs ?? store.cursor.memo?.serverTimeMs,
-    }
+    const fold = this.#standing(stored)
     const { decision, proven } = await this.#decide(source, described, fold, finding, ring)
     const evictionSeen = this.#sawEviction(described, fold, decision)
     const binding = this.#bindingTo(described, evictionSeen, stored?.binding)
@@ -181,8 +184,25 @@ export class Attachment<S extends SnapshotStore, T> {
       return { ...IN_REBUILD, bound, provenHistory, reconcile: decision.action === 'reconcile' }
     }
     await this.close()
-    const reason = decision.action === 'rebuild' ? decision.reason : rebuild.reason
-    return this.#startRebuild(this.#bindingTo(described, bound.binding.evictionSeen), reason)
+    if (rebuild.inPlace) {
+      const reason = decision.action === 'rebuild' ? decision.reason : rebuild.reason
+      return this.#startRebuild(this.#bindingTo(described, bound.binding.evictionSeen), reason)
+    }
+    // It is the fold in use that is to be repaired, and that may not be allowed any more.
+    const found = decision.action === 'rebuild' ? decision.reason : rebuild.reason
+    return this.#attachFold(source, described, found)
+  }
+
+  #standing(stored: Lineage | undefined): FoldStanding {
+    const { store } = this.#parts.keeper
+    const appliedAtMs = stored?.anchors.at(-1)?.timeMs ?? store.cursor.memo?.serverTimeMs
+    return {
+      binding: stored?.binding,
+      cursor: store.cursor,
+      populated: store.stats.entries > 0,
+      appliedAtMs,
+      stages: store.features.staging,
+    }
   }
 
   /** A fold that could go on goes on only when the bucket does not contradict what the fold remembers. */
@@ -226,14 +246,20 @@ export class Attachment<S extends SnapshotStore, T> {
 
   /** Another history is another bucket, as far as this goes. */
   #sawEviction(described: SourceDescription, fold: FoldStanding, decision: AttachDecision): boolean {
-    const { evictsCurrentValues, firstRevision } = described
-    const before =
+    const { whenEvicted } = this.#settings
+    const { evictsCurrentValues, evictsOldestFirst, firstRevision } = described
+    const seen =
       fold.binding?.evictionSeen === true ||
       fold.cursor.memo !== undefined ||
       ('evictionSeen' in decision && decision.evictionSeen)
-    const other = decision.action === 'rebuild' && decision.history === 'other'
-    const { whenEvicted } = this.#settings
-    return protocol.sawEviction({ whenEvicted, before: before && !other, evictsCurrentValues, firstRevision })
+    const before = seen && !(decision.action === 'rebuild' && decision.history === 'other')
+    return protocol.sawEviction({
+      whenEvicted,
+      before,
+      evictsCurrentValues,
+      evictsOldestFirst,
+      firstRevision,
+    })
   }
 
   /** That eviction was seen is all that is written to a fold that may not be repaired. */

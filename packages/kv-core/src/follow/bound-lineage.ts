@@ -25,11 +25,15 @@ export class BoundLineage {
     this.#head = undefined
   }
 
-  /** The cursor that goes with it: with the memo once eviction was seen, and the time of what was applied last. */
+  /**
+   * The cursor that goes with it: with the memo once eviction was seen, and in it the time of what was applied
+   * last, which is at or before that of the cursor's message.
+   */
   cursorOf(cursor: WatchCursor, newest?: KvUpdate): WatchCursor {
-    if (!this.#binding.evictionSeen || cursor.isNone) return cursor
-    const at = newest?.writtenAtMs ?? Number(this.ring.newest?.timeMs ?? 0n)
-    const serverTimeMs = at >= 1 ? BigInt(Math.trunc(at)) : cursor.memo?.serverTimeMs
+    if (!this.#binding.evictionSeen) return cursor
+    if (cursor.isNone) return WatchCursor.fromToken(cursor.token, { evictionSeen: true })
+    const appliedAtMs = newest?.writtenAtMs ?? this.ring.newest?.timeMs
+    const serverTimeMs = appliedAtMs === undefined ? cursor.memo?.serverTimeMs : wholeMs(appliedAtMs)
     return WatchCursor.fromToken(cursor.token, {
       evictionSeen: true,
       ...(serverTimeMs === undefined ? {} : { serverTimeMs }),
@@ -55,4 +59,10 @@ export class BoundLineage {
     const complete = this.ring.complete && this.ring.size <= count
     return joinLineage(this.#head.bytes, this.ring.encoded(Math.min(count, MAX_ANCHORS)), complete)
   }
+}
+
+/** A stored time is above 0. */
+function wholeMs(ms: number | bigint): bigint | undefined {
+  const whole = typeof ms === 'bigint' ? ms : BigInt(Math.trunc(ms))
+  return whole > 0n ? whole : undefined
 }

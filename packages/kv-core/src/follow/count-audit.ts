@@ -107,6 +107,7 @@ export class CountAudit<S extends SnapshotStore, T> {
       laterFoldCount: later,
       whenEvicted: binding.whenEvicted,
       evictsCurrentValues: source.evictsCurrentValues,
+      evictsOldestFirst: source.evictsOldestFirst,
       firstRevision: source.firstRevision,
       evictionSeen: binding.evictionSeen,
     })

@@ -48,6 +48,7 @@ export class ListingAudit<S extends SnapshotStore, T> {
       protocol.listingIsTruth({
         whenEvicted: binding.whenEvicted,
         evictsCurrentValues: described.evictsCurrentValues,
+        evictsOldestFirst: described.evictsOldestFirst,
         firstRevision: described.firstRevision,
         evictionSeen: binding.evictionSeen,
       })

@@ -14,7 +14,8 @@ import type { FoldParts } from './fold-parts.ts'
 import { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
 import { HistoryGuard } from './history-guard.ts'
-import { RetentionWatch } from './retention-watch.ts'
+import type { Rebuild } from './rebuild.ts'
+import { RetentionGuard } from './retention-guard.ts'
 import { type Carried, followEnd, type FollowEnd } from './session-end.ts'
 
 const DESCRIBE_TIMEOUT_MS = 5_000
@@ -94,11 +95,12 @@ export class SessionRunner<S extends SnapshotStore, T> {
   }
 
   /** A bucket that begins to evict is remembered with the next commit. */
-  #noteEviction({ evictsCurrentValues, firstRevision }: SourceDescription, bound: BoundLineage): void {
+  #noteEviction(described: SourceDescription, bound: BoundLineage): void {
     const { whenEvicted } = this.#settings
+    const { evictsCurrentValues, evictsOldestFirst, firstRevision } = described
     const { evictionSeen: before } = bound.binding
-    if (before || !protocol.sawEviction({ whenEvicted, before, evictsCurrentValues, firstRevision })) return
-    bound.markEviction()
+    const retention = { whenEvicted, evictsCurrentValues, evictsOldestFirst, firstRevision }
+    if (!before && protocol.sawEviction({ ...retention, before })) bound.markEviction()
   }
 
   #describe(source: FollowSource, scope: WatchScope = this.#settings.scope): Promise<SourceDescription> {
@@ -118,7 +120,8 @@ export class SessionRunner<S extends SnapshotStore, T> {
     let caughtUp = false
     let endedFor: string | undefined
     let found: AuditFinding | undefined
-    const retention = new RetentionWatch()
+    const retention = new RetentionGuard()
+    const { bound } = attached
     const end = await withLinkedSignal(this.#signal, (signal, abort) => {
       const endSession = (reason: string): void => {
         if (signal.aborted) return
@@ -131,16 +134,16 @@ export class SessionRunner<S extends SnapshotStore, T> {
         found = finding
         endSession(finding.reason)
       }
-      const watchRetention = (): void => {
-        if (this.#settings.whenEvicted === 'drop') return
-        void retention
-          .untilOverrun(() => this.#describe(source, 'all'), signal)
-          .then((overrun) => {
-            endWith(overrun ? { verdict: 'mend', reason: 'cursorExpired' } : undefined)
-          })
+      const misses = async (): Promise<boolean> => {
+        const describe = (): Promise<SourceDescription> => this.#describe(source, 'all')
+        try {
+          if (!(await retention.isOverrun(describe, bound.binding.evictionSeen))) return false
+          endWith({ verdict: 'mend', reason: 'cursorExpired' })
+        } catch {
+          endSession('unanswered')
+        }
+        return true
       }
-      // What is hydrated from nothing has gaps, and missed nothing it was ever given.
-      if (phase === 'live') watchRetention()
       return runSession({
         open: () =>
           source.watcher.watch(scope, {
@@ -152,21 +155,26 @@ export class SessionRunner<S extends SnapshotStore, T> {
         from,
         suspect: this.#carried.suspect,
         signal,
-        flush: (updates, bytes, cursor) =>
-          this.#attachment.rebuild?.flush(updates, cursor) ??
-          this.#writer.flush(updates, bytes, cursor, phase),
+        flush: async (updates, bytes, cursor) => {
+          const { rebuild } = this.#attachment
+          if (rebuild !== undefined) return await rebuild.flush(updates, cursor)
+          return (await misses()) ? 'abandoned' : await this.#writer.flush(updates, bytes, cursor, phase)
+        },
         onPull: (pulling) => {
           this.#pulling = pulling
           if (!pulling) board.proof()
         },
         onDelivered: (newest) => board.heard(newest),
-        onGap: (after) => retention.noteGap(after, attached.bound.ring.newest?.timeMs),
+        onGap: (after) => {
+          // What is hydrated from nothing has gaps, and missed nothing it was ever given.
+          if (this.#settings.whenEvicted === 'drop' || phase !== 'live') return
+          retention.noteGap(after, bound.ring.newest?.timeMs ?? keeper.store.cursor.memo?.serverTimeMs)
+        },
         hurry: () => waiters.size > 0,
         cut: this.#audits.cut,
         onCaughtUp: async () => {
           const outcome = await this.#caughtUp(session, signal, (finding) => (found = finding))
           if (outcome !== 'committed') return outcome
-          if (phase !== 'live') watchRetention()
           phase = 'live'
           caughtUp = true
           void this.#audits
@@ -198,6 +206,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
     const { board, keeper } = this.#parts
     const { rebuild } = this.#attachment
     if (rebuild !== undefined) {
+      if (!(await this.#mayReplace(session, rebuild, onFinding))) return 'restart'
       const outcome = await rebuild.finish()
       if (outcome !== 'committed') return outcome
       if (rebuild.inPlace && !keeper.replaceable) this.#audits.distrustCount()
@@ -212,5 +221,23 @@ export class SessionRunner<S extends SnapshotStore, T> {
     }
     if (!this.#audits.listsFirst(session)) board.dispatch({ type: 'caughtUp' })
     return 'committed'
+  }
+
+  /**
+   * A listing that was the truth when a rebuild began is none when the bucket evicted before it was
+   * complete. What is evicted after that was delivered.
+   */
+  async #mayReplace(
+    { describe }: AuditedSession,
+    rebuild: Rebuild<S, T>,
+    onFinding: (finding: AuditFinding) => void,
+  ): Promise<boolean> {
+    if (this.#settings.whenEvicted === 'drop') return true
+    const described = await describe().catch(() => undefined)
+    if (described === undefined) return false
+    if (this.#attachment.mayReplace(rebuild, described)) return true
+    await this.#parts.gate.run(() => rebuild.discard())
+    onFinding({ verdict: 'mend', reason: rebuild.reason })
+    return false
   }
 }

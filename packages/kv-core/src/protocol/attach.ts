@@ -29,6 +29,8 @@ export interface AttachInput {
     readonly populated: boolean
     /** The source's time of a message at or below the cursor, Unix milliseconds, where one is known. */
     readonly appliedAtMs?: bigint | undefined
+    /** Whether a new fold can be made beside it. @default true */
+    readonly stages?: boolean | undefined
   }
   readonly source: SourceDescription
   /** Canonical prefixes of what is to be followed. */
@@ -87,6 +89,7 @@ export function attach(input: AttachInput): AttachDecision {
       evictsCurrentValues: source.evictsCurrentValues,
       evictsAfterMs: source.evictsAfterMs,
       serverTimeMs: source.serverTimeMs,
+      evictionSeen: input.whenEvicted === 'keep' && remembersEviction(fold),
     })
     if (expired) return repaired(input, 'cursorExpired')
   }
@@ -115,22 +118,26 @@ function changesEmptyValues({ fold: { binding }, emptyValues }: AttachInput): bo
   )
 }
 
+function remembersEviction({ binding, cursor }: AttachInput['fold']): boolean {
+  return binding?.evictionSeen === true || cursor.memo !== undefined
+}
+
 /**
  * Another history replaces the fold under every policy. Within one history a listing may not, where it
- * would delete keys that the policy keeps.
+ * would delete keys that the policy keeps. A fold that is emptied first has nothing to go back to when its
+ * bucket begins to evict before the new one is complete.
  */
 function repaired(input: AttachInput, reason: RebuildReason): AttachDecision {
   if (reason === 'bucketRecreated' || reason === 'bucketRolledBack' || reason === 'brokenLineage')
     return otherHistory(reason)
-  const { whenEvicted, repair } = input
-  const { evictsCurrentValues, firstRevision } = input.source
-  const before =
-    input.fold.binding?.evictionSeen === true ||
-    input.fold.cursor.memo !== undefined ||
-    (reason === 'cursorExpired' && evictsCurrentValues === true)
-  const evictionSeen = sawEviction({ whenEvicted, before, evictsCurrentValues, firstRevision })
+  const { whenEvicted, repair, fold } = input
+  const { evictsCurrentValues, evictsOldestFirst, firstRevision } = input.source
+  const retention = { whenEvicted, evictsCurrentValues, evictsOldestFirst, firstRevision }
+  const before = remembersEviction(fold) || (reason === 'cursorExpired' && evictsCurrentValues === true)
+  const evictionSeen = sawEviction({ ...retention, before })
   const relists = repair === 'auto' || repair === 'relist'
-  if (!relists || !listingIsTruth({ whenEvicted, evictsCurrentValues, firstRevision, evictionSeen }))
+  const staysTrue = whenEvicted === 'drop' || fold.stages !== false || evictsCurrentValues === false
+  if (!relists || !staysTrue || !listingIsTruth({ ...retention, evictionSeen }))
     return { action: 'refuse', reason, evictionSeen }
   return { action: 'rebuild', reason, history: 'same', evictionSeen }
 }

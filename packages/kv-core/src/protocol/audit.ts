@@ -15,6 +15,7 @@ export interface AuditInput {
   readonly laterFoldCount?: bigint | undefined
   readonly whenEvicted: 'drop' | 'keep'
   readonly evictsCurrentValues: boolean | undefined
+  readonly evictsOldestFirst?: boolean | undefined
   readonly firstRevision?: bigint | undefined
   readonly evictionSeen: boolean
 }
@@ -38,7 +39,14 @@ export function audit(input: AuditInput): 'equal' | 'wait' | 'rebuild' | 'off' {
     foldCount === undefined
   )
     return 'off'
-  if (!listingIsTruth({ ...input, firstRevision: input.firstRevision })) return 'off'
+  if (
+    !listingIsTruth({
+      ...input,
+      evictsOldestFirst: input.evictsOldestFirst,
+      firstRevision: input.firstRevision,
+    })
+  )
+    return 'off'
   if (appliedRevision !== lastRevision) return 'wait'
   const { laterFoldCount } = input
   if (keyCount === foldCount) return (laterFoldCount ?? foldCount) === foldCount ? 'equal' : 'wait'

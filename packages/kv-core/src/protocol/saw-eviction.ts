@@ -1,8 +1,11 @@
+import { lostNothingYet } from './listing-is-truth.ts'
+
 export interface EvictionInput {
   readonly whenEvicted: 'drop' | 'keep'
   /** Whether the fold, or one it came from, saw it before. */
   readonly before: boolean
   readonly evictsCurrentValues: boolean | undefined
+  readonly evictsOldestFirst: boolean | undefined
   readonly firstRevision: bigint | undefined
 }
 
@@ -12,11 +15,5 @@ export interface EvictionInput {
  */
 export function sawEviction(input: EvictionInput): boolean {
   if (input.before) return true
-  const { firstRevision } = input
-  return (
-    input.whenEvicted === 'keep' &&
-    input.evictsCurrentValues === true &&
-    firstRevision !== undefined &&
-    firstRevision > 1n
-  )
+  return input.whenEvicted === 'keep' && input.evictsCurrentValues === true && !lostNothingYet(input)
 }

@@ -44,17 +44,18 @@ export class DeliveryDecoder {
     const version = VersionToken.fromRevision(BigInt(position.streamSequence))
     const fields = headers === undefined ? undefined : readHeaders(headers).fields
     if (fields !== undefined) {
-      const removal = removalOf(key, version, fields)
+      const removal = removalOf(key, version, fields, position.timestampMs)
       if (removal !== undefined) return removal
     }
+    const writtenAtMs = position.timestampMs
     if (payload.length === 0 && emptyValues === 'tombstone')
-      return { operation: 'delete', key, version, reason: 'tombstone' }
+      return { operation: 'delete', key, version, writtenAtMs, reason: 'tombstone' }
     const value = new Uint8Array(payload.buffer, payload.byteOffset, payload.length)
     const ttlMs = this.#rules.messageTtls ? timeToLiveMs(fields?.get('nats-ttl')) : undefined
     const lifeMs = ttlMs === undefined || (maxAgeMs !== undefined && maxAgeMs < ttlMs) ? maxAgeMs : ttlMs
     return lifeMs === undefined
-      ? { operation: 'put', key, value, version }
-      : { operation: 'put', key, value, version, expiresAtMs: position.timestampMs + lifeMs }
+      ? { operation: 'put', key, value, version, writtenAtMs }
+      : { operation: 'put', key, value, version, writtenAtMs, expiresAtMs: writtenAtMs + lifeMs }
   }
 }
 
@@ -63,14 +64,15 @@ function removalOf(
   key: string,
   version: VersionToken,
   fields: ReadonlyMap<string, string>,
+  writtenAtMs: number,
 ): KvUpdate | undefined {
   const operation = fields.get('kv-operation')
-  if (operation === 'DEL') return { operation: 'delete', key, version }
-  if (operation === 'PURGE') return { operation: 'purge', key, version }
+  if (operation === 'DEL') return { operation: 'delete', key, version, writtenAtMs }
+  if (operation === 'PURGE') return { operation: 'purge', key, version, writtenAtMs }
   const marker = fields.get('nats-marker-reason')
   if (marker === undefined) return undefined
-  if (marker === 'MaxAge') return { operation: 'delete', key, version, reason: 'expired' }
-  return { operation: marker === 'Purge' ? 'purge' : 'delete', key, version }
+  if (marker === 'MaxAge') return { operation: 'delete', key, version, writtenAtMs, reason: 'expired' }
+  return { operation: marker === 'Purge' ? 'purge' : 'delete', key, version, writtenAtMs }
 }
 
 function keyOf(subject: Uint8Array, offset: number): string | undefined {

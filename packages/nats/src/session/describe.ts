@@ -24,6 +24,9 @@ export async function describeBucket(
       firstRevision: BigInt(facts.firstSequence),
       lastRevision: BigInt(facts.lastSequence),
       evictsCurrentValues: facts.evictsCurrentValues,
+      evictsOldestFirst: !facts.messageTtls,
+      ...(facts.evictsAfterMs === undefined ? {} : { evictsAfterMs: facts.evictsAfterMs }),
+      ...(facts.serverTimeMs === undefined ? {} : { serverTimeMs: facts.serverTimeMs }),
       ...(keyCount === undefined ? {} : { keyCount: BigInt(keyCount) }),
     },
   }

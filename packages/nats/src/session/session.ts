@@ -129,7 +129,11 @@ export class Session {
     const { bucket } = this.#context
     const wrong =
       lineageError(bucket, facts, created, position) ??
-      expiredStart(bucket, facts, this.#after, this.#plan.described?.firstSequence)
+      // What is hydrated from nothing goes on where it stands, whatever left the bucket meanwhile.
+      expiredStart(bucket, facts, this.#after === 0 ? 0 : position, {
+        cursor: this.#plan.options.after,
+        describedFirst: this.#plan.described?.firstSequence,
+      })
     if (wrong !== undefined) throw wrong
   }
 

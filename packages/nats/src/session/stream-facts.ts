@@ -1,4 +1,4 @@
-import { KvError } from '@slip/kv-core'
+import { KvError, protocol, type WatchCursor } from '@slip/kv-core'
 
 /** What `STREAM.INFO` says that a session acts on. */
 export interface StreamFacts {
@@ -15,11 +15,16 @@ export interface StreamFacts {
   readonly messageTtls: boolean
   /** A limit can remove a key's newest revision with nobody told: age, TTL, or discard-old with a limit. */
   readonly evictsCurrentValues: boolean
+  /** The age at which messages leave, where nothing else makes a current value leave. */
+  readonly evictsAfterMs: number | undefined
+  /** The server's clock when it answered, Unix milliseconds; a server before 2.10 does not say. */
+  readonly serverTimeMs: number | undefined
 }
 
 const NANOSECONDS_PER_MS = 1_000_000
 
 interface StreamInfoReply {
+  readonly ts?: string
   readonly created: string
   readonly config: {
     readonly max_age?: number
@@ -39,9 +44,12 @@ interface StreamInfoReply {
 
 /** Reads the reply of `STREAM.INFO`. */
 export function streamFacts(reply: unknown): StreamFacts {
-  const { created, config, state } = reply as StreamInfoReply
+  const { ts, created, config, state } = reply as StreamInfoReply
   const maxAge = config.max_age ?? 0
+  const maxAgeMs = maxAge > 0 ? maxAge / NANOSECONDS_PER_MS : undefined
+  const messageTtls = config.allow_msg_ttl === true
   const limited = (config.max_bytes ?? -1) > 0 || (config.max_msgs ?? -1) > 0
+  const discardsOld = limited && config.discard !== 'new'
   return {
     created,
     firstSequence: state.first_seq,
@@ -49,9 +57,11 @@ export function streamFacts(reply: unknown): StreamFacts {
     subjectCount: state.num_subjects ?? 0,
     replicas: config.num_replicas ?? 1,
     keepsHistory: config.max_msgs_per_subject !== 1,
-    maxAgeMs: maxAge > 0 ? maxAge / NANOSECONDS_PER_MS : undefined,
-    messageTtls: config.allow_msg_ttl === true,
-    evictsCurrentValues: maxAge > 0 || config.allow_msg_ttl === true || (limited && config.discard !== 'new'),
+    maxAgeMs,
+    messageTtls,
+    evictsCurrentValues: maxAgeMs !== undefined || messageTtls || discardsOld,
+    evictsAfterMs: messageTtls || discardsOld ? undefined : maxAgeMs,
+    serverTimeMs: ts === undefined ? undefined : Date.parse(ts),
   }
 }
 
@@ -76,18 +86,31 @@ export function lineageError(
 }
 
 /**
- * Whether a resume from `after` would silently start at a later message. Above `describedFirst` the
- * caller has judged that; a bucket that never evicts loses only what was overwritten.
+ * Whether a resume from `after` would silently start at a later message; `cursor` is at or below it. Above
+ * `describedFirst` the caller has judged that; a bucket that never evicts loses only what was overwritten.
  */
 export function expiredStart(
   bucket: string,
   facts: StreamFacts,
   after: number,
-  describedFirst: number | undefined,
+  {
+    cursor,
+    describedFirst,
+  }: { readonly cursor?: WatchCursor | undefined; readonly describedFirst?: number | undefined },
 ): KvError | undefined {
   const judged = describedFirst !== undefined && facts.firstSequence <= describedFirst
-  if (after === 0 || judged || !facts.evictsCurrentValues || facts.firstSequence <= after + 1)
-    return undefined
+  if (after === 0 || judged) return undefined
+  const { evictsCurrentValues, evictsAfterMs, serverTimeMs } = facts
+  const expired = protocol.overrun({
+    revision: BigInt(after),
+    appliedAtMs: cursor?.memo?.serverTimeMs,
+    firstRevision: BigInt(facts.firstSequence),
+    evictsCurrentValues,
+    evictsAfterMs,
+    serverTimeMs,
+    evictionSeen: false,
+  })
+  if (!expired) return undefined
   return new KvError(
     'CursorExpired',
     `cursor ${after} expired: bucket ${bucket} starts at ${facts.firstSequence}`,

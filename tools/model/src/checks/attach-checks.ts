@@ -172,12 +172,12 @@ export const ATTACH_CHECKS: readonly UnitCheck[] = [
   },
   {
     of: 'attach',
-    name: 'within one history a listing repairs only where the policies allow it',
+    name: 'within one history a listing repairs only where the policy of repair allows it',
     holds: (rules) =>
       REASONS.filter((reason) => !OTHER_HISTORY.includes(reason)).every((finding) =>
         (['drop', 'keep'] as const).every((whenEvicted) =>
           (['auto', 'relist', 'restore', 'none'] as const).every((repair) => {
-            const relists = whenEvicted === 'drop' && (repair === 'auto' || repair === 'relist')
+            const relists = repair === 'auto' || repair === 'relist'
             const decision = decided(rules, { finding, whenEvicted, repair })
             return relists
               ? decision.action === 'rebuild' && decision.history === 'same' && decision.reason === finding
@@ -185,6 +185,101 @@ export const ATTACH_CHECKS: readonly UnitCheck[] = [
           }),
         ),
       ),
+  },
+  {
+    of: 'attach',
+    name: 'a replica of record is repaired from a listing only where nothing can have been evicted',
+    holds: (rules) => {
+      const evicting = { ...SOURCE, evictsCurrentValues: true }
+      const repaired = (source: SourceDescription, fold: Change['fold'] = {}): string =>
+        told(rules, { source, fold, finding: 'countMismatch', whenEvicted: 'keep' })
+      const memo = WatchCursor.fromToken(VersionToken.fromRevision(5n), { evictionSeen: true })
+      const { evictsCurrentValues: _evicts, ...unsaid } = SOURCE
+      const { firstRevision: _first, ...noFirst } = evicting
+      const refuses = (source: SourceDescription, fold: Change['fold'] = {}): boolean =>
+        repaired(source, fold) === 'refuse countMismatch'
+      return (
+        repaired(SOURCE) === 'rebuild countMismatch' &&
+        repaired({ ...SOURCE, firstRevision: 4n }) === 'rebuild countMismatch' &&
+        repaired({ ...evicting, evictsOldestFirst: true }) === 'rebuild countMismatch' &&
+        refuses({ ...evicting, evictsOldestFirst: true, firstRevision: 2n }) &&
+        refuses({ ...evicting, evictsOldestFirst: false }) &&
+        refuses({ ...noFirst, evictsOldestFirst: true }) &&
+        refuses(evicting) &&
+        refuses(unsaid) &&
+        refuses(SOURCE, { binding: { ...BINDING, evictionSeen: true } }) &&
+        refuses(SOURCE, { cursor: memo })
+      )
+    },
+  },
+  {
+    of: 'attach',
+    name: 'a replica of record is not emptied first where its bucket may evict meanwhile',
+    holds: (rules) => {
+      const inPlace = (change: Change): string =>
+        told(rules, { finding: 'countMismatch', whenEvicted: 'keep', fold: { stages: false }, ...change })
+      const source = { ...SOURCE, evictsCurrentValues: true, evictsOldestFirst: true }
+      return (
+        inPlace({ source }) === 'refuse countMismatch' &&
+        inPlace({ source, fold: { stages: true } }) === 'rebuild countMismatch' &&
+        inPlace({}) === 'rebuild countMismatch' &&
+        inPlace({ source, whenEvicted: 'drop' }) === 'rebuild countMismatch'
+      )
+    },
+  },
+  {
+    of: 'attach',
+    name: 'a bucket that does not evict any more may have evicted what a replica of record never got',
+    holds: (rules) => {
+      const source = { ...SOURCE, firstRevision: 7n }
+      const memo = WatchCursor.fromToken(VersionToken.fromRevision(5n), { evictionSeen: true })
+      const binding = { ...BINDING, evictionSeen: true }
+      const keep = (fold: Change['fold'] = {}): string => told(rules, { source, fold, whenEvicted: 'keep' })
+      return (
+        keep() === 'resume' &&
+        keep({ binding }) === 'refuse cursorExpired' &&
+        keep({ cursor: memo }) === 'refuse cursorExpired' &&
+        told(rules, { source, fold: { binding } }) === 'resume' &&
+        told(rules, { source, fold: { cursor: memo } }) === 'resume'
+      )
+    },
+  },
+  {
+    of: 'attach',
+    name: 'a young cursor is resumed where nothing but age evicts',
+    holds: (rules) => {
+      const source = {
+        ...SOURCE,
+        firstRevision: 8n,
+        evictsCurrentValues: true,
+        evictsAfterMs: 100,
+        serverTimeMs: 1_000,
+      }
+      const at = (appliedAtMs: bigint | undefined): string => told(rules, { source, fold: { appliedAtMs } })
+      return (
+        at(950n) === 'resume' &&
+        at(949n) === 'rebuild cursorExpired' &&
+        at(undefined) === 'rebuild cursorExpired'
+      )
+    },
+  },
+  {
+    of: 'attach',
+    name: 'a fold that was made with empty values as something else is made anew',
+    holds: (rules) => {
+      const made = (before: Binding['emptyValues'], emptyValues: AttachInput['emptyValues']): string => {
+        const binding = before === undefined ? BINDING : { ...BINDING, emptyValues: before }
+        return told(rules, { fold: { binding }, emptyValues })
+      }
+      return (
+        made(undefined, 'keep') === 'rebuild emptyValuesChanged' &&
+        made('keep', 'tombstone') === 'rebuild emptyValuesChanged' &&
+        made(undefined, 'tombstone') === 'resume' &&
+        made('keep', 'keep') === 'resume' &&
+        made('keep', undefined) === 'resume' &&
+        told(rules, { fold: { binding: undefined }, emptyValues: 'keep' }) === 'resume'
+      )
+    },
   },
   {
     of: 'attach',
@@ -200,6 +295,11 @@ export const ATTACH_CHECKS: readonly UnitCheck[] = [
       return (
         seen({ source: expired }) &&
         !seen({ source: unsaid }) &&
+        seen({
+          source: { ...SOURCE, firstRevision: 3n, evictsCurrentValues: true },
+          finding: 'countMismatch',
+          whenEvicted: 'keep',
+        }) &&
         !seen({ finding: 'countMismatch', source: { ...SOURCE, evictsCurrentValues: true } }) &&
         !seen({ finding: 'countMismatch' }) &&
         seen({ finding: 'countMismatch', fold: { binding: { ...BINDING, evictionSeen: true } } }) &&

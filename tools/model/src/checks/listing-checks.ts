@@ -25,6 +25,7 @@ const isTruth = (rules: Protocol, change: Partial<Truth>): boolean =>
   rules.listingIsTruth({
     whenEvicted: 'keep',
     evictsCurrentValues: true,
+    evictsOldestFirst: true,
     firstRevision: 1n,
     evictionSeen: false,
     ...change,
@@ -109,6 +110,8 @@ export const LISTING_CHECKS: readonly UnitCheck[] = [
       isTruth(rules, { firstRevision: 0n }) &&
       !isTruth(rules, { firstRevision: 2n }) &&
       !isTruth(rules, { firstRevision: undefined }) &&
+      !isTruth(rules, { evictsOldestFirst: false }) &&
+      !isTruth(rules, { evictsOldestFirst: undefined }) &&
       !isTruth(rules, { evictionSeen: true }) &&
       !isTruth(rules, { evictsCurrentValues: undefined }) &&
       isTruth(rules, { evictsCurrentValues: false, firstRevision: 9n }) &&

@@ -1,4 +1,5 @@
 import { ATTACH_CHECKS } from './attach-checks.ts'
+import { EVICTION_CHECKS } from './eviction-checks.ts'
 import { FLUSH_CHECKS } from './flush-checks.ts'
 import { HISTORY_CHECKS } from './history-checks.ts'
 import { LISTING_CHECKS } from './listing-checks.ts'
@@ -10,6 +11,7 @@ export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...ATTACH_CHECKS,
   ...HISTORY_CHECKS,
   ...LISTING_CHECKS,
+  ...EVICTION_CHECKS,
   ...POSITION_CHECKS,
   ...FLUSH_CHECKS,
 ]

@@ -26,6 +26,7 @@ export function bucketActions(shape: AttachShape): Action<AttachFields>[] {
     expireKey: () => each('expire', (k) => (s) => vanish(shape, s, k)),
     discardOld: () =>
       each('put, evicting the oldest,', (k) => (s) => {
+        if (shape.evicts(s) === false) return false
         if (keys.every((other) => other === k || s.bucket.at(other) === 0)) return false
         return write(shape, s, k, false) && dropOldest(shape, s)
       }),
@@ -47,19 +48,27 @@ export function bucketActions(shape: AttachShape): Action<AttachFields>[] {
     ...each('put', (k) => (s) => write(shape, s, k, false)),
     ...each('delete', (k) => (s) => shape.messages.isLive(s.bucket.at(k)) && write(shape, s, k, true)),
     ...options.faults.flatMap((fault) => faults[fault]()),
+    ...(typeof options.evicts === 'string' && options.evicts !== 'unknown'
+      ? once('change the limits', (s) => changeLimits(shape, s))
+      : []),
   ]
 }
 
-function write({ options, messages }: AttachShape, s: AttachState, k: number, marker: boolean): boolean {
+function write(shape: AttachShape, s: AttachState, k: number, marker: boolean): boolean {
+  const { options, messages } = shape
   if (s.last === options.revisions) return false
   s.last++
-  s.bucket.set(k, messages.code(s.last, s.era, marker))
+  const code = messages.code(s.last, s.era, marker)
+  s.bucket.set(k, code)
+  if (shape.records(k)) s.record.set(k, code)
   return true
 }
 
-function vanish({ messages }: AttachShape, s: AttachState, k: number): boolean {
-  if (!messages.isLive(s.bucket.at(k))) return false
+function vanish(shape: AttachShape, s: AttachState, k: number): boolean {
+  if (!shape.messages.isLive(s.bucket.at(k))) return false
   s.bucket.set(k, 0)
+  // Somebody removed it, or its time was over: a replica of record may have it or not.
+  if (shape.records(k)) s.record.set(k, 0)
   return true
 }
 
@@ -74,9 +83,21 @@ function purge({ options }: AttachShape, s: AttachState): boolean {
 
 function dropOldest(shape: AttachShape, s: AttachState): boolean {
   const first = shape.first(s)
-  if (first > s.last) return false
-  for (let k = 0; k < shape.options.keys; k++)
-    if (shape.messages.revision(s.bucket.at(k)) === first) s.bucket.set(k, 0)
+  if (first > s.last || shape.evicts(s) === false) return false
+  for (let k = 0; k < shape.options.keys; k++) {
+    if (shape.messages.revision(s.bucket.at(k)) !== first) continue
+    s.bucket.set(k, 0)
+    // What left before the fold had everything once was never its to keep.
+    if (s.owed === 0 && shape.records(k)) s.record.set(k, 0)
+  }
+  return true
+}
+
+/** The limits of the bucket are set, or lifted. */
+function changeLimits({ options: { evicts } }: AttachShape, s: AttachState): boolean {
+  const from = evicts === 'begins' ? 0 : 1
+  if (s.evicting !== from || (evicts === 'ends' && s.seen === 0)) return false
+  s.evicting = 1 - from
   return true
 }
 

@@ -1,4 +1,4 @@
-import type { Protocol, RebuildReason, SourceDescription } from '@slip/kv-core'
+import type { AttachInput, Protocol, RebuildReason, SourceDescription } from '@slip/kv-core'
 import type { Action } from '../explorer/model.ts'
 import { AttachJudgement } from './attach-judgement.ts'
 import {
@@ -8,6 +8,7 @@ import {
   endSession,
   noticeDead,
   start,
+  startAgain,
   startRebuild,
   swap,
 } from './attach-session.ts'
@@ -15,6 +16,7 @@ import {
   ATTACHED,
   BROKEN_LINEAGE,
   COUNT_MISMATCH,
+  CURSOR_EXPIRED,
   DOWN,
   FAILED,
   IDLE,
@@ -34,6 +36,7 @@ const REASONS: readonly (RebuildReason | undefined)[] = [
   'brokenLineage',
   'bucketRecreated',
   'revisionMismatch',
+  'cursorExpired',
 ]
 
 /** What the follower does, each decision made by the rules it is given. */
@@ -51,6 +54,7 @@ export class AttachFollower {
   }
 
   actions(): Action<AttachFields>[] {
+    const { keepsRecord } = this.#shape
     const { restarts = true } = this.#shape.options
     const system = [
       { name: 'start the follower', step: start },
@@ -66,57 +70,76 @@ export class AttachFollower {
     const mishaps = [
       { name: 'disconnect', environment: true, step: disconnect },
       { name: 'crash', environment: true, step: (s: AttachState) => this.#crash(s) },
+      ...(keepsRecord ? [{ name: 'start again', environment: true, step: startAgain }] : []),
     ]
     return restarts ? [...system, ...mishaps] : system
   }
 
   #attach(s: AttachState): boolean {
     if (s.mode !== IDLE) return false
-    const { scoped, options } = this.#shape
     const source = this.judgement.describe(s)
     const finding = REASONS[s.finding]
     s.finding = NO_FINDING
     s.mode = ATTACHED
     if (s.rebuilding === 1) this.#goOn(s, source, finding)
-    else {
-      const standing = {
-        binding: this.judgement.bindings[s.bound],
-        cursor: this.#positions.cursor(s.cursor),
-        populated: this.#isPopulated(s),
-      }
-      const decision = this.judgement.decide(s, standing, source, finding, s.fold)
-      s.bind = s.incarnation + 1
-      if (decision.action === 'rebuild') startRebuild(s, scoped, decision.reason)
-      else if (decision.action === 'reconcile') s.unsure = 1
-      else if (decision.action === 'refuse' || decision.action === 'foreign') {
-        endSession(s, {})
-        s.mode = FAILED
-      }
-    }
-    if (options.gap !== true && s.mode === ATTACHED) this.#open(s)
+    else this.#attachFold(s, source, finding)
+    if (this.#shape.options.gap !== true && s.mode === ATTACHED) this.#open(s)
     return true
+  }
+
+  #attachFold(s: AttachState, source: SourceDescription, finding: RebuildReason | undefined): void {
+    const decision = this.judgement.decide(s, this.#standing(s), source, finding, s.fold)
+    const seen = s.seen === 1 || ('evictionSeen' in decision && decision.evictionSeen)
+    const other = decision.action === 'rebuild' && decision.history === 'other'
+    const sees = this.judgement.sawEviction(source, seen && !other) ? 1 : 0
+    s.bind = s.incarnation + 1
+    s.bindSeen = this.#shape.keepsRecord ? sees : 0
+    if (decision.action === 'rebuild') startRebuild(s, this.#shape.scoped, decision.reason)
+    else if (decision.action === 'reconcile') this.#doubt(s)
+    else if (decision.action === 'fresh') s.initial = this.#shape.keepsRecord ? 1 : 0
+    else if (decision.action === 'refuse' || decision.action === 'foreign') {
+      s.seen = s.bindSeen
+      endSession(s, {})
+      s.mode = FAILED
+    }
+  }
+
+  #standing(s: AttachState): AttachInput['fold'] {
+    return {
+      binding: this.judgement.binding(s.bound, s.seen),
+      cursor: this.#positions.cursor(s.cursor),
+      populated: this.#isPopulated(s),
+    }
+  }
+
+  /** A listing has to come first, where it says something. */
+  #doubt(s: AttachState): void {
+    if (this.judgement.listingIsTruth(s)) s.unsure = 1
   }
 
   /** A rebuild that was under way when a session ended. */
   #goOn(s: AttachState, source: SourceDescription, finding: RebuildReason | undefined): void {
     const staged = {
-      binding: this.judgement.bindings[s.bind],
+      binding: this.judgement.binding(s.bind, s.bindSeen),
       cursor: this.#positions.cursor(s.stagedCursor),
       populated: s.stagedCursor > 0,
     }
     const decision = this.judgement.decide(s, staged, source, finding, s.staged)
-    if (decision.action === 'reconcile') s.unsure = 1
+    if (decision.action === 'reconcile') this.#doubt(s)
     if (
       decision.action === 'resume' ||
       decision.action === 'reconcile' ||
       (decision.action === 'fresh' && finding === undefined)
     )
       return
-    const forCount = s.forCount === 1
-    s.bind = s.incarnation + 1
-    const reason =
-      decision.action === 'rebuild' ? decision.reason : forCount ? 'countMismatch' : 'brokenLineage'
-    startRebuild(s, this.#shape.scoped, reason)
+    const reason = decision.action === 'rebuild' ? decision.reason : this.#rebuildReason(s)
+    dropStaged(s, this.#shape.scoped)
+    this.#attachFold(s, source, reason)
+  }
+
+  /** Why the fold is made anew, as far as it matters. */
+  #rebuildReason(s: AttachState): RebuildReason {
+    return s.forCount === 1 ? 'countMismatch' : 'revisionMismatch'
   }
 
   #openAfterGap(s: AttachState): boolean {
@@ -148,6 +171,7 @@ export class AttachFollower {
     })
     if (verdict === 'reattach') endSession(s, { suspect: true })
     else if (verdict === 'rebuild') endSession(s, { finding: BROKEN_LINEAGE })
+    else if (this.#misses(s, revision)) endSession(s, { finding: CURSOR_EXPIRED })
     else {
       const fold = s.rebuilding === 1 ? s.staged : s.fold
       for (let k = 0; k < scoped; k++)
@@ -163,6 +187,10 @@ export class AttachFollower {
     if (s.mode !== WATCHING || s.dead === 1 || s.sent >= s.last) return false
     if (this.#shape.nextAfter(s, s.sent) !== 0) return false
     const position = this.#position(s)
+    if (this.#misses(s, s.last + 1)) {
+      endSession(s, { finding: CURSOR_EXPIRED })
+      return true
+    }
     s.sent = s.last
     const verdict = this.#rules.onBookmark({
       frontier: this.#positions.frontier(position),
@@ -173,13 +201,40 @@ export class AttachFollower {
     return true
   }
 
+  /** Whether a replica of record may not go on to what comes next: something between may have been evicted. */
+  #misses(s: AttachState, next: number): boolean {
+    const { keepsRecord, options } = this.#shape
+    const applied = s.cursor
+    if (!keepsRecord || options.guarded === false || s.rebuilding === 1 || s.initial === 1) return false
+    return applied > 0 && next > applied + 1 && this.judgement.overrun(s, applied)
+  }
+
+  /** Whether a rebuild that is complete may replace the fold. */
+  #mayReplace(s: AttachState): boolean {
+    const { keepsRecord, options } = this.#shape
+    if (!keepsRecord || options.asksAgain === false) return true
+    const source = this.judgement.describe(s)
+    return this.judgement.repairOf(this.#standing(s), source, this.#rebuildReason(s)) !== 'refuse'
+  }
+
   #caughtUp(s: AttachState): boolean {
     if (s.mode !== WATCHING || s.caught === 1 || s.dead === 1) return false
     const next = this.#shape.nextAfter(s, s.sent)
     if (next !== 0 && next <= s.target) return false
     const rebuiltForCount = s.rebuilding === 1 && s.forCount === 1
-    if (s.rebuilding === 1) swap(this.#shape, s)
+    if (s.rebuilding === 1) {
+      if (!this.#mayReplace(s)) {
+        const finding = rebuiltForCount ? COUNT_MISMATCH : REVISION_MISMATCH
+        dropStaged(s, this.#shape.scoped)
+        endSession(s, { finding })
+        return true
+      }
+      swap(this.#shape, s)
+    }
     s.bound = s.bind
+    s.seen = s.bindSeen
+    s.initial = 0
+    if (this.#shape.keepsRecord && s.cursor > 0) s.owed = 1
     this.#judge(s, rebuiltForCount)
     if (s.mode !== WATCHING) return true
     s.caught = 1
@@ -191,6 +246,7 @@ export class AttachFollower {
     if (s.mode !== WATCHING || s.caught === 0 || s.unsure === 1) return false
     this.#judge(s, false)
     if (s.mode !== WATCHING || s.cursor === 0) return true
+    s.seen = s.bindSeen
     const history = this.judgement.historyOf(s)
     if (history === 'other' || history === 'differs') endSession(s, {})
     return true
@@ -206,6 +262,8 @@ export class AttachFollower {
   }
 
   #judge(s: AttachState, rebuiltForCount: boolean): void {
+    if (this.#shape.keepsRecord)
+      s.bindSeen = this.judgement.sawEviction(this.judgement.describe(s), s.bindSeen === 1) ? 1 : 0
     const verdict = this.judgement.auditOf(s)
     if (verdict === 'equal') {
       s.distrusted = 0

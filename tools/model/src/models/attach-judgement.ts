@@ -21,21 +21,30 @@ export class AttachJudgement {
   readonly #rules: Protocol
   readonly #positions: Positions
   readonly #history: HistoryJudge
-  /** By `bound`: 0 is none. */
-  readonly bindings: readonly (Binding | undefined)[]
+  /** By `bound`, without and with the memory of eviction: 0 is none. */
+  readonly #bindings: readonly (readonly [Binding, Binding] | undefined)[]
 
   constructor(shape: AttachShape, rules: Protocol, positions: Positions) {
     this.#shape = shape
     this.#rules = rules
     this.#positions = positions
     this.#history = new HistoryJudge(shape, rules)
-    this.bindings = [undefined, ...Array.from({ length: shape.eras }, (_, era) => this.#bindingOf(era))]
+    const both = (era: number): readonly [Binding, Binding] => [
+      this.#bindingOf(era, false),
+      this.#bindingOf(era, true),
+    ]
+    this.#bindings = [undefined, ...Array.from({ length: shape.eras }, (_, era) => both(era))]
+  }
+
+  /** `bound` 0 is none. */
+  binding(bound: number, seen: number): Binding | undefined {
+    return this.#bindings[bound]?.[seen === 1 ? 1 : 0]
   }
 
   /** What an audit of this state would say. */
   auditOf(s: AttachState): AuditVerdict {
     const { whenEvicted = 'drop' } = this.#shape.options
-    const binding = this.bindings[s.bind]
+    const binding = this.binding(s.bind, s.bindSeen)
     const cursor = this.#positions.cursor(s.cursor)
     const source = this.describe(s)
     const decision = this.#asked({ binding, cursor, populated: true }, source, {})
@@ -47,6 +56,7 @@ export class AttachJudgement {
       foldCount: this.#namesInFold(s),
       whenEvicted,
       evictsCurrentValues: source.evictsCurrentValues,
+      evictsOldestFirst: source.evictsOldestFirst,
       firstRevision: source.firstRevision,
       evictionSeen: binding?.evictionSeen === true,
     })
@@ -73,6 +83,15 @@ export class AttachJudgement {
     return this.#asked(fold, source, { history })
   }
 
+  /** What becomes of a fold that has to be repaired. */
+  repairOf(
+    fold: AttachInput['fold'],
+    source: SourceDescription,
+    finding: RebuildReason,
+  ): AttachDecision['action'] {
+    return this.#asked(fold, source, { finding }).action
+  }
+
   #asked(
     fold: AttachInput['fold'],
     source: SourceDescription,
@@ -84,15 +103,56 @@ export class AttachJudgement {
 
   /** What the bucket says of itself. */
   describe(s: AttachState): SourceDescription {
-    const { evicts = false } = this.#shape.options
+    const evicts = this.#shape.evicts(s)
     return {
       kind: 'model',
       name: 'bucket',
       incarnation: String(s.incarnation),
       firstRevision: this.#positions.revision(this.#shape.first(s)),
       lastRevision: this.#positions.revision(s.last),
-      ...(evicts === 'unknown' ? {} : { evictsCurrentValues: evicts }),
+      evictsOldestFirst: true,
+      ...(evicts === undefined ? {} : { evictsCurrentValues: evicts }),
     }
+  }
+
+  /** Whether a replica of record has to remember that its bucket evicts. */
+  sawEviction(source: SourceDescription, before: boolean): boolean {
+    const { whenEvicted = 'drop' } = this.#shape.options
+    const { evictsCurrentValues, evictsOldestFirst, firstRevision } = source
+    return this.#rules.sawEviction({
+      whenEvicted,
+      before,
+      evictsCurrentValues,
+      evictsOldestFirst,
+      firstRevision,
+    })
+  }
+
+  /** Whether the bucket may have evicted something above what the session has applied. */
+  overrun(s: AttachState, applied: number): boolean {
+    const { firstRevision, evictsCurrentValues } = this.describe(s)
+    return this.#rules.overrun({
+      revision: this.#positions.revision(applied),
+      appliedAtMs: undefined,
+      firstRevision,
+      evictsCurrentValues,
+      evictsAfterMs: undefined,
+      serverTimeMs: undefined,
+      evictionSeen: s.bindSeen === 1,
+    })
+  }
+
+  /** Whether a listing of the bucket would say something of the fold. */
+  listingIsTruth(s: AttachState): boolean {
+    const { whenEvicted = 'drop' } = this.#shape.options
+    const { evictsCurrentValues, evictsOldestFirst, firstRevision } = this.describe(s)
+    return this.#rules.listingIsTruth({
+      whenEvicted,
+      evictsCurrentValues,
+      evictsOldestFirst,
+      firstRevision,
+      evictionSeen: s.bindSeen === 1,
+    })
   }
 
   /** A listing of keys and revisions, made at once. */
@@ -134,7 +194,7 @@ export class AttachJudgement {
     return this.#positions.revision(count)
   }
 
-  #bindingOf(incarnation: number): Binding {
+  #bindingOf(incarnation: number, evictionSeen: boolean): Binding {
     const { whenEvicted = 'drop' } = this.#shape.options
     return {
       kind: 'model',
@@ -142,7 +202,7 @@ export class AttachJudgement {
       incarnation: String(incarnation),
       scope: SCOPE,
       whenEvicted,
-      evictionSeen: false,
+      evictionSeen,
     }
   }
 }

@@ -14,7 +14,14 @@ import {
 
 const MODES = ['down', 'idle', 'attached', 'watching', 'failed']
 const isLive = (s: AttachState): boolean => s.mode === WATCHING && s.caught === 1 && s.unsure === 0
-const FINDINGS = ['', 'countMismatch', 'brokenLineage', 'bucketRecreated', 'revisionMismatch']
+const FINDINGS = [
+  '',
+  'countMismatch',
+  'brokenLineage',
+  'bucketRecreated',
+  'revisionMismatch',
+  'cursorExpired',
+]
 
 /**
  * A bucket with history 1 and one follower of it: attach, lineage and audit. Updates are applied as
@@ -29,6 +36,7 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
     layout: shape.layout,
     begin(s) {
       s.backupLast = noBackup
+      if (options.evicts === 'ends' || options.evicts === 'endsUnseen') s.evicting = 1
     },
     actions: [...follower.actions(), ...bucketActions(shape)],
     always: {
@@ -39,10 +47,10 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
             'what the bucket holds up to the cursor of a living watch, its fold holds': (s) =>
               holdsPrefix(shape, s),
           }),
-      ...(options.whenEvicted === 'keep'
+      ...(shape.keepsRecord
         ? {
-            'under keep no listing replaces a fold of the same history': (s) =>
-              s.rebuilding === 0 || s.era > 0,
+            'what was written up to the cursor and not deleted, a replica of record holds': (s) =>
+              shape.holdsRecord(s),
           }
         : {}),
       ...(options.calm === true ? { 'no rebuild without cause': (s) => s.rebuilding === 0 } : {}),
@@ -54,7 +62,10 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
     },
     terminal: {
       'at rest the fold equals the bucket, or says that it was not compared': (s) =>
-        s.mode === FAILED || s.distrusted === 1 || shape.converged(s) || options.judged?.(s) === false,
+        s.mode === FAILED ||
+        s.distrusted === 1 ||
+        (shape.keepsRecord ? s.cursor === s.last && shape.holdsRecord(s) : shape.converged(s)) ||
+        options.judged?.(s) === false,
       'at rest the follower is live, or failed': (s) => s.mode === FAILED || isLive(s),
     },
     settles: true,
@@ -81,18 +92,23 @@ function witnesses(
   shape: AttachShape,
   follower: AttachFollower,
 ): Record<string, (s: AttachState) => boolean> {
-  const { faults, whenEvicted = 'drop', evicts = false } = shape.options
+  const { keepsRecord } = shape
+  const { faults, whenEvicted = 'drop' } = shape.options
   return {
-    ...(whenEvicted === 'drop' || evicts === false
+    'an audit says equal': (s) => isLive(s) && s.last > 0 && follower.judgement.auditOf(s) === 'equal',
+    'an audit has to wait': (s) => isLive(s) && follower.judgement.auditOf(s) === 'wait',
+    ...(keepsRecord
       ? {
-          'an audit says equal': (s) => isLive(s) && s.last > 0 && follower.judgement.auditOf(s) === 'equal',
-          'an audit has to wait': (s) => isLive(s) && follower.judgement.auditOf(s) === 'wait',
+          'an audit is off': (s) => isLive(s) && follower.judgement.auditOf(s) === 'off',
+          'the fold has what its bucket evicted': (s) =>
+            isLive(s) && s.cursor === s.last && !shape.converged(s),
+          'a repair is refused': (s) => s.mode === FAILED,
         }
-      : { 'an audit is off': (s) => isLive(s) && follower.judgement.auditOf(s) === 'off' }),
+      : {}),
     ...(faults.some((fault) => SILENT.includes(fault))
       ? { 'an audit finds a mismatch': (s) => isLive(s) && follower.judgement.auditOf(s) === 'mend' }
       : {}),
-    ...(faults.length > 0 && whenEvicted === 'drop'
+    ...(faults.length > 0 && (whenEvicted === 'drop' || faults.some((fault) => SILENT.includes(fault)))
       ? { 'a rebuild holds a part of the bucket': (s) => s.rebuilding === 1 && s.stagedCursor > 0 }
       : {}),
     ...(faults.includes('recreate') || faults.includes('rollback')

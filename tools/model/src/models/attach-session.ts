@@ -2,6 +2,7 @@ import type { RebuildReason } from '@slip/kv-core'
 import {
   ATTACHED,
   DOWN,
+  FAILED,
   IDLE,
   NO_FINDING,
   WATCHING,
@@ -22,7 +23,8 @@ export function endSession(
   s.caught = 0
   s.dead = 0
   s.unsure = 0
-  if (s.rebuilding === 0) s.bind = 0
+  s.initial = 0
+  if (s.rebuilding === 0) s.bind = s.bindSeen = 0
 }
 
 /** The staged fold is gone. */
@@ -35,6 +37,13 @@ export function dropStaged(s: AttachState, scoped: number): void {
 
 export function start(s: AttachState): boolean {
   if (s.mode !== DOWN) return false
+  s.mode = IDLE
+  return true
+}
+
+/** After a repair was refused, by somebody who does not know better. */
+export function startAgain(s: AttachState): boolean {
+  if (s.mode !== FAILED) return false
   s.mode = IDLE
   return true
 }
@@ -63,6 +72,7 @@ export function startRebuild(s: AttachState, scoped: number, reason: RebuildReas
 export function swap(shape: AttachShape, s: AttachState): void {
   for (let k = 0; k < shape.scoped; k++) s.fold.set(k, s.staged.at(k))
   s.cursor = s.stagedCursor
+  s.seen = s.bindSeen
   settle(shape, s)
   dropStaged(s, shape.scoped)
 }
@@ -73,6 +83,8 @@ export function commit(shape: AttachShape, s: AttachState, revision: number): vo
   else {
     s.cursor = revision
     s.bound = s.bind
+    s.seen = s.bindSeen
+    if (shape.keepsRecord && s.initial === 0) s.owed = 1
     settle(shape, s)
   }
 }

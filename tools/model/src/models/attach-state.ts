@@ -34,8 +34,12 @@ export interface AttachOptions {
   readonly faults: readonly Fault[]
   /** Breaks of history that can happen, plus one. */
   readonly eras?: number
-  /** What the bucket says about itself. @default false */
-  readonly evicts?: boolean | 'unknown'
+  /**
+   * What the bucket says about itself: `begins`, that it does not, and from some time on that it does; `ends`,
+   * that it does, and once the follower has seen it that it does not any more; `endsUnseen`, at any time. What
+   * is evicted is always the oldest. @default false
+   */
+  readonly evicts?: boolean | 'unknown' | 'begins' | 'ends' | 'endsUnseen'
   /** @default 'drop' */
   readonly whenEvicted?: 'drop' | 'keep'
   /** A watch that starts above the last revision begins after it, as servers before 2.11 do. */
@@ -60,6 +64,10 @@ export interface AttachOptions {
   readonly anchors?: number
   /** Whether the follower process can stop, and a session end. @default true */
   readonly restarts?: boolean
+  /** Whether a replica of record asks about a gap before it commits what came after it. @default true */
+  readonly guarded?: boolean
+  /** Whether it asks again before a rebuild that is complete replaces the fold. @default true */
+  readonly asksAgain?: boolean
   /** Whether nothing that happens here calls for a rebuild. */
   readonly calm?: boolean
   /** Which states at rest are judged; all unless given. */
@@ -77,6 +85,7 @@ export const COUNT_MISMATCH = 1
 export const BROKEN_LINEAGE = 2
 export const RECREATED = 3
 export const REVISION_MISMATCH = 4
+export const CURSOR_EXPIRED = 5
 
 export type AttachFields = {
   readonly last: number
@@ -107,6 +116,17 @@ export type AttachFields = {
   /** A listing has to equal the fold before anything is claimed. */
   readonly unsure: number
   readonly lied: number
+  /** Whether the bucket evicts, where that changes. */
+  readonly evicting: number
+  /** What was written last to each key, and is owed to a replica of record although the bucket evicts it. */
+  readonly record: readonly [number, number]
+  /** It once had everything there was, and a position: from here on nothing may be missing. */
+  readonly owed: number
+  /** The fold remembers that its bucket evicted; and the session that goes on from it. */
+  readonly seen: number
+  readonly bindSeen: number
+  /** A session that hydrates from nothing. */
+  readonly initial: number
 }
 
 export type AttachState = State<AttachFields>
@@ -120,6 +140,8 @@ export class AttachShape {
   readonly layout: Layout<AttachFields>
   readonly noBackup: number
   readonly tracksSettled: boolean
+  /** Whether the fold is a replica of record of a bucket that evicts. */
+  readonly keepsRecord: boolean
 
   constructor(options: AttachOptions) {
     const { keys, revisions, eras = 1 } = options
@@ -131,6 +153,9 @@ export class AttachShape {
     const { values } = this.messages
     const rollsBack = options.faults.includes('rollback')
     this.tracksSettled = rollsBack && options.unsettled !== true
+    const { evicts = false } = options
+    this.keepsRecord = options.whenEvicted === 'keep' && evicts !== false && evicts !== 'unknown'
+    const recorded = this.keepsRecord ? 2 : 1
     const positions = revisions + 1
     this.layout = new Layout<AttachFields>({
       last: positions,
@@ -148,7 +173,7 @@ export class AttachShape {
       rebuilding: 2,
       forCount: 2,
       bind: eras + 1,
-      finding: 5,
+      finding: 6,
       suspect: 2,
       sent: positions,
       target: positions,
@@ -158,7 +183,37 @@ export class AttachShape {
       settled: this.tracksSettled ? 2 : 1,
       unsure: 2,
       lied: 2,
+      evicting: typeof evicts === 'string' ? 2 : 1,
+      record: [this.keepsRecord ? this.scoped : 0, values],
+      owed: recorded,
+      seen: recorded,
+      bindSeen: recorded,
+      initial: recorded,
     })
+  }
+
+  /** What the bucket says of itself; undefined when it does not. */
+  evicts(s: AttachState): boolean | undefined {
+    const { evicts = false } = this.options
+    if (typeof evicts === 'boolean') return evicts
+    return evicts === 'unknown' ? undefined : s.evicting === 1
+  }
+
+  /** Whether a key is owed to a replica of record. */
+  records(k: number): boolean {
+    return this.keepsRecord && k < this.scoped
+  }
+
+  /** Whether the fold has what was written and not deleted up to its cursor, also what the bucket evicted. */
+  holdsRecord(s: AttachState): boolean {
+    if (s.owed === 0) return true
+    for (let k = 0; k < this.scoped; k++) {
+      const code = s.record.at(k)
+      if (code === 0 || this.messages.revision(code) > s.cursor) continue
+      if (this.messages.isLive(code) ? s.fold.at(k) !== code : this.messages.isLive(s.fold.at(k)))
+        return false
+    }
+    return true
   }
 
   /** Of the oldest message; one above the last revision when there is none. */

@@ -144,6 +144,20 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   mutant('auditListing: what the listing lacks is not counted', {
     auditListing: (tally) => protocol.auditListing({ ...tally, entries: undefined }),
   }),
+  mutant('overrun: never', { overrun: () => false }),
+  mutant('overrun: what the bucket says of itself today holds for the past', {
+    overrun: (input) => protocol.overrun({ ...input, evictionSeen: false }),
+  }),
+  mutant('overrun: the age is not looked at', {
+    overrun: (input) => protocol.overrun({ ...input, appliedAtMs: undefined }),
+  }),
+  mutant('sawEviction: never', { sawEviction: () => false }),
+  mutant('sawEviction: only while it evicts', {
+    sawEviction: (input) => protocol.sawEviction({ ...input, before: false }),
+  }),
+  mutant('sawEviction: a mirror remembers too', {
+    sawEviction: (input) => protocol.sawEviction({ ...input, whenEvicted: 'keep' }),
+  }),
   mutant('listingIsTruth: always', { listingIsTruth: () => true }),
   mutant('listingIsTruth: never', { listingIsTruth: () => false }),
 ]
