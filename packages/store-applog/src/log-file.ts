@@ -95,6 +95,21 @@ export class LogFile {
     this.#end += bytes.length
   }
 
+  /**
+   * Writes the header of an empty log and syncs it, because nothing after it can be read without it.
+   * SnapshotError `Io` or `Busy`; after either nothing more is taken.
+   */
+  async begin(header: Uint8Array): Promise<void> {
+    await this.append(header)
+    try {
+      await this.sync()
+    } catch (error) {
+      this.#end = 0
+      await this.handle.truncate(0).catch(() => undefined)
+      throw error
+    }
+  }
+
   /** Makes everything appended so far durable. SnapshotError `Io`; after it nothing more is taken. */
   async sync(): Promise<void> {
     this.#mustWork()

@@ -50,12 +50,13 @@ export type FileKind =
   | { readonly kind: 'generation3'; readonly header: LogHeader }
 
 /**
- * Judges the start of a file: `start` holds its first 32 bytes, or all of it when it is shorter.
+ * Judges the start of a file: `start` holds its first 32 bytes, or all of it when it is shorter. Zeros and
+ * nothing else are an empty log.
  * SnapshotError with `at` 0: `InvalidFormat` when it is not ours, `Corrupted` when our header is
  * damaged.
  */
 export function identify(start: Uint8Array, size: number): FileKind {
-  if (size === 0) return { kind: 'empty', generation: undefined }
+  if (isBlank(start, size)) return { kind: 'empty', generation: undefined }
   if (startsLike(start, GENERATION_2_HEADER))
     return size < GENERATION_2_HEADER.length ? { kind: 'empty', generation: 2 } : { kind: 'generation2' }
   if (size < HEADER_3_BYTES) {
@@ -75,6 +76,11 @@ function decodeHeader(start: Uint8Array): LogHeader {
   if (!startsLike(start, GENERATION_3_START) || baseEnd < HEADER_3_BYTES)
     throw foreign(`a log of generation ${view.getUint16(MAGIC_BYTES, true)} cannot be read`)
   return { salt: start.slice(SALT_AT, SALT_AT + SALT_BYTES), baseEnd }
+}
+
+/** No bytes, or only zeros where a loss of power took the header before it was synced: nothing is written after it until then. */
+function isBlank(start: Uint8Array, size: number): boolean {
+  return size <= HEADER_3_BYTES && start.every((byte) => byte === 0)
 }
 
 function startsLike(start: Uint8Array, wanted: Uint8Array): boolean {

@@ -57,7 +57,7 @@ export class LogWriter {
     this.#file.lookAhead()
     const position = this.#file.end + (header?.length ?? 0)
     const encoded = await this.#encoder.batch(batch, cursor, lineage, position)
-    if (header !== undefined) await this.#file.append(header)
+    if (header !== undefined) await this.#file.begin(header)
     await this.#file.append(encoded.bytes)
     return encoded
   }

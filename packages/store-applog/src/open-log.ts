@@ -64,8 +64,9 @@ async function load<F extends FoldSink>(
   const loaded = await loadLog(handle, path, makeFold, { size, signal: options.signal })
   if (loaded.verdict.verdict === 'corrupt') throw damageError(loaded.verdict, path)
   const { at } = loaded.verdict
-  const empty = at === 0
-  const generation = empty ? (options.format ?? loaded.generation ?? 3) : loaded.generation!
+  const generation = at === 0 ? (options.format ?? loaded.generation ?? 3) : loaded.generation!
+  // A header that nothing follows may never have been synced: it is written once more.
+  const empty = at <= headerBytes(generation)
   if (at < size) await handle.truncate(at)
   const salt = generation === 3 ? (loaded.header?.salt ?? newSalt()) : new Uint8Array(0)
   const end = empty ? await begin(files, path, handle, fileHeader(generation, salt)) : at
@@ -81,9 +82,13 @@ async function load<F extends FoldSink>(
     cursor: loaded.cursor,
     lineage: loaded.lineage,
     // What was cut inside its header never held anything.
-    recovery: at < size && !empty ? { verdict: 'torn', at, bytes: size - at } : undefined,
+    recovery: at < size && at > 0 ? { verdict: 'torn', at, bytes: size - at } : undefined,
     durable: !(await file.inDoubt()) && (await synced(files, path, handle)),
   }
+}
+
+function headerBytes(generation: Generation): number {
+  return generation === 3 ? HEADER_3_BYTES : GENERATION_2_HEADER.length
 }
 
 /** The first bytes of a log that begins empty. */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -7,6 +7,7 @@ import { SnapshotError } from '@slip/kv-core'
 import { describe, expect, test, vi } from 'vitest'
 import { AppendLogReader } from '../src/append-log-reader.ts'
 import { AppendLogSnapshot } from '../src/append-log-snapshot.ts'
+import { encodeHeader, HEADER_3_BYTES, newSalt } from '../src/log-header.ts'
 import { verifyAppendLog } from '../src/verify-append-log.ts'
 import { faultyFileSystem, type Call, type Verdict } from './faulty-file-system.ts'
 import { at, put, scratch, seededRandom } from './scratch.ts'
@@ -190,6 +191,86 @@ test('after a failed sync the handle takes nothing more, and durable never claim
   expect((await again.sync()).revision).toBe(2n)
   expect((await stat(path)).ino, 'a rewrite makes it durable').not.toBe(inode)
   await again.close()
+})
+
+describe('the header of an empty log', () => {
+  const header = encodeHeader({ salt: newSalt(), baseEnd: HEADER_3_BYTES })
+
+  test('that could not be synced when the log was made is synced before anything is written after it', async () => {
+    const path = join(await scratch(), 'log')
+    const calls: Call[] = []
+    let failing = true
+    const files = faultyFileSystem((call, of) => {
+      if (of !== path) return undefined
+      if (call === 'write' || call === 'datasync') calls.push(call)
+      return failing && call === 'datasync' ? { code: 'EIO' } : undefined
+    })
+    const store = await AppendLogSnapshot.open({ path }, files)
+    failing = false
+    calls.length = 0
+    await store.apply([put('a', 'v', 1)], at(1))
+    expect(calls).toEqual(['write', 'datasync', 'write'])
+    await store.apply([put('b', 'v', 2)], at(2))
+    expect(calls).toEqual(['write', 'datasync', 'write', 'write'])
+    await store.close()
+    expect(await verifyAppendLog(path)).toMatchObject({ verdict: 'intact', entries: 2 })
+  })
+
+  test('that cannot be synced then either leaves an empty log', async () => {
+    const path = join(await scratch(), 'log')
+    let failing = true
+    const files = faultyFileSystem((call, of) =>
+      failing && of === path && call === 'datasync' ? { code: 'EIO' } : undefined,
+    )
+    const store = await AppendLogSnapshot.open({ path }, files)
+    await expect(store.apply([put('a', 'v', 1)], at(1))).rejects.toMatchObject({ code: 'Io' })
+    await store.close()
+    expect((await stat(path)).size).toBe(0)
+    failing = false
+    const again = await AppendLogSnapshot.open({ path }, files)
+    expect(again.cursor.isNone).toBe(true)
+    await again.apply([put('a', 'v', 1)], at(1))
+    expect((await again.sync()).revision).toBe(1n)
+    await again.close()
+  })
+
+  test('is written and synced once more when nothing follows it: whoever made it may not have synced it', async () => {
+    const path = join(await scratch(), 'log')
+    await writeFile(path, header)
+    const calls: Call[] = []
+    const files = faultyFileSystem((call, of) => {
+      if (of === path) calls.push(call)
+      return undefined
+    })
+    const store = await AppendLogSnapshot.open({ path }, files)
+    expect(calls.indexOf('datasync')).toBeGreaterThan(calls.indexOf('write'))
+    expect(calls).toContain('write')
+    expect(await readFile(path)).toEqual(Buffer.from(header))
+    await store.close()
+  })
+
+  test.each([6, 31, 32])(
+    'that a loss of power turned into %i zeros is that of an empty log',
+    async (size) => {
+      const path = join(await scratch(), 'log')
+      await writeFile(path, new Uint8Array(size))
+      const store = await AppendLogSnapshot.open({ path })
+      expect([store.cursor.isNone, store.recovery]).toEqual([true, undefined])
+      await store.apply([put('a', 'v', 1)], at(1))
+      await store.close()
+      expect(await verifyAppendLog(path)).toMatchObject({ verdict: 'intact', entries: 1 })
+    },
+  )
+
+  test('was never one where anything but its zeros is there', async () => {
+    const directory = await scratch()
+    for (const bytes of [new Uint8Array(33), Uint8Array.of(0, 0, 0, 1)]) {
+      const path = join(directory, `log${bytes.length}`)
+      await writeFile(path, bytes)
+      await expect(AppendLogSnapshot.open({ path })).rejects.toMatchObject({ code: 'InvalidFormat', at: 0 })
+      expect(await readFile(path)).toEqual(Buffer.from(bytes))
+    }
+  })
 })
 
 test('whatever fails beside the writes of a compaction or of a staged fold is typed too', async () => {
