@@ -99,6 +99,7 @@ describe('a bucket that was rolled back and written further than before', () => 
     const bucket = bucketOf('a', 'b', 'c')
     const location = await folded(bucket)
     bucket.laggingAnswers = 1
+    bucket.asked.length = 0
     await using run = await FollowRun.start({ bucket, location })
     await run.caughtUp()
     expect(run.reasons).toEqual([])
@@ -121,6 +122,24 @@ describe('a history that cannot be asked for', () => {
     expect(run.follower.status).toMatchObject({ state: 'live', unverified: ['anchors'], delivered: 1 })
   })
 
+  test('is told of a fold that begins too, before its first audit is due', async () => {
+    const bucket = bucketOf('a')
+    bucket.historyFails = new KvError('PermissionDenied', 'no')
+    await using run = await FollowRun.start({ bucket, location: new MapLocation(), auditIntervalMs: 600_000 })
+    await run.caughtUp()
+    await run.until(() => run.follower.status.unverified.includes('anchors'))
+    expect(run.follower.status).toMatchObject({ state: 'live', unverified: ['anchors'] })
+  })
+
+  test('and then may be asked is proven at the next audit', async () => {
+    const bucket = bucketOf('a')
+    bucket.historyFails = new KvError('PermissionDenied', 'no')
+    await using run = await FollowRun.start({ bucket, location: new MapLocation(), auditIntervalMs: 20 })
+    await run.until(() => run.follower.status.unverified.includes('anchors'))
+    bucket.historyFails = undefined
+    await run.until(() => run.follower.status.unverified.length === 0)
+  })
+
   test('because nobody answers is a source that is not reached', async () => {
     const bucket = bucketOf('a')
     const location = await folded(bucket)
@@ -137,6 +156,7 @@ describe('a history that cannot be asked for', () => {
     const bucket = bucketOf('a')
     const location = await folded(bucket)
     location.image!.lineage = undefined
+    bucket.asked.length = 0
     await using run = await FollowRun.start({ bucket, location })
     await run.caughtUp()
     expect(run.follower.status.unverified).toEqual(['lineage', 'anchors'])

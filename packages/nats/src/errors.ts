@@ -69,6 +69,13 @@ export function refusalCode(error: unknown): number | undefined {
   return error instanceof Error && error.cause instanceof ServerRefusal ? error.cause.code : undefined
 }
 
+/** Whether nobody listened where a request was sent. */
+export function isNoResponders(error: unknown): boolean {
+  for (let each = error; each instanceof Error; each = each.cause)
+    if (each.name === 'NoResponders' || each.name === 'NoRespondersError') return true
+  return false
+}
+
 /** Whether a failed attempt may have changed the bucket. */
 export type Attempt = 'read' | 'write'
 

@@ -27,6 +27,7 @@ export class NatsStore implements KvStore {
     this.purger = parts.purger
     this.drift = parts.drift
     this.watcher = {
+      ...(watcher.history === undefined ? {} : { history: watcher.history }),
       describe: (scope, options) => watcher.describe(scope, options),
       watch: (scope, options) =>
         watcher.watch(scope, {

@@ -29,7 +29,7 @@ for (const version of SERVER_MATRIX) {
           },
         }
       },
-      features: { ttl, purge: true, compareAndSwap: true, prefixes: true, describe: true },
+      features: { ttl, purge: true, compareAndSwap: true, prefixes: true, describe: true, history: true },
     })
   })
 }

@@ -14,15 +14,12 @@ const FOLLOWER_PUBLISHES = [
   '$JS.API.CONSUMER.INFO.KV_b.*',
   '$JS.API.CONSUMER.MSG.NEXT.KV_b.*',
   '$JS.API.CONSUMER.DELETE.KV_b.*',
+  '$JS.API.STREAM.MSG.GET.KV_b',
   '$JS.FC.KV_b.>',
 ]
 
 /** And what a reader of it may publish to besides; the README has both lists. */
-const READER_PUBLISHES = [
-  ...FOLLOWER_PUBLISHES,
-  '$JS.API.DIRECT.GET.KV_b.$KV.b.>',
-  '$JS.API.STREAM.MSG.GET.KV_b',
-]
+const READER_PUBLISHES = [...FOLLOWER_PUBLISHES, '$JS.API.DIRECT.GET.KV_b.$KV.b.>']
 
 const ADMIN = { user: 'admin', pass: 'pw' }
 
@@ -50,6 +47,10 @@ for (const version of SERVER_MATRIX) {
           expect(reader.keys).toHaveLength(count)
           const odd = await world.read({ prefix: 'odd.' }).untilCaughtUp()
           expect(odd.keys).toHaveLength(3_000)
+          const { history } = watcher
+          expect(await history!.at(1n)).toMatchObject({ key: 'even.0' })
+          expect(await history!.newest('odd.1')).toMatchObject({ revision: 2n })
+          expect(await history!.firstAfter(2n, { prefix: 'odd.' })).toMatchObject({ key: 'odd.3' })
           await reader.until(
             'a few heartbeats',
             () => reader.batches.filter(({ batch }) => batch.updates.length === 0).length > 2,
@@ -136,6 +137,22 @@ for (const version of SERVER_MATRIX) {
         expect([code, String(error)]).toEqual(['Unreachable', expect.stringContaining('no sign of life')])
       })
 
+      test('that may not read messages follows, and is told so of its history, with one violation', async () => {
+        const mayNotRead = FOLLOWER_PUBLISHES.filter((subject) => !subject.includes('MSG.GET'))
+        await using world = await restricted(version, mayNotRead)
+        const violations = violationsOf(world)
+        await world.load(['a', 'b'], 'v')
+        const watcher = world.watcher()
+        for (let i = 0; i < 3; i++)
+          await expect(watcher.history!.at(1n)).rejects.toMatchObject({ code: 'PermissionDenied' })
+        await expect(watcher.history!.firstAfter(0n, 'all')).rejects.toMatchObject({
+          code: 'PermissionDenied',
+        })
+        const reader = await world.read('all', {}, watcher).untilCaughtUp()
+        expect(reader.keys).toEqual(['a', 'b'])
+        expect(violations).toEqual([expect.stringContaining('MSG.GET')])
+      })
+
       test('that may not create a consumer, or not receive, is told PermissionDenied', async () => {
         await using world = await restricted(
           version,
@@ -181,13 +198,13 @@ async function connectRestricted(world: World): Promise<NatsConnection> {
     user: 'follower',
     password: 'first-secret',
     inboxPrefix: '_INBOX_f',
-    timeoutMs: 1_000,
+    timeoutMs: 10_000,
   })
 }
 
 function configOf(publishes: readonly string[], password: string): string {
   const allowed = publishes.map((subject) => JSON.stringify(subject)).join(', ')
-  return `authorization { users = [
+  return `authorization { timeout: 60, users = [
     { user: admin, password: pw }
     { user: follower, password: "${password}", permissions: { publish: { allow: [${allowed}] }, subscribe: { allow: ["_INBOX_f.>"] } } }
   ] }\n`

@@ -22,7 +22,6 @@ export {
   OperatorMode,
   outcomeTable,
   processCells,
-  processGapOf,
   processShortcomings,
   RawJetStream,
   restrictedTo,

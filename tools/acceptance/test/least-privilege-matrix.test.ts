@@ -28,7 +28,7 @@ interface Role {
 const ROLES: readonly Role[] = [
   { title: 'all keys', scope: 'all', publishes: FOLLOW },
   {
-    title: 'one prefix, and allowed no other',
+    title: 'one prefix, and allowed to watch no other',
     scope: { prefix: 'eu.' },
     publishes: FOLLOW.map((subject) =>
       subject.startsWith('$JS.API.CONSUMER.CREATE.') ? subject.replace(/>$/, 'eu.>') : subject,
@@ -88,10 +88,36 @@ for (const version of SERVER_MATRIX) {
           const { unverified } = followed.status
           expect(unverified).not.toContain('lineage')
           expect(unverified).not.toContain('count')
+          expect(unverified).not.toContain('anchors')
           await followed.stop()
           expect(violationsIn(world.server.log)).toEqual([])
         },
       )
+
+    test('a follower that may not read messages follows, and says that its history is not proven', async () => {
+      const less = FOLLOW.filter((subject) => !subject.includes('MSG.GET'))
+      expect(less).toHaveLength(FOLLOW.length - 1)
+      await using world = await restricted(version, less)
+      await load(world, 0, 30)
+      const followed = world.followed(
+        { user: 'follower', password: 'first', inboxPrefix: FOLLOWER_INBOX },
+        'all',
+        { auditIntervalMs: AUDIT_INTERVAL_MS },
+      )
+      await followed.start()
+      await world.untilRight(followed, 'all')
+      await untilStatus(followed, 'told', ({ unverified }) => unverified.includes('anchors'), 10_000)
+      await followed.stop()
+      await load(world, 30, 60)
+      await followed.start()
+      await world.untilRight(followed, 'all')
+      await verified(world, followed)
+      expect(followed.status).toMatchObject({ state: 'live', unverified: ['anchors'] })
+      await followed.stop()
+      const violations = violationsIn(world.server.log)
+      expect(violations).not.toEqual([])
+      expect(violations.filter((line) => !line.includes('MSG.GET'))).toEqual([])
+    })
 
     test('one permission less is a violation that this test would see', { timeout: 30_000 }, async () => {
       const less = FOLLOW.filter((subject) => !subject.includes('CONSUMER.CREATE'))

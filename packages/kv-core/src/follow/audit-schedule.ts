@@ -121,6 +121,8 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     }
     const intervalMs = this.#settings.auditIntervalMs
     if (intervalMs === false) return undefined
+    // Of a fold that was just made only whether the bucket may be asked: the next audit asks what it says.
+    if (session.attached.provenHistory && !this.#guard.hasProof) await this.#askHistory(session, signal)
     let delayMs = this.#parts.board.verifiedThrough === undefined ? FIRST_RETRY_MS : intervalMs
     for (;;) {
       await pause(Math.min(delayMs, intervalMs), signal)
@@ -188,6 +190,8 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     try {
       const question = { history, scope, historyPerKey, signal }
       const verdict = await this.#guard.inSession(this.#history(attached), question)
+      if (verdict === undefined) this.#isOff('anchors')
+      else if (verdict === 'same' && attached.provenHistory) this.#isOn('anchors')
       if (verdict === 'other') return { verdict: 'reattach', reason: 'bucketRolledBack' }
       if (verdict === 'differs') return { verdict: 'reattach', reason: 'revisionMismatch' }
     } catch {

@@ -16,6 +16,11 @@ export class HistoryGuard {
   /** Whether the last session found that the bucket contradicts the fold. */
   #suspect = false
 
+  /** Whether this process has asked before, and was answered. */
+  get hasProof(): boolean {
+    return this.#proven !== undefined
+  }
+
   /** Another history begins, from nothing. */
   begin(): void {
     this.#proven = undefined

@@ -7,6 +7,8 @@ import type { AnchorRing } from './anchor-ring.ts'
 import { within } from './deadline.ts'
 
 const ANSWER_TIMEOUT_MS = 5_000
+/** A source may send a message's value with each answer. */
+const QUESTIONS_AT_A_TIME = 8
 
 /** What a fold remembers, and how far it has come. */
 export interface FoldHistory {
@@ -51,16 +53,20 @@ async function ask(
   const { complete } = ring
   const claim = { anchors, complete, cursor, trusted, historyPerKey }
   let evidence: HistoryEvidence = { ...claim, at: [], firstAfter: [] }
-  const options: WaitOptions = { signal, timeoutMs: ANSWER_TIMEOUT_MS }
-  const answers = <K>(
+  // Its own signal, as each question may listen to it.
+  const options: WaitOptions = { signal: AbortSignal.any([signal]), timeoutMs: ANSWER_TIMEOUT_MS }
+  const answers = async <K>(
     keys: readonly K[],
     one: (key: K) => Promise<StoredMessage | undefined>,
-  ): Promise<readonly (StoredMessage | undefined)[]> =>
-    within(Promise.all(keys.map(one)), {
-      signal,
-      timeoutMs: ANSWER_TIMEOUT_MS,
-      what: 'asking for the history of the bucket',
-    })
+  ): Promise<readonly (StoredMessage | undefined)[]> => {
+    const found: (StoredMessage | undefined)[] = []
+    for (let i = 0; i < keys.length; i += QUESTIONS_AT_A_TIME) {
+      const some = Promise.all(keys.slice(i, i + QUESTIONS_AT_A_TIME).map(one))
+      const what = 'asking for the history of the bucket'
+      found.push(...(await within(some, { signal, timeoutMs: ANSWER_TIMEOUT_MS, what })))
+    }
+    return found
+  }
   for (;;) {
     const step = protocol.judgeHistory(evidence)
     if ('verdict' in step) return step.verdict

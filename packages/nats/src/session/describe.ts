@@ -15,6 +15,7 @@ export async function describeBucket(
 ): Promise<{ readonly description: SourceDescription; readonly facts: StreamFacts }> {
   const counted = await countedFacts(context, scope, options)
   const { facts, keyCount } = counted
+  const { evictsAfterMs, serverTimeMs } = facts
   return {
     facts,
     description: {
@@ -25,8 +26,9 @@ export async function describeBucket(
       lastRevision: BigInt(facts.lastSequence),
       evictsCurrentValues: facts.evictsCurrentValues,
       evictsOldestFirst: !facts.messageTtls,
-      ...(facts.evictsAfterMs === undefined ? {} : { evictsAfterMs: facts.evictsAfterMs }),
-      ...(facts.serverTimeMs === undefined ? {} : { serverTimeMs: facts.serverTimeMs }),
+      historyPerKey: facts.historyPerKey,
+      ...(evictsAfterMs === undefined ? {} : { evictsAfterMs }),
+      ...(serverTimeMs === undefined ? {} : { serverTimeMs }),
       ...(keyCount === undefined ? {} : { keyCount: BigInt(keyCount) }),
     },
   }

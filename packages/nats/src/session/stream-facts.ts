@@ -1,5 +1,7 @@
 import { KvError, protocol, type WatchCursor } from '@slip/kv-core'
 
+import { wholeMs } from './stored-message.ts'
+
 /** What `STREAM.INFO` says that a session acts on. */
 export interface StreamFacts {
   /** The creation time, as the server writes it: the incarnation of the bucket. */
@@ -9,6 +11,8 @@ export interface StreamFacts {
   /** Subjects with a message, delete markers included. */
   readonly subjectCount: number
   readonly replicas: number
+  /** Messages kept of one subject; Infinity without a limit. */
+  readonly historyPerKey: number
   /** More than one message of a subject is kept. */
   readonly keepsHistory: boolean
   readonly maxAgeMs: number | undefined
@@ -50,18 +54,20 @@ export function streamFacts(reply: unknown): StreamFacts {
   const messageTtls = config.allow_msg_ttl === true
   const limited = (config.max_bytes ?? -1) > 0 || (config.max_msgs ?? -1) > 0
   const discardsOld = limited && config.discard !== 'new'
+  const historyPerKey = config.max_msgs_per_subject ?? 0
   return {
     created,
     firstSequence: state.first_seq,
     lastSequence: state.last_seq,
     subjectCount: state.num_subjects ?? 0,
     replicas: config.num_replicas ?? 1,
-    keepsHistory: config.max_msgs_per_subject !== 1,
+    historyPerKey: historyPerKey > 0 ? historyPerKey : Infinity,
+    keepsHistory: historyPerKey !== 1,
     maxAgeMs,
     messageTtls,
     evictsCurrentValues: maxAgeMs !== undefined || messageTtls || discardsOld,
     evictsAfterMs: messageTtls || discardsOld ? undefined : maxAgeMs,
-    serverTimeMs: ts === undefined ? undefined : Date.parse(ts),
+    serverTimeMs: wholeMs(ts),
   }
 }
 

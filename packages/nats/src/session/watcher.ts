@@ -9,6 +9,7 @@ import type {
 
 import type { BucketContext } from '../bucket-context.ts'
 import { describeBucket } from './describe.ts'
+import { NatsHistory } from './history.ts'
 import { ClientReceivePath, type ReceivePath } from './receive-path.ts'
 import { Session, type Described, type SessionStats } from './session.ts'
 
@@ -34,6 +35,7 @@ export function createNatsWatcher(
   let described: Described | undefined
   return {
     stats,
+    history: new NatsHistory(context),
     async describe(scope: WatchScope, options: WaitOptions = {}): Promise<SourceDescription> {
       const { description, facts } = await describeBucket(context, scope, options)
       described = { created: facts.created, firstSequence: facts.firstSequence }

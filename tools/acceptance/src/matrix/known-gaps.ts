@@ -1,7 +1,6 @@
 import { atLeast } from '@slip/nats-server'
 import { isRollback, type Cell } from './cell.ts'
 import type { NetworkCell } from './network-cell.ts'
-import type { ProcessCell } from './process-cell.ts'
 
 /** Something that is missing. */
 interface KnownGap<C> {
@@ -18,17 +17,13 @@ export interface GapOfCell {
   readonly fails: 'always' | 'perhaps'
 }
 
-const REVISIONS = 'revisions are not compared where a bucket keeps several of a key'
 const DISTRUST = 'keys that vanish during a rebuild for a wrong count make the count distrusted, not the fold'
 
 const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
   {
-    what: 'the history of a bucket is not compared: a rollback whose revisions were used again passes',
-    covers: ({ fault }) => fault === 'H10',
-  },
-  {
-    what: REVISIONS,
-    covers: ({ fault }) => fault === 'H12',
+    what: 'a server before 2.11 contradicts itself about the key for a while: more than one repair, and a late one',
+    covers: () => false,
+    touches: ({ fault, version }) => fault === 'H12' && !atLeast(version, '2.11'),
   },
   {
     what: 'a fold that keeps is not repaired from a listing where the bucket evicts nothing',
@@ -60,20 +55,12 @@ const NETWORK_GAPS: readonly KnownGap<NetworkCell>[] = [
   },
 ]
 
-const PROCESS_GAPS: readonly KnownGap<ProcessCell>[] = [
-  { what: REVISIONS, covers: ({ fault }) => fault === 'H12' },
-]
-
 export function knownGapOf(cell: Cell): GapOfCell | undefined {
   return gapOf(cell, KNOWN_GAPS)
 }
 
 export function networkGapOf(cell: NetworkCell): GapOfCell | undefined {
   return gapOf(cell, NETWORK_GAPS)
-}
-
-export function processGapOf(cell: ProcessCell): GapOfCell | undefined {
-  return gapOf(cell, PROCESS_GAPS)
 }
 
 function gapOf<C>(cell: C, gaps: readonly KnownGap<C>[]): GapOfCell | undefined {
