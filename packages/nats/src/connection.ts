@@ -115,6 +115,7 @@ export class NatsConnection implements Connection {
     options: WaitOptions & { readonly identity?: BucketIdentity } = {},
   ): Promise<NatsStore> {
     checkBucketName(name)
+    this.#closing.signal.throwIfAborted()
     const { identity = {}, ...wait } = options
     const serverVersion = this.#client.info?.version
     const opened = await openBucket(this.#api, name, config, { ...wait, serverVersion })
@@ -124,16 +125,21 @@ export class NatsConnection implements Connection {
   /** What a bucket is set to and holds; KvError `BucketNotFound`. */
   async bucketInfo(name: string, options?: WaitOptions): Promise<BucketInfo> {
     checkBucketName(name)
+    this.#closing.signal.throwIfAborted()
     return bucketInfo(name, await streamInfo(this.#api, name, options))
   }
 
   /** Deletes a bucket and everything in it; KvError `BucketNotFound`, `OutcomeUnknown`. */
   async deleteBucket(name: string, options?: WaitOptions): Promise<void> {
     checkBucketName(name)
+    this.#closing.signal.throwIfAborted()
     await this.#api.request(`STREAM.DELETE.${streamName(name)}`, undefined, options, 'write')
   }
 
-  /** Ends watches with `Closed` and writes under way with `OutcomeUnknown`. Idempotent. */
+  /**
+   * Ends watches and listings with `Closed`, writes under way with `OutcomeUnknown`; nothing works on it
+   * or its buckets afterwards, on a borrowed connection either. Idempotent.
+   */
   async close(): Promise<void> {
     this.#pulse.stop()
     this.#closing.abort(new KvError('Closed', 'the connection is closed'))
@@ -146,7 +152,8 @@ export class NatsConnection implements Connection {
   }
 
   toJSON(): object {
-    return { server: this.#client.getServer(), healthy: this.healthy, closed: this.#client.isClosed() }
+    const closed = this.#closing.signal.aborted || this.#client.isClosed()
+    return { server: this.#client.getServer(), healthy: this.healthy, closed }
   }
 
   static {
@@ -176,7 +183,7 @@ export class NatsConnection implements Connection {
     return new NatsStore({
       name,
       drift,
-      reader: new NatsReader({ context, api: this.#api, rules }),
+      reader: new NatsReader({ context, api: this.#api, rules, closing: this.#closing.signal }),
       watcher: createNatsWatcher(context),
       writer,
       ttl: writer.ttl,

@@ -13,6 +13,7 @@ export class Pulse {
   #provenAt = 0
   #received = -1
   #probing = false
+  #stopped = false
 
   constructor(client: Client) {
     this.#client = client
@@ -23,7 +24,7 @@ export class Pulse {
 
   get healthy(): boolean {
     const age = Date.now() - this.#provenAt
-    return !this.#client.isClosed() && age >= 0 && age < HEALTHY_FOR_MS
+    return !this.#stopped && !this.#client.isClosed() && age >= 0 && age < HEALTHY_FOR_MS
   }
 
   /** The connection came up. */
@@ -36,9 +37,10 @@ export class Pulse {
     this.#provenAt = 0
   }
 
+  /** Never healthy again, although a borrowed client may go on and report. */
   stop(): void {
     clearInterval(this.#timer)
-    this.lost()
+    this.#stopped = true
   }
 
   #probe(): void {

@@ -10,6 +10,8 @@ export interface ReaderParts {
   readonly context: BucketContext
   readonly api: JetStreamApi
   readonly rules: ReadRules & { readonly direct: boolean }
+  /** Aborts when the connection closes. */
+  readonly closing: AbortSignal
 }
 
 /**
@@ -26,7 +28,8 @@ export class NatsReader implements KvReader {
 
   async get(key: string, options?: WaitOptions): Promise<KvEntry | undefined> {
     checkKey(key)
-    const { context, api, rules } = this.#parts
+    const { context, api, rules, closing } = this.#parts
+    closing.throwIfAborted()
     const message = rules.direct
       ? await readDirect(context, api, key, options)
       : await readAtLeader(context, key, options)
@@ -36,17 +39,29 @@ export class NatsReader implements KvReader {
 
   async entry(key: string, options?: WaitOptions): Promise<KvEntry | undefined> {
     checkKey(key)
-    const { context, rules } = this.#parts
+    const { context, rules, closing } = this.#parts
+    closing.throwIfAborted()
     const message = await readAtLeader(context, key, options)
     return message === undefined ? undefined : entryOf(context, rules, key, message)
   }
 
   keys(prefix = '', options?: WaitOptions): Listing<ListedKey> {
     const item = ({ key, version }: ListedKey) => ({ key, version })
-    return listing<ListedKey>(this.#parts.context, { prefix, headersOnly: true, item }, options)
+    return listing<ListedKey>(
+      this.#parts.context,
+      { prefix, headersOnly: true, item },
+      this.#untilClosed(options),
+    )
   }
 
   scan(prefix = '', options?: WaitOptions): Listing<KvEntry> {
-    return listing<KvEntry>(this.#parts.context, { prefix, headersOnly: false, item: entryOfUpdate }, options)
+    const plan = { prefix, headersOnly: false, item: entryOfUpdate }
+    return listing<KvEntry>(this.#parts.context, plan, this.#untilClosed(options))
+  }
+
+  #untilClosed(options: WaitOptions = {}): WaitOptions {
+    const { closing } = this.#parts
+    const { signal } = options
+    return { ...options, signal: signal === undefined ? closing : AbortSignal.any([signal, closing]) }
   }
 }

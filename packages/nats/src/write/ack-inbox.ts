@@ -38,6 +38,7 @@ export class AckInbox {
   #subscription: Subscription | undefined
   #timer: NodeJS.Timeout | undefined
   #next = 0
+  #closed = false
 
   constructor(client: Client, inboxPrefix: string) {
     this.#client = client
@@ -46,12 +47,14 @@ export class AckInbox {
 
   /**
    * Resolves with the revision. KvError: `OutcomeUnknown` when no acknowledgement came in time or the
-   * connection went; `Unreachable` when nobody received it; what the server refused; the signal's
-   * reason on abort, and then the write may have happened.
+   * connection went; `Unreachable` when nobody received it; what the server refused; `Closed` after
+   * `close`; the signal's reason on abort, and then the write may have happened.
    */
   publish(publication: Publication, options: WaitOptions & { readonly timeoutMs: number }): Promise<number> {
     const { signal, timeoutMs } = options
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error)
+    if (this.#closed)
+      return Promise.reject(new KvError('Closed', `${publication.what}: the connection is closed`))
     const token = (this.#next++).toString(36)
     return new Promise<number>((resolve, reject) => {
       const pending = { publication, deadline: performance.now() + timeoutMs, resolve, reject }
@@ -80,6 +83,7 @@ export class AckInbox {
   }
 
   close(): void {
+    this.#closed = true
     this.#failAll('the connection was closed before an acknowledgement came')
     clearInterval(this.#timer)
     if (this.#subscription?.isClosed() === false) this.#subscription.unsubscribe()
