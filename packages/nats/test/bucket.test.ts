@@ -155,6 +155,13 @@ for (const version of SERVER_MATRIX) {
         expect(text((await store.reader.get('k'))?.value)).toBe('v')
         expect(text((await store.reader.entry('k'))?.value)).toBe('v')
         expect(await collect(store.reader.scan())).toHaveLength(1)
+        expect(await store.watcher.describe({ prefix: 'k' })).toMatchObject({ lastRevision: 1n })
+        for await (const { updates, caughtUp } of store.watcher.watch('all', {
+          signal: AbortSignal.timeout(5_000),
+        })) {
+          for (const { key } of updates) expect(key).toBe('k')
+          if (caughtUp) break
+        }
         await connection.deleteBucket('b')
       }
       await using wrong = await NatsConnection.connect({
