@@ -108,7 +108,7 @@ function natsSource(world: FollowerWorld): SourceOpener {
 
 async function filled(memory: MemoryConnection): Promise<Awaited<ReturnType<MemoryConnection['store']>>> {
   const store = await memory.store('b', {})
-  for (const key of KEYS) await store.writer!.put(key, 'v')
+  for (const key of KEYS) await store.writer.put(key, 'v')
   return store
 }
 
