@@ -1,4 +1,4 @@
-import { decodeLineage, KvError, SnapshotError, type RebuildReason } from '@slip/kv-core'
+import { decodeLineage, KvError, SnapshotError, VersionToken, type RebuildReason } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation, textOf } from './map-store.ts'
@@ -47,12 +47,33 @@ describe('a replica of record', () => {
     const bucket = evicting('a', 'b')
     await using run = await FollowRun.start({ ...KEEP, bucket })
     await run.caughtUp()
-    expect(run.follower.status.verifiedThrough).toBe(2n)
+    expect(run.follower.status).toMatchObject({ verifiedThrough: 2n, unverified: [] })
     bucket.vanish('a')
     await run.waitFor(bucket.put('c'))
-    await pauseMs(80)
+    await run.until(() => run.follower.status.unverified.includes('count'))
     expect(run.follower.status).toMatchObject({ state: 'live', verifiedThrough: 2n })
     expect(run.keys).toEqual(['a', 'b', 'c'])
+  })
+
+  test('is not found fault with for what is evicted while the bucket is listed', async () => {
+    const bucket = evicting('z', 'a', 'b')
+    bucket.hasReader = true
+    bucket.historyPerKey = 5
+    let evictedAt = 0
+    bucket.onListed = () => {
+      if (bucket.listings === 3 && evictedAt === 0) {
+        evictedAt = bucket.listings
+        bucket.vanish('z')
+      }
+    }
+    bucket.listedAs = (listed) =>
+      evictedAt > 0 && listed.key === 'b' ? { ...listed, version: VersionToken.fromRevision(2n) } : listed
+    await using run = await FollowRun.start({ ...KEEP, bucket })
+    await run.until(() => evictedAt > 0)
+    await pauseMs(100)
+    expect(run.follower.status.state).toBe('live')
+    expect(run.keys).toEqual(['a', 'b', 'z'])
+    expect(run.reasons).toEqual([])
   })
 
   test('of a bucket that never evicts is a mirror: keys that vanished are found and leave it', async () => {
@@ -134,6 +155,7 @@ describe('that eviction was seen', () => {
     await run.caughtUp()
     await pauseMs(60)
     expect(run.keys).toEqual(['b', 'c'])
+    expect(run.follower.status).toMatchObject({ state: 'live', unverified: ['count'] })
     expect(run.follower.status.verifiedThrough).toBeUndefined()
   })
 
@@ -333,6 +355,33 @@ describe('updates that are evicted before they are delivered', () => {
     bucket.thaw()
     expect(await run.failure()).toMatchObject({ code: 'RepairRefused' })
     expect(location.image!.cursor.revision! <= 2n).toBe(true)
+  })
+
+  test('end it also while it is hydrated, when they came after it began: one may be a delete of what it has', async () => {
+    const bucket = evicting('a', 'b')
+    bucket.maxBatch = 1
+    bucket.holdsHydration = true
+    const location = new MapLocation()
+    await using run = await FollowRun.start({ ...KEEP, bucket, location })
+    await run.until(() => location.image?.cursor.revision === 1n)
+    bucket.delete('a')
+    bucket.put('c')
+    for (const key of ['a', 'b']) bucket.vanish(key)
+    bucket.holdsHydration = false
+    expect(await run.failure()).toMatchObject({ code: 'RepairRefused' })
+  })
+
+  test('are no matter while it is hydrated when they were there before it began: it never had them', async () => {
+    const bucket = evicting('a', 'b', 'c')
+    bucket.maxBatch = 1
+    bucket.holdsHydration = true
+    const location = new MapLocation()
+    await using run = await FollowRun.start({ ...KEEP, bucket, location })
+    await run.until(() => location.image?.cursor.revision === 1n)
+    for (const key of ['a', 'b']) bucket.vanish(key)
+    bucket.holdsHydration = false
+    await run.caughtUp()
+    expect(run.keys).toEqual(['a', 'c'])
   })
 
   test('end it also when the bucket stopped evicting by the time it is asked', async () => {

@@ -70,10 +70,10 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     const unverified: Unverified[] = []
     if (!features.lineage || described.incarnation === undefined || !attached.verifiedLineage)
       unverified.push('lineage')
-    if (this.#count.distrusted || !features.deletedKeys || described.keyCount === undefined)
-      unverified.push('count')
-    if (source.watcher.history === undefined || !attached.provenHistory) unverified.push('anchors')
     const { binding } = attached.bound
+    const counts = features.deletedKeys && described.keyCount !== undefined && !this.#count.distrusted
+    if (!counts || !this.#listing.isTruth(described, binding)) unverified.push('count')
+    if (source.watcher.history === undefined || !attached.provenHistory) unverified.push('anchors')
     if (
       keepsHistory(described) &&
       (this.#revisionsDistrusted || !this.#listing.isPossible(source, described, binding))
@@ -93,7 +93,7 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     if (this.#settings.auditIntervalMs === false) return undefined
     const { attached, describe, rebuiltFor } = session
     const result = await this.#count.run(attached.bound.binding, describe, { rebuiltFor, signal })
-    if (this.#count.distrusted) this.#isOff('count')
+    this.#noteCount(result)
     return 'reason' in result ? result : undefined
   }
 
@@ -131,6 +131,7 @@ export class AuditSchedule<S extends SnapshotStore, T> {
       const counted = await this.#count.run(session.attached.bound.binding, session.describe, { cut, signal })
       if (signal.aborted) return undefined
       if ('reason' in counted) return counted
+      this.#noteCount(counted)
       const contradicted = await this.#askHistory(session, signal)
       if (contradicted !== undefined) return contradicted
       if (performance.now() >= listingDueMs) {
@@ -163,16 +164,23 @@ export class AuditSchedule<S extends SnapshotStore, T> {
   }
 
   async #list(
-    { source, described, attached }: AuditedSession,
+    { source, described, attached, describe }: AuditedSession,
     rebuiltFor: RebuildReason | undefined,
     signal: AbortSignal,
   ): Promise<AuditResult> {
-    const verdict = await this.#listing.run(source, described, attached.bound.binding, signal)
+    const { bound } = attached
+    const verdict = await this.#listing.run(source, described, bound.binding, signal)
     if (verdict === 'equal') {
       this.#revisionsDistrusted = false
       this.#isOn('revisions')
     }
     if (verdict !== 'rebuild') return { verdict }
+    if (bound.binding.whenEvicted === 'keep') {
+      // What the listing lacks may have been evicted while it was made.
+      const again = await describe().catch(() => undefined)
+      if (again === undefined) return { verdict: 'wait' }
+      if (!this.#listing.isTruth(again, bound.binding)) return { verdict: 'off' }
+    }
     if (rebuiltFor === 'revisionMismatch') this.#revisionsDistrusted = true
     if (!this.#revisionsDistrusted) return { verdict: 'mend', reason: 'revisionMismatch' }
     this.#isOff('revisions')
@@ -205,6 +213,12 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     const newest = ring.anchors.at(-1)?.revision ?? 0n
     const { revision = 0n } = this.#parts.keeper.figures.cursor
     return { ring, cursor: newest > revision ? newest : revision }
+  }
+
+  /** Under `keep` it is off from when the bucket evicts. */
+  #noteCount({ verdict }: AuditResult): void {
+    if (verdict === 'off') this.#isOff('count')
+    else if (verdict === 'equal') this.#isOn('count')
   }
 
   #isOn(check: Unverified): void {

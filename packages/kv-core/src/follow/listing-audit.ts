@@ -45,14 +45,22 @@ export class ListingAudit<S extends SnapshotStore, T> {
       source.reader !== undefined &&
       described.lastRevision !== undefined &&
       (cursor.isNone || cursor.revision !== undefined) &&
-      protocol.listingIsTruth({
-        whenEvicted: binding.whenEvicted,
-        evictsCurrentValues: described.evictsCurrentValues,
-        evictsOldestFirst: described.evictsOldestFirst,
-        firstRevision: described.firstRevision,
-        evictionSeen: binding.evictionSeen,
-      })
+      this.isTruth(described, binding)
     )
+  }
+
+  /** Whether what the bucket does not have is nothing that the fold keeps. */
+  isTruth(
+    { evictsCurrentValues, evictsOldestFirst, firstRevision }: SourceDescription,
+    { whenEvicted, evictionSeen }: Binding,
+  ): boolean {
+    return protocol.listingIsTruth({
+      whenEvicted,
+      evictsCurrentValues,
+      evictsOldestFirst,
+      firstRevision,
+      evictionSeen,
+    })
   }
 
   /** A source that does not answer is `wait`: its session ends by itself. */

@@ -156,9 +156,10 @@ export class SessionRunner<S extends SnapshotStore, T> {
         suspect: this.#carried.suspect,
         signal,
         flush: async (updates, bytes, cursor) => {
+          if (await misses()) return 'abandoned'
           const { rebuild } = this.#attachment
           if (rebuild !== undefined) return await rebuild.flush(updates, cursor)
-          return (await misses()) ? 'abandoned' : await this.#writer.flush(updates, bytes, cursor, phase)
+          return await this.#writer.flush(updates, bytes, cursor, phase)
         },
         onPull: (pulling) => {
           this.#pulling = pulling
@@ -166,9 +167,11 @@ export class SessionRunner<S extends SnapshotStore, T> {
         },
         onDelivered: (newest) => board.heard(newest),
         onGap: (after) => {
-          // What is hydrated from nothing has gaps, and missed nothing it was ever given.
-          if (this.#settings.whenEvicted === 'drop' || phase !== 'live') return
-          retention.noteGap(after, bound.ring.newest?.timeMs ?? keeper.store.cursor.memo?.serverTimeMs)
+          if (this.#settings.whenEvicted === 'drop') return
+          // What was evicted before it was hydrated the fold never had. What comes later must not be missed.
+          const { lastRevision = 0n } = session.described
+          const from = phase === 'live' || after > lastRevision ? after : lastRevision
+          retention.noteGap(from, bound.ring.newest?.timeMs ?? keeper.store.cursor.memo?.serverTimeMs)
         },
         hurry: () => waiters.size > 0,
         cut: this.#audits.cut,

@@ -13,7 +13,8 @@ export type FollowState =
   | 'closed'
 
 /**
- * A check that is off because the store or the source cannot say what it needs. `revisions`: the bucket
+ * A check that is off because the store or the source cannot say what it needs. `count`: also where the
+ * fold keeps what its bucket evicted, so that their numbers of keys differ. `revisions`: the bucket
  * keeps more than one revision of a key, so that equal counts do not prove values.
  */
 export type Unverified = 'lineage' | 'count' | 'anchors' | 'revisions'

@@ -9,8 +9,12 @@ export type Expectation =
   | { readonly ends: 'repaired'; readonly by: readonly RebuildReason[] }
   /** Right without a repair, and verified. */
   | { readonly ends: 'untouched' }
-  /** It has everything that was written and not deleted, though the bucket has not; a count would say nothing. */
-  | { readonly ends: 'kept' }
+  /**
+   * It has everything that was written and not deleted, though the bucket has not; a count would say nothing.
+   * `orRefused`: or it could not tell what it had missed from what is not in its scope, or was cut off before
+   * it had caught up.
+   */
+  | { readonly ends: 'kept'; readonly orRefused?: boolean }
   /** It ended with `RepairRefused`: what the bucket evicted unseen is in no listing. */
   | { readonly ends: 'refused' }
   /** Its status names the check it cannot make. */
@@ -26,7 +30,9 @@ export function expectationOf(cell: Cell): Expectation {
   if (cell.scope === 'part') return { ends: 'told', unverified: 'count' }
   const evicts = fault === 'H4' || fault === 'H6' || fault === 'H7'
   if (cell.policy === 'keep' && (evicts || (fault === 'H5' && atLeast(version, '2.11'))))
-    return { ends: evicts && state === 'stopped' && after === 'writes' ? 'refused' : 'kept' }
+    return evicts && state === 'stopped' && after === 'writes'
+      ? { ends: 'refused' }
+      : { ends: 'kept', orRefused: evicts && (state === 'catchingUp' || state === 'hydrating') }
   return repairOf(cell)
 }
 
@@ -62,10 +68,10 @@ export function shortcomings(expected: Expectation, seen: Observation): readonly
     const told = status.unverified.includes(expected.unverified)
     return told ? [] : [`unverified is [${status.unverified.join(', ')}], without ${expected.unverified}`]
   }
-  if (expected.ends === 'refused') {
-    const refused = status.state === 'failed' && status.reason === 'RepairRefused'
+  const refused = status.state === 'failed' && status.reason === 'RepairRefused'
+  if (expected.ends === 'refused')
     return refused ? [] : [claim(status), `its states: ${seen.history.join(', ')}`]
-  }
+  if (expected.ends === 'kept' && expected.orRefused === true && refused) return []
   const found: string[] = []
   if (!seen.right) found.push(`${claim(status)}, but ${seen.differences.slice(0, 5).join('; ')}`)
   else if (seen.rightMs !== undefined && seen.rightMs > BUDGET_MS)

@@ -1,4 +1,3 @@
-import { atLeast } from '@slip/nats-server'
 import { isRollback, type Cell } from './cell.ts'
 import type { NetworkCell } from './network-cell.ts'
 
@@ -24,14 +23,6 @@ const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
     what: 'a server before 2.11 contradicts itself about the key for a while: more than one repair, and a late one',
     covers: () => false,
     touches: ({ fault, version }) => fault === 'H12' && !atLeast(version, '2.11'),
-  },
-  {
-    what: 'a fold that keeps is not repaired from a listing where the bucket evicts nothing',
-    covers: ({ fault, policy }) => policy === 'keep' && ['H1', 'H2', 'H3', 'H8', 'H12'].includes(fault),
-  },
-  {
-    what: 'a first revision of 1 counts as proof that nothing was evicted, also where messages have TTLs',
-    covers: ({ fault, policy, version }) => policy === 'keep' && fault === 'H5' && atLeast(version, '2.11'),
   },
   {
     what: DISTRUST,

@@ -87,8 +87,8 @@ function dropOldest(shape: AttachShape, s: AttachState): boolean {
   for (let k = 0; k < shape.options.keys; k++) {
     if (shape.messages.revision(s.bucket.at(k)) !== first) continue
     s.bucket.set(k, 0)
-    // What left before the fold had everything once was never its to keep.
-    if (s.owed === 0 && shape.records(k)) s.record.set(k, 0)
+    // What left before the fold had everything once was never its to keep, unless it had the key by then.
+    if (s.owed === 0 && shape.records(k) && s.fold.at(k) === 0) s.record.set(k, 0)
   }
   return true
 }

@@ -204,9 +204,10 @@ export class AttachFollower {
   /** Whether a replica of record may not go on to what comes next: something between may have been evicted. */
   #misses(s: AttachState, next: number): boolean {
     const { keepsRecord, options } = this.#shape
-    const applied = s.cursor
-    if (!keepsRecord || options.guarded === false || s.rebuilding === 1 || s.initial === 1) return false
-    return applied > 0 && next > applied + 1 && this.judgement.overrun(s, applied)
+    if (!keepsRecord || options.guarded === false || s.rebuilding === 1 || s.cursor === 0) return false
+    // What was evicted before it was hydrated the fold never had.
+    const applied = s.initial === 1 ? Math.max(s.cursor, s.target) : s.cursor
+    return next > applied + 1 && this.judgement.overrun(s, applied)
   }
 
   /** Whether a rebuild that is complete may replace the fold. */
