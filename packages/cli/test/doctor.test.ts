@@ -96,7 +96,9 @@ describe('a bucket', () => {
     const { message, fix } = bucketFindings(evicting, true).find(({ check }) => check === 'eviction')!
     expect(message).toContain('(after 7d, the oldest when it has 5000 bytes)')
     expect(message).toMatch(/drop: .*lists it anew\. .*keep: .*RepairRefused/)
-    expect(fix).not.toBe('')
+    expect(fix).toContain('away for less than the bucket keeps')
+    const aged = bucketFindings({ ...SOUND, maxAgeMs: 7 * 86_400_000 }, true)
+    expect(aged.find(({ check }) => check === 'eviction')!.fix).toContain('away for less than half of 7d')
   })
 })
 
@@ -128,6 +130,24 @@ describe('a fold', () => {
       resume: 'ok',
       disk: 'ok',
     })
+  })
+
+  test('that fell behind a bucket which only age empties goes on when its last update is young', () => {
+    const source = {
+      firstRevision: 20n,
+      lastRevision: 30n,
+      evictsCurrentValues: true,
+      evictsAfterMs: 10_000,
+      serverTimeMs: 100_000,
+    }
+    const resume = (timeMs: bigint): Finding => {
+      const anchors = [{ key: 'a', revision: 12n, timeMs }]
+      const binding: Binding = { ...BOUND, whenEvicted: 'keep' }
+      const lineage = encodeLineage({ binding, anchors })
+      return ofFold({ lineage }, source).find(({ check }) => check === 'resume')!
+    }
+    expect(resume(96_000n)).toMatchObject({ level: 'ok' })
+    expect(resume(94_000n)).toMatchObject({ level: 'fail' })
   })
 
   test('that fell behind what its bucket keeps: drop lists it anew, keep cannot', () => {

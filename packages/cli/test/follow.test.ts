@@ -232,14 +232,21 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
     expect(lines.at(-1)).toMatchObject({ done: true, entries: 1, revision: 1, relisted: 1, delivered: 0 })
   })
 
-  test('a fold that fell behind and may not be repaired is exit 6, and untouched', async () => {
-    const bounded = { maxBytes: 4_096, discard: 'old' } as const
-    await server.write('bounded', { a: '1' }, bounded)
+  const BOUNDED = { maxBytes: 4_096, discard: 'old' } as const
+  const MANY = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, 'x'.repeat(100)] as const))
+
+  /** A fold of a bucket that evicted what was written since. */
+  async function fellBehind(bucket: string, ...flags: string[]): Promise<string> {
+    await server.write(bucket, { a: '1' }, BOUNDED)
     const path = foldPath()
+    expect((await server.follow(bucket, path, ...flags)).code).toBe(0)
+    await server.write(bucket, MANY, BOUNDED)
+    return path
+  }
+
+  test('a fold that fell behind and may not be repaired is exit 6, and untouched', async () => {
     const keep = ['--when-evicted', 'keep']
-    expect((await server.follow('bounded', path, ...keep)).code).toBe(0)
-    const many = Array.from({ length: 60 }, (_, i) => [`k${i}`, 'x'.repeat(100)] as const)
-    await server.write('bounded', Object.fromEntries(many), bounded)
+    const path = await fellBehind('bounded', ...keep)
     const before = (await server.run(['dump', `log:${path}`])).stdout
     const { code, lines, stderr } = await server.follow('bounded', path, ...keep)
     expect([code, stderr]).toEqual([6, expect.stringMatching(ERROR_LINE)])
@@ -247,6 +254,61 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
     expect(lines.at(-2)).toMatchObject({ state: 'failed', reason: 'RepairRefused', revision: 1 })
     expect(lines.at(-1)).toMatchObject({ error: { code: 'RepairRefused' } })
     expect((await server.run(['dump', `log:${path}`])).stdout).toBe(before)
+    const [inspected] = await server.runAll([['inspect', `log:${path}`]])
+    expect(inspected!.lines[0]).toMatchObject({ entries: 1, revision: 1, binding: { evictionSeen: true } })
+    expect(String(inspected!.lines[0]!['cursor'])).toMatch(/^00000000000000010000080[13]/)
+    expect((await server.follow('bounded', path, ...keep, '--repair', 'relist')).code).toBe(6)
+  })
+
+  test('--repair none refuses under drop too, and relist repairs', async () => {
+    const path = await fellBehind('mirrored')
+    const refused = await server.follow('mirrored', path, '--repair', 'none')
+    expect([refused.code, refused.lines.at(-1)]).toEqual([
+      6,
+      { error: expect.objectContaining({ code: 'RepairRefused' }) },
+    ])
+    const { code, lines } = await server.follow('mirrored', path, '--repair', 'relist')
+    expect(code).toBe(0)
+    expect(lines).toContainEqual(expect.objectContaining({ state: 'resyncing', reason: 'cursorExpired' }))
+    const last = lines.at(-1)!
+    expect(last).toMatchObject({ done: true, delivered: 0, verifiedThrough: 61 })
+    expect(last['relisted']).toBe(last['entries'])
+  })
+
+  test('a replica of record is audited as long as its bucket has not evicted', async () => {
+    await server.write('records', { a: '1', b: '2' }, BOUNDED)
+    const path = foldPath()
+    const { code, lines } = await server.follow('records', path, '--when-evicted', 'keep')
+    expect([code, lines.at(-1)]).toEqual([0, expect.objectContaining({ verifiedThrough: 2 })])
+    await server.write('records', { a: '3', b: '4' }, BOUNDED)
+    const again = await server.follow('records', path, '--when-evicted', 'keep')
+    expect([again.code, again.lines.at(-1)]).toEqual([
+      0,
+      expect.objectContaining({ state: 'closed', entries: 2, delivered: 2, verifiedThrough: null }),
+    ])
+  })
+
+  test('a gap that is younger than half the age at which keys leave holds no eviction', async () => {
+    const hour = { maxAgeMs: 3_600_000 }
+    await server.write('aged', { a: '1', b: '2' }, hour)
+    const path = foldPath()
+    const keep = ['--when-evicted', 'keep']
+    expect((await server.follow('aged', path, ...keep)).code).toBe(0)
+    for (let i = 0; i < 3; i++) await server.write('aged', { a: `${i}`, b: `${i}` }, hour)
+    const { code, lines } = await server.follow('aged', path, ...keep)
+    expect(code).toBe(0)
+    expect(lines.at(-1)).toMatchObject({ entries: 2, revision: 8, delivered: 2, relisted: 0 })
+  })
+
+  test('--empty-values keep has empty values as entries; a fold made with the other is made anew', async () => {
+    await server.write('empties', { a: '1', b: '' })
+    const path = foldPath()
+    const first = await server.follow('empties', path, '--empty-values', 'keep')
+    expect(first.lines.at(-1)).toMatchObject({ entries: 2 })
+    const { code, lines } = await server.follow('empties', path)
+    expect(code).toBe(0)
+    expect(lines).toContainEqual(expect.objectContaining({ state: 'resyncing', reason: 'emptyValuesChanged' }))
+    expect(lines.at(-1)).toMatchObject({ entries: 1 })
   })
 
   test('a bucket that is not there is exit 3 with the command that creates it, with --once or without', async () => {

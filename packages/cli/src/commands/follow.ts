@@ -50,8 +50,7 @@ export const follow: Command = {
         const end = (error: unknown): void => ended.with({ error: asUsage(namingTheRemedy(error, bucket)) })
         const stopWatching = giveUpWhenStuck(follower, { once, timeoutMs, end })
         if (once) {
-          // A replica of record has keys that the bucket evicted: its count proves nothing.
-          const audits = settings.auditIntervalMs !== false && settings.whenEvicted !== 'keep'
+          const audits = settings.auditIntervalMs !== false
           caughtUpAndAudited(follower, { audits, withinMs: timeoutMs }).then(
             () => ended.with({ reason: 'caughtUp' }),
             () => undefined,

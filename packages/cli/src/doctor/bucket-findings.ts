@@ -38,8 +38,14 @@ function eviction(info: BucketInfo, evicts: boolean | undefined): Finding {
   return warning(
     'eviction',
     `current values leave by themselves (${why}). --when-evicted drop: the fold loses them too, and a follower that fell behind what the bucket still has lists it anew. --when-evicted keep: the fold keeps them, and a follower that fell behind ends with RepairRefused (exit 6), because a listing would delete what it keeps`,
-    'choose drop for a mirror of the bucket and keep for a replica of record; let followers be away for less than the bucket keeps',
+    `choose drop for a mirror of the bucket and keep for a replica of record; let followers be away for less than ${keptFor(info)}`,
   )
+}
+
+/** Where nothing but age evicts, a follower under keep goes over a gap that is younger than half of it. */
+function keptFor({ maxAgeMs, markerTtlMs, maxBytes, discard }: BucketInfo): string {
+  const onlyAge = markerTtlMs === null && (discard === 'new' || maxBytes === null)
+  return maxAgeMs !== null && onlyAge ? `half of ${spanText(maxAgeMs)}` : 'the bucket keeps'
 }
 
 function causesOfEviction({ maxAgeMs, markerTtlMs, maxBytes, discard }: BucketInfo): string[] {

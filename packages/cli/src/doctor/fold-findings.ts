@@ -66,10 +66,11 @@ function resume(
   lineage: Lineage | undefined,
   source: SourceDescription,
 ): Finding {
-  const { binding } = lineage ?? {}
+  const { binding, anchors = [] } = lineage ?? {}
+  const appliedAtMs = anchors.at(-1)?.timeMs ?? cursor.memo?.serverTimeMs
   const scope = binding === undefined || 'sha256' in binding.scope ? [''] : binding.scope
   const decision = protocol.attach({
-    fold: { binding: binding && { ...binding, scope }, cursor, populated: entries > 0 },
+    fold: { binding: binding && { ...binding, scope }, cursor, populated: entries > 0, appliedAtMs },
     source,
     scope,
     whenEvicted: binding?.whenEvicted ?? 'drop',
