@@ -307,7 +307,9 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
     expect(first.lines.at(-1)).toMatchObject({ entries: 2 })
     const { code, lines } = await server.follow('empties', path)
     expect(code).toBe(0)
-    expect(lines).toContainEqual(expect.objectContaining({ state: 'resyncing', reason: 'emptyValuesChanged' }))
+    expect(lines).toContainEqual(
+      expect.objectContaining({ state: 'resyncing', reason: 'emptyValuesChanged' }),
+    )
     expect(lines.at(-1)).toMatchObject({ entries: 1 })
   })
 
