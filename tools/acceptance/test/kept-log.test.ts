@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { follow, WatchCursor, type Follower, type StoreConfig } from '@slip/kv-core'
 import { memoryBucket, MemoryConnection } from '@slip/memory'
 import { appendLog, AppendLogReader, type AppendLogSnapshot } from '@slip/store-applog'
@@ -88,7 +89,7 @@ test.each([2, 3] as const)(
     const follower = await followed(connection, path, format)
     await follower.caughtUp()
     expect(follower.store!.cursor.memo).toEqual({ evictionSeen: true, serverTimeMs: BigInt(AT_MS) })
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await sleep(100)
     expect(follower.status).toMatchObject({ state: 'live', unverified: expect.arrayContaining(['count']) })
     expect([...follower.keys()]).toEqual(before)
   },
