@@ -88,7 +88,7 @@ test.each([2, 3] as const)(
     connection.faults.purgePrefix('b', 'key-7')
     const follower = await followed(connection, path, format)
     await follower.caughtUp()
-    expect(follower.store!.cursor.memo).toEqual({ evictionSeen: true, serverTimeMs: BigInt(AT_MS) })
+    expect(follower.store.cursor.memo).toEqual({ evictionSeen: true, serverTimeMs: BigInt(AT_MS) })
     await sleep(100)
     expect(follower.status).toMatchObject({ state: 'live', unverified: expect.arrayContaining(['count']) })
     expect([...follower.keys()]).toEqual(before)

@@ -1,3 +1,4 @@
+import { atLeast } from '@slip/nats-server'
 import { isRollback, type Cell } from './cell.ts'
 import type { NetworkCell } from './network-cell.ts'
 
