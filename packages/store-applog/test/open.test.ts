@@ -105,6 +105,34 @@ test.each([2, 3] as const)(
   },
 )
 
+test.each([2, 3] as const)(
+  'a log is loaded and compacted in pieces, never as a whole, generation %i',
+  async (format) => {
+    const path = join(await scratch(), 'log')
+    const pieces = { read: 0, written: 0 }
+    const files = counting({
+      read: (bytes) => (pieces.read = Math.max(pieces.read, bytes)),
+      write: (bytes) => (pieces.written = Math.max(pieces.written, bytes)),
+    })
+    const written = await AppendLogSnapshot.open({ path, format, compact: false })
+    const value = new Uint8Array(4_000).fill(7)
+    for (let i = 0; i < 12_000; i += 100)
+      await written.apply(
+        Array.from({ length: 100 }, (_, j) => put(`key.${(i + j) % 9_000}`, value, i + j + 1)),
+        at(i + 100),
+      )
+    await written.close()
+    const store = await AppendLogSnapshot.open({ path, format, compact: false }, files)
+    expect(store.stats.entries).toBe(9_000)
+    const { before, after } = await store.compact()
+    await store.close()
+    expect(before).toBeGreaterThan(48_000_000)
+    expect(after).toBeGreaterThan(36_000_000)
+    expect(pieces.read).toBeLessThan(before / 8)
+    expect(pieces.written).toBeLessThan(after / 8)
+  },
+)
+
 /** The real file system, with the bytes that pass told. */
 function counting(told: { read?: (bytes: number) => void; write?: (bytes: number) => void }): FileSystem {
   return {
