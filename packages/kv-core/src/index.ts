@@ -70,7 +70,7 @@ export {
 export type { FlushDecision, FlushInput } from './protocol/after-flush.ts'
 export type { ReopenInput } from './protocol/after-reopen.ts'
 export type { AttachDecision, AttachInput, RebuildReason } from './protocol/attach.ts'
-export type { AuditInput } from './protocol/audit.ts'
+export type { AuditInput, KeyCounts } from './protocol/audit.ts'
 export type { ListingTallyInput } from './protocol/audit-listing.ts'
 export type { ListedInput } from './protocol/judge-listed.ts'
 export type { HandOverInput } from './protocol/hand-over.ts'

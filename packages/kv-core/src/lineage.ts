@@ -47,6 +47,8 @@ export interface Lineage {
   readonly anchors: readonly Anchor[]
   /** Whether the anchors name every key that was ever applied. */
   readonly anchorsComplete?: boolean
+  /** Whether the fold is a state that the bucket was in; absent when that is not known. */
+  readonly settled?: boolean
   /** Absent when nothing was skipped. */
   readonly skipped?: SkippedNames
 }
@@ -62,7 +64,8 @@ const FLAG_SCOPE_DIGEST = 8
 const FLAG_SKIPPED = 16
 const FLAG_ANCHORS_COMPLETE = 32
 const FLAG_EMPTY_VALUES = 64
-const KNOWN_FLAGS = 127
+const FLAG_SETTLED = 128
+const KNOWN_FLAGS = 255
 const FLAGS_AT = 1
 /** Beside its key. */
 const ANCHOR_BYTES = 18
@@ -76,11 +79,10 @@ const MAX_SKIPPED = 512
  * for a name of more than 2 KiB.
  */
 export function encodeLineage(lineage: Lineage): Uint8Array {
-  return joinLineage(
-    encodeLineageHead(lineage),
-    lineage.anchors.slice(-MAX_ANCHORS).map(encodeAnchor),
-    lineage.anchorsComplete === true && lineage.anchors.length <= MAX_ANCHORS,
-  )
+  return joinLineage(encodeLineageHead(lineage), lineage.anchors.slice(-MAX_ANCHORS).map(encodeAnchor), {
+    anchorsComplete: lineage.anchorsComplete === true && lineage.anchors.length <= MAX_ANCHORS,
+    settled: lineage.settled === true,
+  })
 }
 
 /** A lineage without its anchors. */
@@ -133,7 +135,7 @@ export function encodeAnchor({ key, revision, timeMs }: Anchor): Uint8Array {
 export function joinLineage(
   head: Uint8Array,
   anchors: readonly Uint8Array[],
-  anchorsComplete: boolean,
+  { anchorsComplete, settled }: { readonly anchorsComplete: boolean; readonly settled: boolean },
 ): Uint8Array {
   let from = anchors.length
   let length = head.length + 2
@@ -142,6 +144,7 @@ export function joinLineage(
   const bytes = new Uint8Array(length)
   bytes.set(head)
   if (anchorsComplete && from === 0) bytes[FLAGS_AT]! |= FLAG_ANCHORS_COMPLETE
+  if (settled) bytes[FLAGS_AT]! |= FLAG_SETTLED
   let at = head.length
   bytes[at++] = 0
   bytes[at++] = anchors.length - from
@@ -195,6 +198,7 @@ export function decodeLineage(bytes: Uint8Array): Lineage {
     },
     anchors,
     ...((flags & FLAG_ANCHORS_COMPLETE) === 0 ? {} : { anchorsComplete: true }),
+    ...((flags & FLAG_SETTLED) === 0 ? {} : { settled: true }),
     ...(skipped === undefined ? {} : { skipped }),
   }
 }

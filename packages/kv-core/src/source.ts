@@ -152,6 +152,11 @@ export interface WatchBatch {
    * was delivered; also on an empty scope.
    */
   readonly caughtUp: boolean
+  /**
+   * Whether nothing in scope lay beyond this batch when it was sent. A fold that is left in between has to be
+   * listed before it is trusted again, and so has one of a source that never says it.
+   */
+  readonly atEnd?: boolean
 }
 
 /**
@@ -216,6 +221,11 @@ export interface SourceDescription {
   readonly lastRevision?: bigint
   /** Keys in scope, deleted ones with a marker included, at `lastRevision`. */
   readonly keyCount?: bigint
+  /**
+   * Where writes went on while keys were counted: `keyCount` is of an instant between `lastRevision` and
+   * this revision. Absent when it is of `lastRevision`.
+   */
+  readonly countedThrough?: bigint
   readonly evictsCurrentValues?: boolean
   /**
    * Of a bucket that evicts: whether the oldest message is always the first to go, so that `firstRevision`

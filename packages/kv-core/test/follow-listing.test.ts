@@ -100,7 +100,7 @@ describe('where a bucket keeps more than one revision of a key', () => {
     }
     await using run = await FollowRun.start({ bucket, location, auditIntervalMs: 10 })
     await run.caughtUp()
-    await run.until(() => run.follower.status.verifiedThrough === bucket.last)
+    await run.until(() => run.follower.status.verifiedThrough === bucket.last, 20_000)
     expect(run.reasons).toEqual([])
     expect(run.follower.status.relisted).toBe(0)
   })

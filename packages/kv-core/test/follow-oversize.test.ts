@@ -16,6 +16,7 @@ describe('what is above the limits of the store', () => {
     bucket.put('big', 'x'.repeat(11))
     await using run = await FollowRun.start({ bucket, location: limited() })
     await run.caughtUp()
+    await run.verified(3n)
     expect(run.keys).toEqual(['a'])
     expect(run.follower.status).toMatchObject({
       skipped: 2,
@@ -49,6 +50,7 @@ describe('what is above the limits of the store', () => {
     bucket.put('b')
     await using run = await FollowRun.start({ bucket, location })
     await run.caughtUp()
+    await run.verified(5n)
     expect(run.follower.status).toMatchObject({
       skipped: 3,
       delivered: 1,
@@ -84,6 +86,7 @@ describe('what is above the limits of the store', () => {
     }
     await run.waitFor(bucket.put('c'))
     await run.caughtUp()
+    await run.verified(3n)
     expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 0, verifiedThrough: 3n })
   })
 
@@ -100,10 +103,12 @@ describe('what is above the limits of the store', () => {
     {
       await using run = await FollowRun.start({ bucket, location, batch: { maxCount: 5 } })
       await run.caughtUp()
+      await run.verified(21n)
       expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 21, verifiedThrough: 21n })
     }
     await using run = await FollowRun.start({ bucket, location })
     await run.caughtUp()
+    await run.verified(21n)
     expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 0, verifiedThrough: 21n })
   })
 

@@ -71,6 +71,11 @@ export class FollowRun implements AsyncDisposable {
     expect(reached(), `${reached.toString()} in ${this.follower.status.state}`).toBe(true)
   }
 
+  /** An audit succeeds, a moment after the follower is live. */
+  verified(through: bigint): Promise<void> {
+    return this.until(() => this.follower.status.verifiedThrough === through)
+  }
+
   /** What ended the follower. */
   async failure(): Promise<unknown> {
     try {

@@ -9,6 +9,7 @@ describe('a fold', () => {
   test('is hydrated, goes live, and follows what is written', async () => {
     await using run = await FollowRun.start({ bucket: numbered(250) })
     await run.caughtUp()
+    await run.verified(250n)
     expect(run.follower.status).toMatchObject({
       state: 'live',
       entries: 250,
@@ -80,6 +81,7 @@ describe('a fold', () => {
     const last = bucket.put('b.2')
     await run.waitFor(last)
     expect(run.keys).toEqual(['a.1'])
+    await run.verified(2n)
     expect(run.follower.status).toMatchObject({ delivered: 1, verifiedThrough: 2n })
   })
 

@@ -64,6 +64,15 @@ describe('the lineage codec', () => {
     )
   })
 
+  test('says whether the fold is settled, in a flag of its own', () => {
+    const settled = encodeLineage({ ...bound, settled: true })
+    expect(decodeLineage(settled)).toEqual({ ...bound, settled: true })
+    expect(Buffer.from(settled).toString('hex')).toBe(
+      '018700046e61747300094b565f636f6e666967000174000100000000',
+    )
+    expect(decodeLineage(encodeLineage({ ...bound, settled: false }))).toEqual(bound)
+  })
+
   test('has the documented bytes with skipped names, and the same as ever without', () => {
     const skipped = { keys: [1n], values: [2n ** 64n - 1n] }
     expect(Buffer.from(encodeLineage({ ...bound, skipped })).toString('hex')).toBe(

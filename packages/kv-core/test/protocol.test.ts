@@ -204,17 +204,35 @@ describe('audit', () => {
                 }
   })
 
-  test('under writers: more keys are a difference, fewer are not, and equal ones are proof when no key came', () => {
+  test('under writers: more keys than the bucket are a difference, and fewer by more than was not delivered', () => {
     for (let keyCount = 2n; keyCount <= 6n; keyCount++)
-      for (let foldCount = 2n; foldCount <= 6n; foldCount++)
-        for (let laterFoldCount = foldCount; laterFoldCount <= 6n; laterFoldCount++)
-          expect(protocol.audit({ ...base, keyCount, foldCount, laterFoldCount })).toBe(
-            foldCount > keyCount
-              ? 'rebuild'
-              : foldCount === keyCount && laterFoldCount === foldCount
-                ? 'equal'
-                : 'wait',
+      for (let foldCount = 0n; foldCount <= 7n; foldCount++)
+        for (let undelivered = 1n; undelivered <= 4n; undelivered++)
+          expect(protocol.audit({ ...base, keyCount, foldCount, undelivered })).toBe(
+            foldCount > keyCount || keyCount - foldCount > undelivered ? 'rebuild' : 'wait',
           )
+  })
+
+  test('under writers: equal ones are proof when both are the same when the bucket is counted again', () => {
+    for (let keyCount = 2n; keyCount <= 4n; keyCount++)
+      for (let foldCount = 2n; foldCount <= keyCount; foldCount++)
+        for (let laterKeys = 2n; laterKeys <= 5n; laterKeys++)
+          for (let laterFold = foldCount; laterFold <= 5n; laterFold++)
+            expect(
+              protocol.audit({
+                ...base,
+                keyCount,
+                foldCount,
+                undelivered: 4n,
+                later: { keyCount: laterKeys, foldCount: laterFold },
+              }),
+            ).toBe(
+              laterFold > laterKeys
+                ? 'rebuild'
+                : foldCount === keyCount && laterFold === foldCount && laterKeys === keyCount
+                  ? 'equal'
+                  : 'wait',
+            )
   })
 
   test('counts of a bucket that evicts but has not yet lost anything are compared also for a replica of record', () => {

@@ -39,6 +39,8 @@ export class TestBucket {
   /** Left out of descriptions. */
   silentAbout: readonly (keyof SourceDescription)[] = []
   countOffset = 0n
+  /** How long a description is on its way. */
+  answerMs = 0
   /** What a question about the history gets instead of an answer. */
   historyFails: Error | undefined
   /** How many questions about the history are answered as if nothing were stored below the last revision. */
@@ -190,6 +192,7 @@ export class TestBucket {
         serverTimeMs: this.#clockMs,
       }
       for (const name of this.silentAbout) delete full[name]
+      if (this.answerMs > 0) await new Promise((resolve) => setTimeout(resolve, this.answerMs))
       return full as unknown as SourceDescription
     },
     watch: (scope, options) => this.#watch(scope, options),
@@ -224,6 +227,7 @@ export class TestBucket {
           yield {
             updates,
             caughtUp: reached,
+            atEnd: complete,
             ...(complete && position > 0n ? { bookmark: WatchCursor.fromRevision(position) } : {}),
           }
           if (!complete) continue

@@ -83,7 +83,7 @@ export class MemoryWatcher implements KvWatcher {
         if (updates.length > 0 || first || quietFor >= PROOF_OF_LIFE_MS) {
           caughtUp ||= first
           yieldedAt = performance.now()
-          yield { updates, caughtUp: first, ...walk.bookmark }
+          yield { updates, caughtUp: first, atEnd: walk.atEnd, ...walk.bookmark }
         } else if (walk.atEnd) {
           const untilExpiry = Math.max(1, bucket.untilNextExpiry())
           await session.wait(Math.min(PROOF_OF_LIFE_MS - quietFor, untilExpiry), signal)

@@ -52,7 +52,7 @@ test('a cursor above the bucket, or without a revision, is CursorExpired', async
 test('an empty bucket and an empty scope are caught up at once', async () => {
   const { store } = await open()
   const empty = new WatchProbe(store.watcher)
-  expect(await empty.next()).toEqual({ updates: [], caughtUp: true })
+  expect(await empty.next()).toEqual({ updates: [], caughtUp: true, atEnd: true })
   await empty.stop()
   await store.writer.put('a', '1')
   const scoped = new WatchProbe(store.watcher, { prefix: 'x' })

@@ -23,6 +23,24 @@ function deliver(readiness: Readiness, ...messages: [number, number, string?][])
 const subjects = (last: number, ...found: string[]) =>
   ({ kind: 'subjects', subjects: new Set(found), last }) as const
 
+describe('what says that nothing lies beyond', () => {
+  test('the last delivery had nothing behind it, nor had the consumer when it was made, or a heartbeat', () => {
+    const readiness = new Readiness(start)
+    expect(readiness.atEnd).toBe(false)
+    deliver(readiness, [40, 1])
+    expect(readiness.atEnd).toBe(false)
+    deliver(readiness, [70, 0])
+    expect(readiness.atEnd).toBe(true)
+    deliver(readiness, [80, 1])
+    readiness.heartbeat(3, 90, true)
+    expect(readiness.atEnd).toBe(false)
+    readiness.heartbeat(3, 90, false)
+    expect(readiness.atEnd).toBe(true)
+    expect(new Readiness({ ...start, pending: 0 }).atEnd).toBe(true)
+    expect(new Readiness({ ...start, pending: 0, singleReplica: false }).atEnd).toBe(false)
+  })
+})
+
 describe('what proves a session caught up', () => {
   test('nothing pending at creation: at the stream’s end, or at the cursor', () => {
     const empty = new Readiness({ ...start, pending: 0 })

@@ -242,6 +242,23 @@ describe('the queue of a session', () => {
     expect([second.updates.length, second.bookmark!.revision, second.caughtUp]).toEqual([1, 2n, false])
   })
 
+  test('a batch is at the end when its last message, or what came after, was', async () => {
+    const intake = new Intake(() => undefined, 0)
+    intake.received(put, 10, 1, true)
+    intake.received(put, 10, 2)
+    expect((await intake.take()).atEnd).toBe(false)
+    intake.received(put, 10, 3)
+    intake.received(put, 10, 4, true)
+    expect((await intake.take()).atEnd).toBe(true)
+    intake.received(put, 10, 5)
+    intake.pulse(9, true)
+    expect((await intake.take()).atEnd).toBe(true)
+    intake.received(put, 10, 10)
+    intake.caughtUp(10)
+    intake.received(put, 10, 11, true)
+    expect([(await intake.take()).atEnd, (await intake.take()).atEnd]).toEqual([false, true])
+  })
+
   test('a bookmark never passes updates that are still queued', async () => {
     const intake = new Intake(() => undefined, 0)
     for (let revision = 1; revision <= 1_500; revision++) intake.received(put, 10, revision)

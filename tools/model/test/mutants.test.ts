@@ -23,7 +23,7 @@ test.each(UNIT_CHECKS.map((each) => [each.of, each.name, each] as const))(
   },
 )
 
-test('every mistake that was thought of is found', { timeout: 120_000 }, () => {
+test('every mistake that was thought of is found', { timeout: 600_000 }, () => {
   expect(survivors(HAND_WRITTEN, 'models')).toEqual([])
 })
 
@@ -32,7 +32,7 @@ test('there is one for every decision of the table', () => {
   expect([...changed].sort()).toEqual(Object.keys(protocol).sort())
 })
 
-test('every change of a kernel is found, but for those that change nothing', { timeout: 120_000 }, () => {
+test('every change of a kernel is found, but for those that change nothing', { timeout: 600_000 }, () => {
   expect(generated.length).toBeGreaterThan(150)
   expect(new Set(generated.map(({ name }) => name)).size).toBe(generated.length)
   expect(survivors(generated, 'checks').sort()).toEqual(Object.keys(EQUIVALENT).sort())

@@ -14,6 +14,7 @@ export interface WireBatch {
   readonly updates: readonly Wire<KvUpdate>[]
   readonly bookmark: Uint8Array | undefined
   readonly caughtUp: boolean
+  readonly atEnd?: boolean
 }
 
 export interface WireError {
@@ -21,19 +22,21 @@ export interface WireError {
   readonly message: string
 }
 
-export function encodeBatch({ updates, bookmark, caughtUp }: WatchBatch): WireBatch {
+export function encodeBatch({ updates, bookmark, caughtUp, atEnd }: WatchBatch): WireBatch {
   return {
     updates: updates.map((update) => ({ ...update, version: update.version.toBytes() })),
     bookmark: bookmark?.toBytes(),
     caughtUp,
+    ...(atEnd === undefined ? {} : { atEnd }),
   }
 }
 
-export function decodeBatch({ updates, bookmark, caughtUp }: WireBatch): WatchBatch {
+export function decodeBatch({ updates, bookmark, caughtUp, atEnd }: WireBatch): WatchBatch {
   return {
     updates: updates.map((update) => ({ ...update, version: VersionToken.fromBytes(update.version) })),
     ...(bookmark === undefined ? {} : { bookmark: WatchCursor.fromBytes(bookmark) }),
     caughtUp,
+    ...(atEnd === undefined ? {} : { atEnd }),
   }
 }
 

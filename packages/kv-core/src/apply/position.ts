@@ -7,6 +7,7 @@ export class Position {
   readonly #from: WatchCursor
   #token: VersionToken
   #frontier: bigint | undefined
+  #settled = true
   #moved = false
 
   constructor(from: WatchCursor) {
@@ -20,7 +21,12 @@ export class Position {
     return this.#frontier
   }
 
-  /** Whether it advanced since `settle`. */
+  /** Whether a fold that was a state of the bucket when the watch began is one with everything up to here. */
+  get settled(): boolean {
+    return this.#settled
+  }
+
+  /** Whether it advanced, or became settled, since `committed`. */
   get moved(): boolean {
     return this.#moved
   }
@@ -34,19 +40,35 @@ export class Position {
   /** An update with an unknown version moves nothing. */
   advance(token: VersionToken, revision: bigint | undefined): void {
     if (revision === undefined && token.isUnknown) return
-    this.#token = token
-    if (revision !== undefined) this.#frontier = revision
-    this.#moved = true
+    this.#settle(revision, false)
+    this.#move(token, revision)
   }
 
   bookmark(cursor: WatchCursor): void {
     const { revision } = cursor
     const same = cursor.token.equals(this.#token)
-    if (protocol.onBookmark({ frontier: this.#frontier, revision, same }) === 'advance')
-      this.advance(cursor.token, revision)
+    if (protocol.onBookmark({ frontier: this.#frontier, revision, same }) !== 'advance') return
+    this.#settle(undefined, false)
+    this.#move(cursor.token, revision)
   }
 
-  settle(): void {
+  /** Nothing lay beyond when the last of it was sent. */
+  atEnd(): void {
+    if (!this.#settled) this.#moved = true
+    this.#settle(undefined, true)
+  }
+
+  committed(): void {
     this.#moved = false
+  }
+
+  #settle(delivered: bigint | undefined, atEnd: boolean): void {
+    this.#settled = protocol.settles({ settled: this.#settled, frontier: this.#frontier, delivered, atEnd })
+  }
+
+  #move(token: VersionToken, revision: bigint | undefined): void {
+    this.#token = token
+    if (revision !== undefined) this.#frontier = revision
+    this.#moved = true
   }
 }

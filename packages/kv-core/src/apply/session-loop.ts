@@ -26,7 +26,13 @@ export interface SessionPorts {
   /** Whether the last session ended with a revision that was delivered before. */
   readonly suspect: boolean
   readonly signal: AbortSignal
-  flush(updates: readonly KvUpdate[], bytes: number, cursor: WatchCursor): Promise<FlushOutcome>
+  /** `settled`: a fold that was a state of the bucket when the watch began is one again. */
+  flush(
+    updates: readonly KvUpdate[],
+    bytes: number,
+    cursor: WatchCursor,
+    settled: boolean,
+  ): Promise<FlushOutcome>
   /** Proof of life. `pulling` says whether the source is being waited for. */
   onPull?(pulling: boolean): void
   onDelivered?(newest: bigint): void
@@ -42,10 +48,28 @@ export interface SessionPorts {
 
 /** A place between two updates at which a commit is made. */
 export interface SessionCut {
+  /** While it is, no batch is begun; the one in work, and commits, go on. */
+  readonly isHeld: boolean
   /** The fold is wanted with everything up to this revision and nothing above; undefined when nobody wants it. */
   readonly revision: bigint | undefined
-  /** It is there, until this returns. */
-  onReached(): void
+  /** A session begins, which is not held. */
+  begin(session: CutSession): void
+  /** The fold has everything up to `through`, and nothing above, until this returns. */
+  onReached(through: bigint): void
+  /** The source yielded a batch. */
+  onArrival(): void
+}
+
+/** What a cut may know of its session. */
+export interface CutSession {
+  /** The highest revision delivered or bookmarked. */
+  readonly frontier: bigint | undefined
+  /** How many updates with a revision were delivered. */
+  readonly delivered: bigint
+  /** Whether the source is asked for a batch and has none. */
+  readonly isPulling: boolean
+  /** To be called when the cut has changed. */
+  wake(): void
 }
 
 /** A quiet scope moves its cursor this often. */
@@ -63,7 +87,7 @@ export async function runSession(ports: SessionPorts): Promise<SessionEnd> {
 
 type Pulled = { readonly result: IteratorResult<WatchBatch> } | { readonly error: unknown }
 
-class SessionLoop {
+class SessionLoop implements CutSession {
   readonly #ports: SessionPorts
   #iterator: AsyncIterator<WatchBatch> | undefined
   readonly #batcher: Batcher
@@ -72,6 +96,8 @@ class SessionLoop {
   readonly #slices = new Slices('follow.apply')
   #pulled: Pulled | undefined
   #lastCommitMs = performance.now()
+  #delivered = 0
+  #isPulling = false
   #over = false
   #timer: NodeJS.Timeout | undefined
   #armedForMs = Infinity
@@ -82,9 +108,26 @@ class SessionLoop {
     this.#position = new Position(ports.from)
   }
 
+  get frontier(): bigint | undefined {
+    return this.#position.frontier
+  }
+
+  get delivered(): bigint {
+    return BigInt(this.#delivered)
+  }
+
+  get isPulling(): boolean {
+    return this.#isPulling
+  }
+
+  wake(): void {
+    this.#bell.ring()
+  }
+
   async run(): Promise<SessionEnd> {
-    const { signal } = this.#ports
+    const { signal, cut } = this.#ports
     signal.addEventListener('abort', this.#bell.ring)
+    cut?.begin(this)
     try {
       this.#pull()
       return await this.#loop()
@@ -98,7 +141,7 @@ class SessionLoop {
 
   async #loop(): Promise<SessionEnd> {
     for (;;) {
-      const pulled = this.#pulled
+      const pulled = this.#ready
       let end: SessionEnd | undefined
       if (this.#ports.signal.aborted) end = { why: 'aborted' }
       else if (pulled !== undefined) {
@@ -106,19 +149,28 @@ class SessionLoop {
         if ('error' in pulled) end = { why: 'source', error: pulled.error }
         else if (pulled.result.done === true) end = { why: 'source', error: undefined }
         else {
-          this.#ports.onPull?.(false)
           end = await this.#take(pulled.result.value)
           if (end === undefined) this.#pull()
         }
       }
       if (end !== undefined) return (await this.#flush()) === 'restart' ? { why: 'restart' } : end
-      if (this.#dueAtMs() <= performance.now()) {
+      if (this.#isAtCut(this.#position.frontier ?? 0n, 'reached')) {
+        if (!(await this.#commitCut())) return this.#stopped()
+      } else if (this.#dueAtMs() <= performance.now()) {
         if ((await this.#flush()) !== 'committed') return this.#stopped()
-      } else if (this.#pulled === undefined) await this.#waitUntilDue()
+      } else if (this.#ready === undefined) await this.#waitUntilDue()
     }
   }
 
+  /** What was pulled; a batch waits while the session is held. */
+  get #ready(): Pulled | undefined {
+    const pulled = this.#pulled
+    if (pulled === undefined || 'error' in pulled || pulled.result.done === true) return pulled
+    return this.#ports.cut?.isHeld === true ? undefined : pulled
+  }
+
   #pull(): void {
+    this.#isPulling = true
     this.#ports.onPull?.(true)
     try {
       this.#iterator ??= this.#ports.open()[Symbol.asyncIterator]()
@@ -133,6 +185,11 @@ class SessionLoop {
 
   #arrived(pulled: Pulled): void {
     this.#pulled = pulled
+    this.#isPulling = false
+    if ('result' in pulled && pulled.result.done !== true) {
+      this.#ports.onPull?.(false)
+      this.#ports.cut?.onArrival()
+    }
     this.#bell.ring()
   }
 
@@ -154,6 +211,7 @@ class SessionLoop {
       }
       this.#noticeGap(revision)
       position.advance(update.version, revision)
+      if (revision !== undefined) this.#delivered++
       if (this.#batcher.full) {
         if (!(await this.#flushNow())) return this.#stopped()
         nowMs = performance.now()
@@ -168,6 +226,7 @@ class SessionLoop {
       this.#noticeGap(revision === undefined ? undefined : revision + 1n)
       position.bookmark(batch.bookmark)
     }
+    if (batch.atEnd === true) position.atEnd()
     if (this.#isAtCut(position.frontier, 'reached') && !(await this.#commitCut())) return this.#stopped()
     if (position.frontier !== undefined) this.#ports.onDelivered?.(position.frontier)
     if (!batch.caughtUp) return undefined
@@ -189,7 +248,7 @@ class SessionLoop {
 
   async #commitCut(): Promise<boolean> {
     if (!(await this.#flushNow())) return false
-    this.#ports.cut?.onReached()
+    this.#ports.cut?.onReached(this.#position.frontier ?? 0n)
     return true
   }
 
@@ -233,11 +292,11 @@ class SessionLoop {
     // After a batch that was not committed nothing may move the cursor past it.
     if (this.#over) return 'abandoned'
     if (this.#batcher.count === 0 && !this.#position.moved) return 'committed'
-    const cursor = this.#position.cursor
+    const { cursor, settled } = this.#position
     const { updates, bytes } = this.#batcher.take()
-    const outcome = await this.#ports.flush(updates, bytes, cursor)
+    const outcome = await this.#ports.flush(updates, bytes, cursor, settled)
     this.#lastCommitMs = performance.now()
-    if (outcome === 'committed') this.#position.settle()
+    if (outcome === 'committed') this.#position.committed()
     else this.#over = true
     return outcome
   }

@@ -8,7 +8,7 @@ import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
-import type { AnchorRing } from './anchor-ring.ts'
+import { AnchorRing } from './anchor-ring.ts'
 import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
@@ -36,6 +36,7 @@ export interface FoldStanding {
   /** The source's time of a message at or below the cursor, Unix milliseconds. */
   readonly appliedAtMs?: bigint | undefined
   readonly stages?: boolean | undefined
+  readonly settled?: boolean
 }
 
 export function attachDecision(
@@ -130,7 +131,7 @@ export class Attachment<S extends SnapshotStore, T> {
     const { board, flusher, gate, keeper } = this.#parts
     const { store } = keeper
     const stored = this.#storedLineage()
-    const { ring } = BoundLineage.of(stored, this.#bindingTo(described, false))
+    const ring = new AnchorRing(stored?.anchors ?? [], stored?.anchorsComplete === true)
     const fold = this.#standing(stored)
     const { decision, proven } = await this.#decide(source, described, fold, finding, ring)
     const evictionSeen = this.#sawEviction(described, fold, decision)
@@ -143,7 +144,8 @@ export class Attachment<S extends SnapshotStore, T> {
         this.#guard.begin()
         return this.#from(BoundLineage.fresh(this.#bindingTo(described, false)), undefined, FROM_NOTHING)
       case 'refuse':
-        if (evictionSeen) await this.#leaveMark(new BoundLineage(stored?.binding ?? binding, ring))
+        if (evictionSeen)
+          await this.#leaveMark(new BoundLineage(stored?.binding ?? binding, ring, stored?.settled === true))
         throw refused(decision.reason, described, store.cursor)
       case 'rebuild':
         if (decision.history === 'other') board.forgetHistory()
@@ -152,7 +154,7 @@ export class Attachment<S extends SnapshotStore, T> {
         this.#guard.begin()
         return this.#from(BoundLineage.fresh(binding), undefined, FROM_NOTHING)
       default:
-        return this.#from(new BoundLineage(binding, ring), stored?.skipped, {
+        return this.#from(new BoundLineage(binding, ring, proven), stored?.skipped, {
           phase: 'live',
           verifiedLineage: stored !== undefined,
           provenHistory: proven,
@@ -172,6 +174,7 @@ export class Attachment<S extends SnapshotStore, T> {
       binding: bound.binding,
       cursor,
       populated: !cursor.isNone,
+      settled: bound.settled,
       appliedAtMs: bound.ring.newest?.timeMs,
     }
     const { decision, proven } = await this.#decide(source, described, staged, finding, bound.ring)
@@ -181,6 +184,7 @@ export class Attachment<S extends SnapshotStore, T> {
       (decision.action === 'fresh' && finding === undefined)
     if (goesOn) {
       const provenHistory = proven || decision.action === 'fresh'
+      if (!provenHistory) bound.doubt()
       return { ...IN_REBUILD, bound, provenHistory, reconcile: decision.action === 'reconcile' }
     }
     await this.close()
@@ -200,6 +204,7 @@ export class Attachment<S extends SnapshotStore, T> {
       binding: stored?.binding,
       cursor: store.cursor,
       populated: store.stats.entries > 0,
+      settled: stored?.settled === true,
       appliedAtMs,
       stages: store.features.staging,
     }
@@ -229,7 +234,7 @@ export class Attachment<S extends SnapshotStore, T> {
     }
     return {
       decision: attachDecision(this.#settings, described, fold, { history }),
-      proven: history === 'same',
+      proven: history === 'same' && fold.settled === true,
     }
   }
 
@@ -285,8 +290,8 @@ export class Attachment<S extends SnapshotStore, T> {
     if (store.lineage !== undefined) return decodeLineage(store.lineage)
     const bound = this.#bound
     if (store.features.lineage || bound === undefined || this.#known !== store) return undefined
-    const { anchors, complete } = bound.ring
-    return { binding: bound.binding, anchors, anchorsComplete: complete }
+    const { ring, settled } = bound
+    return { binding: bound.binding, anchors: ring.anchors, anchorsComplete: ring.complete, settled }
   }
 
   /** A handle that was not seen before may stand where this process has not been. */

@@ -4,22 +4,28 @@ import type { RebuildReason } from '../protocol/attach.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { Attached } from './attachment.ts'
+import { AuditClaim } from './audit-claim.ts'
 import { AuditCut } from './audit-cut.ts'
 import { type AuditResult, CountAudit, keepsHistory } from './count-audit.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
 import type { HistoryGuard } from './history-guard.ts'
-import type { FoldHistory } from './history-proof.ts'
-import { ListingAudit } from './listing-audit.ts'
+import { ListingAudit, type ListingVerdict } from './listing-audit.ts'
+import { Overdue } from './overdue.ts'
 import type { Unverified } from './status.ts'
 
+/** An audit that could say nothing is made again after this time, and after twice as long when it cannot again. */
 const FIRST_RETRY_MS = 250
+/** So long after an audit was due it has to have said something, or the status says that it does not. */
+const OVERDUE_MS = 750
 /** Listings take no more than one part in this many of the time. */
 const LISTING_SHARE = 20
 
 /** A result after which the session has to end. */
 export type AuditFinding = Extract<AuditResult, { readonly reason: RebuildReason }>
+
+type ListingResult = { readonly verdict: Exclude<ListingVerdict, 'rebuild'> } | AuditFinding
 
 /** A session whose fold is audited. */
 export interface AuditedSession {
@@ -36,14 +42,16 @@ export interface AuditedSession {
 /** When audits run: as soon as a session has caught up, and at the interval while it lasts. */
 export class AuditSchedule<S extends SnapshotStore, T> {
   /** Where an audit wants to look at the fold. */
-  readonly cut: AuditCut = new AuditCut()
+  readonly cut: AuditCut
   readonly #parts: FoldParts<S, T>
   readonly #settings: FollowSettings
   readonly #writer: FoldWriter<S, T>
-  readonly #guard: HistoryGuard
+  readonly #claim: AuditClaim<S, T>
   readonly #count: CountAudit<S, T>
   readonly #listing: ListingAudit<S, T>
   #revisionsDistrusted = false
+  /** Where the counts were equal when the session had caught up. */
+  #equalAt: bigint | undefined
 
   constructor(
     parts: FoldParts<S, T>,
@@ -54,7 +62,8 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     this.#parts = parts
     this.#settings = settings
     this.#writer = writer
-    this.#guard = guard
+    this.cut = new AuditCut(settings.staleAfterMs)
+    this.#claim = new AuditClaim(parts, settings, guard, this.cut)
     this.#count = new CountAudit(parts, settings)
     this.#listing = new ListingAudit(parts, settings, writer)
   }
@@ -89,11 +98,12 @@ export class AuditSchedule<S extends SnapshotStore, T> {
   }
 
   /** While the session waits, so that only a bucket that stands still can be compared. */
-  async atCaughtUp(session: AuditedSession, signal: AbortSignal): Promise<AuditFinding | undefined> {
+  async atCaughtUp({ attached, describe, rebuiltFor }: AuditedSession): Promise<AuditFinding | undefined> {
+    this.#equalAt = undefined
     if (this.#settings.auditIntervalMs === false) return undefined
-    const { attached, describe, rebuiltFor } = session
-    const result = await this.#count.run(attached.bound.binding, describe, { rebuiltFor, signal })
+    const result = await this.#count.atRest(attached.bound.binding, describe, rebuiltFor)
     this.#noteCount(result)
+    if (result.verdict === 'equal') this.#equalAt = result.through
     return 'reason' in result ? result : undefined
   }
 
@@ -107,7 +117,7 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     onListed: () => void,
   ): Promise<AuditFinding | undefined> {
     let listingDueMs = Infinity
-    const list = async (rebuiltFor?: RebuildReason): Promise<AuditResult> => {
+    const list = async (rebuiltFor?: RebuildReason): Promise<ListingResult> => {
       const beganMs = performance.now()
       const result = await this.#list(session, rebuiltFor, signal)
       const endedMs = performance.now()
@@ -121,33 +131,62 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     }
     const intervalMs = this.#settings.auditIntervalMs
     if (intervalMs === false) return undefined
-    // Of a fold that was just made only whether the bucket may be asked: the next audit asks what it says.
-    if (session.attached.provenHistory && !this.#guard.hasProof) await this.#askHistory(session, signal)
-    let delayMs = this.#parts.board.verifiedThrough === undefined ? FIRST_RETRY_MS : intervalMs
-    for (;;) {
+    const listIfDue = async (): Promise<ListingResult | undefined> =>
+      performance.now() >= listingDueMs ? await list() : undefined
+    const { board } = this.#parts
+    const overdue = new Overdue(intervalMs + OVERDUE_MS, () => board.setCheck('count', 'off'))
+    try {
+      return await this.#atIntervals(session, intervalMs, { signal, overdue, listIfDue })
+    } finally {
+      overdue.stop()
+    }
+  }
+
+  async #atIntervals(
+    session: AuditedSession,
+    intervalMs: number,
+    {
+      signal,
+      overdue,
+      listIfDue,
+    }: {
+      readonly signal: AbortSignal
+      readonly overdue: Overdue
+      readonly listIfDue: () => Promise<ListingResult | undefined>
+    },
+  ): Promise<AuditFinding | undefined> {
+    const { binding } = session.attached.bound
+    overdue.start()
+    let claimed: AuditFinding | boolean = false
+    // Of a fold that was just made it is asked too whether the bucket may be asked.
+    if (this.#equalAt !== undefined || (session.attached.provenHistory && !this.#claim.hasProof))
+      claimed = await this.#claim.make(session, this.#equalAt, signal)
+    let waits = claimed === true ? 0 : 1
+    while (typeof claimed === 'boolean') {
+      const delayMs = waits === 0 ? intervalMs : FIRST_RETRY_MS * 2 ** (waits - 1)
       await pause(Math.min(delayMs, intervalMs), signal)
       if (signal.aborted) return undefined
-      const { cut } = this
-      const counted = await this.#count.run(session.attached.bound.binding, session.describe, { cut, signal })
+      const counted = await this.#count.run(binding, session.describe, this.cut, signal)
       if (signal.aborted) return undefined
       if ('reason' in counted) return counted
       this.#noteCount(counted)
-      const contradicted = await this.#askHistory(session, signal)
-      if (contradicted !== undefined) return contradicted
-      if (performance.now() >= listingDueMs) {
-        const listed = await list()
-        if (signal.aborted) return undefined
-        if ('reason' in listed) return listed
-      }
-      if (counted.verdict === 'equal' || this.#writer.bindingDue) await this.#writer.settle()
-      delayMs = counted.verdict === 'wait' ? delayMs * 2 : intervalMs
+      const through = counted.verdict === 'equal' ? counted.through : undefined
+      claimed = await this.#claim.make(session, through, signal)
+      if (signal.aborted) return undefined
+      const listed = await listIfDue()
+      if (signal.aborted) return undefined
+      if (listed !== undefined && 'reason' in listed) return listed
+      waits = claimed === true || counted.verdict === 'off' ? 0 : waits + 1
+      if (waits === 0) overdue.start()
+      if (claimed === true || this.#writer.bindingDue) await this.#writer.settle()
     }
+    return claimed
   }
 
   /** Until a listing decides, where the fold cannot be trusted before; once, where only its values are in doubt. */
   async #listFirst(
     { attached, rebuiltFor }: AuditedSession,
-    list: (rebuiltFor?: RebuildReason) => Promise<AuditResult>,
+    list: (rebuiltFor?: RebuildReason) => Promise<ListingResult>,
     signal: AbortSignal,
   ): Promise<AuditFinding | undefined> {
     for (let delayMs = FIRST_RETRY_MS; ; delayMs *= 2) {
@@ -155,8 +194,9 @@ export class AuditSchedule<S extends SnapshotStore, T> {
       if (signal.aborted) return undefined
       if ('reason' in result) return result
       if (result.verdict === 'equal' && attached.reconcile) {
-        this.#guard.accept(this.#history(attached))
-        this.#isOn('anchors')
+        this.#claim.accept(attached)
+        attached.bound.trust()
+        this.#parts.board.setCheck('anchors', 'on')
       }
       if (result.verdict !== 'wait' || !attached.reconcile) return undefined
       await pause(Math.min(delayMs, this.#settings.auditIntervalMs || 60_000), signal)
@@ -167,12 +207,12 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     { source, described, attached, describe }: AuditedSession,
     rebuiltFor: RebuildReason | undefined,
     signal: AbortSignal,
-  ): Promise<AuditResult> {
+  ): Promise<ListingResult> {
     const { bound } = attached
     const verdict = await this.#listing.run(source, described, bound.binding, signal)
     if (verdict === 'equal') {
       this.#revisionsDistrusted = false
-      this.#isOn('revisions')
+      this.#parts.board.setCheck('revisions', 'on')
     }
     if (verdict !== 'rebuild') return { verdict }
     if (bound.binding.whenEvicted === 'keep') {
@@ -183,51 +223,14 @@ export class AuditSchedule<S extends SnapshotStore, T> {
     }
     if (rebuiltFor === 'revisionMismatch') this.#revisionsDistrusted = true
     if (!this.#revisionsDistrusted) return { verdict: 'mend', reason: 'revisionMismatch' }
-    this.#isOff('revisions')
+    this.#parts.board.setCheck('revisions', 'off')
     return { verdict: 'off' }
-  }
-
-  /** The anchors are compared at the interval too: a server may be put back under a session that goes on. */
-  async #askHistory(
-    { source, attached, described: { historyPerKey } }: AuditedSession,
-    signal: AbortSignal,
-  ): Promise<AuditFinding | undefined> {
-    const { history } = source.watcher
-    if (history === undefined) return undefined
-    const { scope } = this.#settings
-    try {
-      const question = { history, scope, historyPerKey, signal }
-      const verdict = await this.#guard.inSession(this.#history(attached), question)
-      if (verdict === undefined) this.#isOff('anchors')
-      else if (verdict === 'same' && attached.provenHistory) this.#isOn('anchors')
-      if (verdict === 'other') return { verdict: 'reattach', reason: 'bucketRolledBack' }
-      if (verdict === 'differs') return { verdict: 'reattach', reason: 'revisionMismatch' }
-    } catch {
-      // A source that does not answer ends its session by itself.
-    }
-    return undefined
-  }
-
-  #history({ bound: { ring } }: Attached): FoldHistory {
-    // A batch that is being committed is remembered before the cursor moves.
-    const newest = ring.anchors.at(-1)?.revision ?? 0n
-    const { revision = 0n } = this.#parts.keeper.figures.cursor
-    return { ring, cursor: newest > revision ? newest : revision }
   }
 
   /** Under `keep` it is off from when the bucket evicts. */
   #noteCount({ verdict }: AuditResult): void {
-    if (verdict === 'off') this.#isOff('count')
-    else if (verdict === 'equal') this.#isOn('count')
-  }
-
-  #isOn(check: Unverified): void {
     const { board } = this.#parts
-    board.unverified = board.unverified.filter((each) => each !== check)
-  }
-
-  #isOff(check: Unverified): void {
-    const { board } = this.#parts
-    if (!board.unverified.includes(check)) board.unverified = [...board.unverified, check]
+    if (verdict === 'off') board.setCheck('count', 'off')
+    else if (verdict === 'equal') board.setCheck('count', 'on')
   }
 }

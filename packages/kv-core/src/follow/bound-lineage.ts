@@ -1,6 +1,6 @@
 import { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
-import { type Binding, encodeLineageHead, joinLineage, type Lineage, MAX_ANCHORS } from '../lineage.ts'
+import { type Binding, encodeLineageHead, joinLineage, MAX_ANCHORS } from '../lineage.ts'
 import { AnchorRing } from './anchor-ring.ts'
 import type { OversizePolicy } from './oversize.ts'
 
@@ -8,11 +8,16 @@ import type { OversizePolicy } from './oversize.ts'
 export class BoundLineage {
   readonly ring: AnchorRing
   #binding: Binding
+  /** Whether the updates say so. */
+  #settled = true
+  #trusted: boolean
   #head: { readonly bytes: Uint8Array; readonly version: number } | undefined
 
-  constructor(binding: Binding, ring: AnchorRing) {
+  /** `trusted`: nothing of the fold is in doubt. Else it is not settled again before `trust`. */
+  constructor(binding: Binding, ring: AnchorRing, trusted: boolean) {
     this.#binding = binding
     this.ring = ring
+    this.#trusted = trusted
   }
 
   get binding(): Binding {
@@ -42,12 +47,27 @@ export class BoundLineage {
 
   /** Of a fold that has applied nothing yet. */
   static fresh(binding: Binding): BoundLineage {
-    return new BoundLineage(binding, new AnchorRing([], true))
+    return new BoundLineage(binding, new AnchorRing([], true), true)
   }
 
-  /** Of a fold that kept `stored`, bound to `binding` from here on. */
-  static of(stored: Lineage | undefined, binding: Binding): BoundLineage {
-    return new BoundLineage(binding, new AnchorRing(stored?.anchors ?? [], stored?.anchorsComplete === true))
+  /** Whether what was committed last is a state that the bucket was in. */
+  get settled(): boolean {
+    return this.#settled && this.#trusted
+  }
+
+  /** What is committed next is a state that the bucket was in, as far as its updates tell. */
+  settle(settled: boolean): void {
+    this.#settled = settled
+  }
+
+  /** The history of the fold is not proven. */
+  doubt(): void {
+    this.#trusted = false
+  }
+
+  /** A listing has shown that the fold is right. */
+  trust(): void {
+    this.#trusted = true
   }
 
   /** What a store keeps, with no more than the newest `count` anchors. */
@@ -57,7 +77,10 @@ export class BoundLineage {
       this.#head = { version, bytes: encodeLineageHead({ binding: this.#binding, ...skipped }) }
     }
     const complete = this.ring.complete && this.ring.size <= count
-    return joinLineage(this.#head.bytes, this.ring.encoded(Math.min(count, MAX_ANCHORS)), complete)
+    return joinLineage(this.#head.bytes, this.ring.encoded(Math.min(count, MAX_ANCHORS)), {
+      anchorsComplete: complete,
+      settled: this.settled,
+    })
   }
 }
 

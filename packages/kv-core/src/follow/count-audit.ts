@@ -4,17 +4,31 @@ import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import { attachDecision } from './attachment.ts'
-import type { AuditCut } from './audit-cut.ts'
+import type { AuditCut, Reached } from './audit-cut.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FollowSettings } from './follow-settings.ts'
 
 /**
- * `mend` and `reattach`: the session has to end, for this reason; only the former is a finding that
- * the next description may not take back. `wait`: nothing can be said at this moment.
+ * `equal`: at `through`. `mend` and `reattach`: the session has to end, for this reason; only the former
+ * is a finding that the next description may not take back. `wait`: nothing can be said at this moment.
  */
 export type AuditResult =
-  | { readonly verdict: 'equal' | 'wait' | 'off' }
+  | { readonly verdict: 'equal'; readonly through: bigint }
+  | { readonly verdict: 'wait' | 'off' }
   | { readonly verdict: 'mend' | 'reattach'; readonly reason: RebuildReason }
+
+/** The bucket and the fold at one revision. */
+interface Look {
+  readonly source: SourceDescription
+  readonly lastRevision: bigint
+  readonly keyCount: bigint
+  readonly foldCount: bigint
+  readonly undelivered: bigint
+}
+
+/** How often one audit looks: under writers one look alone often says nothing. */
+const MOST_LOOKS = 4
+const LOOKS_WITHIN_MS = 500
 
 /** Compares the fold's number of keys with the bucket's, over the life of a follower. */
 export class CountAudit<S extends SnapshotStore, T> {
@@ -38,40 +52,58 @@ export class CountAudit<S extends SnapshotStore, T> {
   }
 
   /**
-   * `rebuiltFor` is why the fold was listed anew a moment ago. A source that does not answer is `wait`:
-   * its session ends by itself. Without a `cut` only a bucket that stands still can be compared.
+   * While the session waits, so that only a bucket that stands still can be compared. `rebuiltFor` is why
+   * the fold was listed anew a moment ago.
    */
+  async atRest(
+    binding: Binding,
+    describe: () => Promise<SourceDescription>,
+    rebuiltFor: RebuildReason | undefined,
+  ): Promise<AuditResult> {
+    const look = await this.#look(binding, describe, async (lastRevision) => {
+      const { cursor } = this.#parts.keeper.figures
+      const stands = (cursor.isNone ? 0n : cursor.revision) === lastRevision
+      return stands ? { seen: this.#foldCount(), undelivered: 0n } : undefined
+    })
+    return 'verdict' in look ? look : this.#concluded(this.#judge(binding, look), look, rebuiltFor)
+  }
+
+  /** Beside a session that goes on. A source that does not answer is `wait`: its session ends by itself. */
   async run(
     binding: Binding,
     describe: () => Promise<SourceDescription>,
-    options: {
-      readonly rebuiltFor?: RebuildReason | undefined
-      readonly cut?: AuditCut
-      readonly signal: AbortSignal
-    },
+    cut: AuditCut,
+    signal: AbortSignal,
   ): Promise<AuditResult> {
-    const { board } = this.#parts
-    const first = await this.#look(binding, describe)
-    if ('verdict' in first) return first
-    if (first.count !== undefined) return this.#judge(binding, first.source, first.count, options)
-    const { cut, signal } = options
-    const { lastRevision } = first.source
-    if (cut === undefined || lastRevision === undefined) return { verdict: 'wait' }
-    const count = await cut.at(lastRevision, () => this.#foldCount(), signal)
-    const second = await this.#look(binding, describe)
-    if ('verdict' in second || count === undefined) return { verdict: 'wait' }
-    board.heard(second.source.lastRevision)
-    if (second.count !== undefined) return this.#judge(binding, second.source, second.count, options)
-    const later = await cut.at(second.source.lastRevision ?? lastRevision, () => this.#foldCount(), signal)
-    if (later === undefined) return { verdict: 'wait' }
-    return this.#judge(binding, first.source, count, { ...options, later })
+    const startedMs = performance.now()
+    let earlier: Look | undefined
+    for (let i = 0; i < MOST_LOOKS; i++) {
+      if (i > 1 && performance.now() - startedMs > LOOKS_WITHIN_MS) break
+      const hold = cut.hold()
+      let look: AuditResult | Look
+      try {
+        look = await this.#look(binding, describe, (lastRevision) =>
+          cut.at(hold, lastRevision, () => this.#foldCount(), signal),
+        )
+      } finally {
+        hold.release()
+      }
+      if ('verdict' in look) return look
+      const alone = this.#judge(binding, look)
+      if (alone !== 'wait') return this.#concluded(alone, look)
+      const both = earlier === undefined ? 'wait' : this.#judge(binding, earlier, look)
+      if (both !== 'wait') return this.#concluded(both, earlier!)
+      earlier = look
+    }
+    return { verdict: 'wait' }
   }
 
-  /** What the source says, and how many keys the fold had then, if it stood where the source does. */
+  /** What the source says, and how many keys the fold has at that revision, which `reach` comes to. */
   async #look(
     binding: Binding,
     describe: () => Promise<SourceDescription>,
-  ): Promise<AuditResult | { readonly source: SourceDescription; readonly count: bigint | undefined }> {
+    reach: (lastRevision: bigint) => Promise<Reached<bigint> | undefined>,
+  ): Promise<AuditResult | Look> {
     const { keeper, board } = this.#parts
     const { store } = keeper
     const before = keeper.figures.cursor
@@ -86,34 +118,43 @@ export class CountAudit<S extends SnapshotStore, T> {
     if (attachable.action === 'rebuild' && attachable.history === 'other')
       return { verdict: 'reattach', reason: attachable.reason }
     const applied = before.isNone ? 0n : before.revision
-    if (applied === undefined || source.keyCount === undefined || !store.features.deletedKeys)
+    const { lastRevision, keyCount } = source
+    if (applied === undefined || lastRevision === undefined || !store.features.deletedKeys)
       return { verdict: 'off' }
-    // The count speaks of the instant of the answer: only an untouched fold can be compared with it.
-    const stoodStill = keeper.isOpen && keeper.store === store && store.cursor.equals(before)
-    return { source, count: stoodStill && applied === source.lastRevision ? this.#foldCount() : undefined }
+    // A source that counts may be unable to while keys are written.
+    if (keyCount === undefined) return { verdict: 'wait' }
+    const reached = await reach(lastRevision)
+    if (reached === undefined) return { verdict: 'wait' }
+    const meanwhile = (source.countedThrough ?? lastRevision) - lastRevision
+    const undelivered = reached.undelivered + meanwhile
+    return { source, lastRevision, keyCount, foldCount: reached.seen, undelivered }
   }
 
-  #judge(
-    binding: Binding,
-    source: SourceDescription,
-    foldCount: bigint,
-    { rebuiltFor, later }: { readonly rebuiltFor?: RebuildReason | undefined; readonly later?: bigint },
-  ): AuditResult {
-    const verdict = protocol.audit({
-      appliedRevision: source.lastRevision,
-      lastRevision: source.lastRevision,
-      keyCount: source.keyCount,
+  #judge(binding: Binding, look: Look, later?: Look): ReturnType<typeof protocol.audit> {
+    const { source, lastRevision, keyCount, foldCount, undelivered } = look
+    return protocol.audit({
+      appliedRevision: lastRevision,
+      lastRevision,
+      keyCount,
       foldCount,
-      laterFoldCount: later,
+      undelivered,
+      later,
       whenEvicted: binding.whenEvicted,
       evictsCurrentValues: source.evictsCurrentValues,
       evictsOldestFirst: source.evictsOldestFirst,
       firstRevision: source.firstRevision,
       evictionSeen: binding.evictionSeen,
     })
+  }
+
+  #concluded(
+    verdict: ReturnType<typeof protocol.audit>,
+    look: Look,
+    rebuiltFor?: RebuildReason,
+  ): AuditResult {
     if (verdict === 'equal') {
       this.#distrusted = false
-      if (!keepsHistory(source)) this.#parts.board.verifiedThrough = source.lastRevision
+      return { verdict, through: look.lastRevision }
     }
     if (verdict !== 'rebuild') return { verdict }
     if (rebuiltFor === 'countMismatch') this.#distrusted = true

@@ -10,6 +10,13 @@ import type { CommitObserver } from './commit-observer.ts'
 import type { FoldParts } from './fold-parts.ts'
 import { LineageWriter } from './lineage-writer.ts'
 
+/** What a batch belongs to, and what it makes of the fold. */
+export interface FlushedAs {
+  readonly phase: ApplyPhase
+  /** Whether the fold is then a state that the bucket was in; as it was unless given. */
+  readonly settled?: boolean
+}
+
 /** Commits batches to the fold in use, and tells counts, readers and waiters afterwards. */
 export class FoldWriter<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
@@ -59,9 +66,9 @@ export class FoldWriter<S extends SnapshotStore, T> {
     updates: readonly KvUpdate[],
     bytes: number,
     cursor: WatchCursor,
-    phase: ApplyPhase,
+    as: FlushedAs,
   ): Promise<FlushOutcome> {
-    return this.#parts.gate.run(() => this.#flush(updates, bytes, cursor, phase))
+    return this.#parts.gate.run(() => this.#flush(updates, bytes, cursor, as))
   }
 
   /** From the next commit on, until the returned function is called. To be called between two flushes. */
@@ -94,7 +101,7 @@ export class FoldWriter<S extends SnapshotStore, T> {
     updates: readonly KvUpdate[],
     bytes: number,
     position: WatchCursor,
-    phase: ApplyPhase,
+    { phase, settled }: FlushedAs,
   ): Promise<FlushOutcome> {
     const cursor = this.lineage.cursorOf(position, updates.at(-1))
     const { keeper, flusher, board, feed, oversize } = this.#parts
@@ -114,7 +121,7 @@ export class FoldWriter<S extends SnapshotStore, T> {
         await store.apply(
           kept,
           cursor,
-          this.lineage.optionsFor(store, () => store.lineage, updates),
+          this.lineage.optionsFor(store, () => store.lineage, updates, settled),
         )
       },
       reopen: async (signal) => {

@@ -35,15 +35,18 @@ export class LineageWriter {
 
   /**
    * The options of a commit of `updates` to `fold`, which keeps what `stored` gives: to be asked when the batch
-   * was admitted. undefined when what it keeps will do.
+   * was admitted. undefined when what it keeps will do. `settled` says what the updates tell of the fold; it
+   * stays as it is where that is absent.
    */
   optionsFor(
     fold: object,
     stored: () => Uint8Array | undefined,
     updates: readonly KvUpdate[],
+    settled?: boolean,
   ): ApplyOptions | undefined {
     const bound = this.#bound
     if (bound === undefined) return undefined
+    if (settled !== undefined) bound.settle(settled)
     bound.ring.note(updates)
     if (!this.#stores) return undefined
     const nowMs = performance.now()

@@ -98,7 +98,7 @@ export class Rebuild<S extends SnapshotStore, T> {
     return this.#state
   }
 
-  flush(updates: readonly KvUpdate[], position: WatchCursor): Promise<FlushOutcome> {
+  flush(updates: readonly KvUpdate[], position: WatchCursor, settled: boolean): Promise<FlushOutcome> {
     const cursor = this.bound.cursorOf(position, updates.at(-1))
     const { keeper, flusher, board, feed, oversize, gate } = this.#parts
     return gate.run(async () => {
@@ -111,7 +111,7 @@ export class Rebuild<S extends SnapshotStore, T> {
         failingSinceMs: this.#writer.failingSinceMs,
         commit: async () => {
           kept = oversize.admit(updates, keeper.store.features)
-          await this.#apply(kept, cursor, updates)
+          await this.#apply(kept, cursor, updates, settled)
         },
         reopen: (signal) => this.#startOver(signal),
       })
@@ -139,7 +139,7 @@ export class Rebuild<S extends SnapshotStore, T> {
         standing: keeper.figures.cursor,
         failingSinceMs: this.#writer.failingSinceMs,
         commit: async () => {
-          await this.#apply([], this.#cursor, [])
+          await this.#apply([], this.#cursor, [], undefined)
           await this.#staged.commit()
         },
         reopen: (signal) => this.#startOver(signal),
@@ -164,8 +164,13 @@ export class Rebuild<S extends SnapshotStore, T> {
     }
   }
 
-  async #apply(kept: readonly KvUpdate[], cursor: WatchCursor, updates: readonly KvUpdate[]): Promise<void> {
-    const options = this.#writer.lineage.optionsFor(this.#staged, () => this.#lineage, updates)
+  async #apply(
+    kept: readonly KvUpdate[],
+    cursor: WatchCursor,
+    updates: readonly KvUpdate[],
+    settled: boolean | undefined,
+  ): Promise<void> {
+    const options = this.#writer.lineage.optionsFor(this.#staged, () => this.#lineage, updates, settled)
     await this.#staged.apply(kept, cursor, options)
     this.#lineage = options?.lineage ?? this.#lineage
   }

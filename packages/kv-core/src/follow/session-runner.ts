@@ -155,11 +155,11 @@ export class SessionRunner<S extends SnapshotStore, T> {
         from,
         suspect: this.#carried.suspect,
         signal,
-        flush: async (updates, bytes, cursor) => {
+        flush: async (updates, bytes, cursor, settled) => {
           if (await misses()) return 'abandoned'
           const { rebuild } = this.#attachment
-          if (rebuild !== undefined) return await rebuild.flush(updates, cursor)
-          return await this.#writer.flush(updates, bytes, cursor, phase)
+          if (rebuild !== undefined) return await rebuild.flush(updates, cursor, settled)
+          return await this.#writer.flush(updates, bytes, cursor, { phase, settled })
         },
         onPull: (pulling) => {
           this.#pulling = pulling
@@ -176,7 +176,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
         hurry: () => waiters.size > 0,
         cut: this.#audits.cut,
         onCaughtUp: async () => {
-          const outcome = await this.#caughtUp(session, signal, (finding) => (found = finding))
+          const outcome = await this.#caughtUp(session, (finding) => (found = finding))
           if (outcome !== 'committed') return outcome
           phase = 'live'
           caughtUp = true
@@ -203,7 +203,6 @@ export class SessionRunner<S extends SnapshotStore, T> {
 
   async #caughtUp(
     session: AuditedSession,
-    signal: AbortSignal,
     onFinding: (finding: AuditFinding) => void,
   ): Promise<FlushOutcome> {
     const { board, keeper } = this.#parts
@@ -214,10 +213,10 @@ export class SessionRunner<S extends SnapshotStore, T> {
       if (outcome !== 'committed') return outcome
       if (rebuild.inPlace && !keeper.replaceable) this.#audits.distrustCount()
     } else if (this.#writer.bindingDue) {
-      const outcome = await this.#writer.flush([], 0, keeper.store.cursor, 'live')
+      const outcome = await this.#writer.flush([], 0, keeper.store.cursor, { phase: 'live' })
       if (outcome !== 'committed') return outcome
     }
-    const finding = await this.#audits.atCaughtUp(session, signal)
+    const finding = await this.#audits.atCaughtUp(session)
     if (finding !== undefined) {
       onFinding(finding)
       return 'restart'

@@ -74,6 +74,13 @@ export class StatusBoard {
     this.dispatch({ type: 'proof' })
   }
 
+  /** Whether a check is made, and says something. */
+  setCheck(check: Unverified, state: 'on' | 'off'): void {
+    const others = this.unverified.filter((each) => each !== check)
+    if (state === 'on') this.unverified = others
+    else if (others.length === this.unverified.length) this.unverified = [...others, check]
+  }
+
   /** The bucket reached this revision. */
   heard(revision: bigint | undefined): void {
     if (revision !== undefined && (this.#streamLast === undefined || revision > this.#streamLast))

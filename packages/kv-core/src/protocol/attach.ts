@@ -31,6 +31,8 @@ export interface AttachInput {
     readonly appliedAtMs?: bigint | undefined
     /** Whether a new fold can be made beside it. @default true */
     readonly stages?: boolean | undefined
+    /** Whether it is a state that the bucket was in, where that is known. */
+    readonly settled?: boolean | undefined
   }
   readonly source: SourceDescription
   /** Canonical prefixes of what is to be followed. */
@@ -97,7 +99,9 @@ export function attach(input: AttachInput): AttachDecision {
   if (changesEmptyValues(input)) return repaired(input, 'emptyValuesChanged')
   if (input.history === 'other') return otherHistory('bucketRolledBack')
   if (input.history === 'differs') return repaired(input, 'revisionMismatch')
-  return { action: input.history === 'unknown' ? 'reconcile' : 'resume' }
+  // Of a fold that is no state of the bucket, agreeing with its history proves nothing.
+  const unproven = input.history === 'unknown' || (input.history === 'same' && fold.settled === false)
+  return { action: unproven ? 'reconcile' : 'resume' }
 }
 
 function foreignBinding({ fold, source, scope }: AttachInput): 'kind' | 'name' | 'scope' | undefined {

@@ -1,5 +1,13 @@
 import { listingIsTruth } from './listing-is-truth.ts'
 
+/** Numbers of keys at one revision. */
+export interface KeyCounts {
+  /** What the source said when it was at that revision. */
+  readonly keyCount: bigint
+  /** Of the fold with everything up to that revision. */
+  readonly foldCount: bigint
+}
+
 export interface AuditInput {
   /** 0 for no position. undefined when the cursor has no u64 form. */
   readonly appliedRevision: bigint | undefined
@@ -9,10 +17,12 @@ export interface AuditInput {
   /** Entries, deleted keys and skipped keys of the fold; undefined when the store does not keep deleted keys. */
   readonly foldCount: bigint | undefined
   /**
-   * The same when the fold had applied everything the bucket had after it had delivered `lastRevision`.
-   * Absent when the bucket stood still meanwhile.
+   * How many messages at most the bucket had when its keys were counted, and the fold was not given: they
+   * were written again, or removed, on their way, or came after `lastRevision`. Absent: none.
    */
-  readonly laterFoldCount?: bigint | undefined
+  readonly undelivered?: bigint | undefined
+  /** Of a second description, made when the fold had been looked at. */
+  readonly later?: KeyCounts | undefined
   readonly whenEvicted: 'drop' | 'keep'
   readonly evictsCurrentValues: boolean | undefined
   readonly evictsOldestFirst?: boolean | undefined
@@ -25,13 +35,13 @@ export interface AuditInput {
  * every key of the bucket, so equal counts mean equal key sets. Ahead or behind, counts say nothing:
  * `wait`. Where the fold keeps what the bucket evicts they are bound to differ: `off`.
  *
- * Under writers a key that is new and was written again before it was delivered is missing at
- * `lastRevision`, and comes with its later revision before `laterFoldCount`; one that left again before
- * does not come at all. So only more keys than the bucket are a difference, and equal counts are proof
- * when no key came in between.
+ * Under writers a key that is new may not have been delivered at `lastRevision`: it comes later, with a
+ * later revision when it was written again before, or not at all when it was removed. As long as there
+ * may be such keys only more keys than the bucket, or fewer by more than these, are a difference; and
+ * equal counts are proof when they are equal again later, and no key came in between.
  */
 export function audit(input: AuditInput): 'equal' | 'wait' | 'rebuild' | 'off' {
-  const { appliedRevision, lastRevision, keyCount, foldCount } = input
+  const { appliedRevision, lastRevision, keyCount, foldCount, later, undelivered = 0n } = input
   if (
     appliedRevision === undefined ||
     lastRevision === undefined ||
@@ -48,7 +58,10 @@ export function audit(input: AuditInput): 'equal' | 'wait' | 'rebuild' | 'off' {
   )
     return 'off'
   if (appliedRevision !== lastRevision) return 'wait'
-  const { laterFoldCount } = input
-  if (keyCount === foldCount) return (laterFoldCount ?? foldCount) === foldCount ? 'equal' : 'wait'
-  return laterFoldCount === undefined || foldCount > keyCount ? 'rebuild' : 'wait'
+  if (foldCount > keyCount || keyCount - foldCount > undelivered) return 'rebuild'
+  if (undelivered === 0n) return 'equal'
+  if (later === undefined) return 'wait'
+  if (later.foldCount > later.keyCount) return 'rebuild'
+  const stayed = later.keyCount === keyCount && later.foldCount === foldCount
+  return keyCount === foldCount && stayed ? 'equal' : 'wait'
 }

@@ -12,6 +12,7 @@ import { onDelivery } from './on-delivery.ts'
 import { overrun } from './overrun.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
+import { settles } from './settles.ts'
 import { watchdog } from './watchdog.ts'
 
 /** Every decision with a safety argument, as pure total functions. */
@@ -21,6 +22,7 @@ export interface Protocol {
   readonly resumeStart: typeof resumeStart
   readonly onDelivery: typeof onDelivery
   readonly onBookmark: typeof onBookmark
+  readonly settles: typeof settles
   readonly handOver: typeof handOver
   readonly afterFlush: typeof afterFlush
   readonly afterReopen: typeof afterReopen
@@ -40,6 +42,7 @@ export const protocol: Protocol = {
   resumeStart,
   onDelivery,
   onBookmark,
+  settles,
   handOver,
   afterFlush,
   afterReopen,

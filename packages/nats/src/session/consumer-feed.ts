@@ -54,6 +54,11 @@ export class ConsumerFeed {
     return this.#readiness?.frontier ?? this.#after
   }
 
+  /** Whether the server had nothing beyond it. */
+  get atEnd(): boolean {
+    return this.#readiness?.atEnd === true
+  }
+
   /** Messages came that the reader has not seen anything of; reading it clears it. */
   takeUnseen(): boolean {
     return this.#inflow?.takeUnseen() === true

@@ -13,8 +13,7 @@ export async function describeBucket(
   scope: WatchScope,
   options: WaitOptions,
 ): Promise<{ readonly description: SourceDescription; readonly facts: StreamFacts }> {
-  const counted = await countedFacts(context, scope, options)
-  const { facts, keyCount } = counted
+  const { facts, keyCount, countedThrough } = await countedFacts(context, scope, options)
   const { evictsAfterMs, serverTimeMs } = facts
   return {
     facts,
@@ -30,30 +29,32 @@ export async function describeBucket(
       ...(evictsAfterMs === undefined ? {} : { evictsAfterMs }),
       ...(serverTimeMs === undefined ? {} : { serverTimeMs }),
       ...(keyCount === undefined ? {} : { keyCount: BigInt(keyCount) }),
+      ...(countedThrough === undefined ? {} : { countedThrough: BigInt(countedThrough) }),
     },
   }
 }
 
-/** How often a count is taken again when a write came between it and the revision it is for. */
-const COUNT_ATTEMPTS = 3
+interface CountedFacts {
+  readonly facts: StreamFacts
+  readonly keyCount?: number
+  readonly countedThrough?: number
+}
 
 async function countedFacts(
   context: BucketContext,
   scope: WatchScope,
   options: WaitOptions,
-): Promise<{ readonly facts: StreamFacts; readonly keyCount?: number }> {
-  let facts = await readStreamFacts(context, options)
+): Promise<CountedFacts> {
+  const facts = await readStreamFacts(context, options)
   const { prefixes, subjects, exact } = scopeFilters(context.subjectPrefix, scope)
   if (prefixes[0] === '') return { facts, keyCount: facts.subjectCount }
   if (!exact) return { facts }
-  for (let attempt = 0; attempt < COUNT_ATTEMPTS; attempt++) {
-    const keyCount = await countSubjects(context, subjects, options)
-    const before = facts
-    facts = await readStreamFacts(context, options)
-    if (facts.lastSequence === before.lastSequence && facts.created === before.created)
-      return { facts, keyCount }
-  }
-  return { facts }
+  const keyCount = await countSubjects(context, subjects, options)
+  const { created, lastSequence } = await readStreamFacts(context, options)
+  if (created !== facts.created || lastSequence < facts.lastSequence) return { facts }
+  return lastSequence === facts.lastSequence
+    ? { facts, keyCount }
+    : { facts, keyCount, countedThrough: lastSequence }
 }
 
 /** `num_pending` of a consumer that never delivers: one message for each subject. */

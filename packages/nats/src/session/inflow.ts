@@ -78,10 +78,10 @@ export class Inflow {
     if (typeof delivery === 'string') {
       if (delivery === 'undecodable') undecodable()
       this.#unseen = true
-      intake.received(undefined, 0, streamSequence)
+      intake.received(undefined, 0, streamSequence, readiness.atEnd)
     } else {
       const bytes = subject.length + reply.length + (headers?.length ?? 0) + payload.length
-      intake.received(delivery, bytes, streamSequence)
+      intake.received(delivery, bytes, streamSequence, readiness.atEnd)
     }
     this.#announce()
   }
@@ -111,7 +111,7 @@ export class Inflow {
     heard()
     if (stalled !== undefined) intake.owe(stalled)
     this.#announce()
-    intake.pulse(readiness.frontier)
+    intake.pulse(readiness.frontier, readiness.atEnd)
     if (readiness.stuck) stuck()
   }
 
@@ -120,7 +120,7 @@ export class Inflow {
     if (readiness.due) void this.#askForEnd()
     if (this.#announced || !readiness.caughtUp) return
     this.#announced = true
-    intake.caughtUp(readiness.frontier)
+    intake.caughtUp(readiness.frontier, readiness.atEnd)
   }
 
   async #askForEnd(): Promise<void> {

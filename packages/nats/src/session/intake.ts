@@ -8,6 +8,7 @@ interface Chunk {
   messages: number
   bytes: number
   frontier: number
+  atEnd: boolean
   caughtUp: boolean
   /** To be handed over even without updates: a proof of life. */
   pulse: boolean
@@ -52,12 +53,13 @@ export class Intake {
     return this.#peakBytes
   }
 
-  /** A message; without `update` it only moves the frontier. */
-  received(update: KvUpdate | undefined, bytes: number, frontier: number): void {
+  /** A message, and whether nothing lay beyond it; without `update` it only moves the frontier. */
+  received(update: KvUpdate | undefined, bytes: number, frontier: number, atEnd = false): void {
     const chunk = this.#open
     chunk.messages++
     chunk.bytes += bytes
     chunk.frontier = frontier
+    chunk.atEnd = atEnd
     this.#queuedBytes += bytes
     if (this.#queuedBytes > this.#peakBytes) this.#peakBytes = this.#queuedBytes
     if (update !== undefined) {
@@ -73,18 +75,20 @@ export class Intake {
   }
 
   /** The source is alive, and nothing is undelivered up to `frontier`. */
-  pulse(frontier: number): void {
+  pulse(frontier: number, atEnd = false): void {
     this.#open.frontier = frontier
+    this.#open.atEnd = atEnd
     this.#open.pulse = true
     this.#wake()
   }
 
   /** Everything that existed at the start was received, the last of it just before: a batch ends here. Said once. */
-  caughtUp(frontier: number): void {
+  caughtUp(frontier: number, atEnd = false): void {
     if (this.#saidCaughtUp) return
     this.#saidCaughtUp = true
     this.#open.caughtUp = true
     this.#open.frontier = frontier
+    this.#open.atEnd = atEnd
     this.#seal()
     this.#wake()
   }
@@ -156,12 +160,21 @@ export class Intake {
 }
 
 function emptyChunk(frontier: number): Chunk {
-  return { updates: [], owed: [], messages: 0, bytes: 0, frontier, caughtUp: false, pulse: false }
+  return {
+    updates: [],
+    owed: [],
+    messages: 0,
+    bytes: 0,
+    frontier,
+    atEnd: false,
+    caughtUp: false,
+    pulse: false,
+  }
 }
 
 function batchOf(chunk: Chunk): WatchBatch {
-  const { updates, caughtUp, frontier } = chunk
+  const { updates, caughtUp, atEnd, frontier } = chunk
   return frontier === 0
-    ? { updates, caughtUp }
-    : { updates, caughtUp, bookmark: WatchCursor.fromRevision(BigInt(frontier)) }
+    ? { updates, caughtUp, atEnd }
+    : { updates, caughtUp, atEnd, bookmark: WatchCursor.fromRevision(BigInt(frontier)) }
 }

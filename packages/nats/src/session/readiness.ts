@@ -57,6 +57,7 @@ export class Readiness {
   readonly #start: SessionStart
   #received = 0
   #frontier: number
+  #atEnd = false
   #asking = false
   #due = false
   #stuck = false
@@ -76,6 +77,7 @@ export class Readiness {
     if (start.pending === 0 && start.singleReplica) {
       this.#frontier = Math.max(start.after, start.streamLast)
       this.#caughtUp = true
+      this.#atEnd = true
     }
   }
 
@@ -85,6 +87,14 @@ export class Readiness {
 
   get frontier(): number {
     return this.#frontier
+  }
+
+  /**
+   * The server had nothing to send beyond the frontier when it sent what came last. It counts a write a moment
+   * after the write removed its key's older message: within that moment this says too much.
+   */
+  get atEnd(): boolean {
+    return this.#atEnd
   }
 
   get caughtUp(): boolean {
@@ -118,6 +128,7 @@ export class Readiness {
       return { kind: 'order', frontier: this.#frontier, got: streamSequence }
     this.#received = consumerSequence
     this.#frontier = streamSequence
+    this.#atEnd = pending === 0
     if (this.#caughtUp) return undefined
     if (this.#asking || this.#missing !== undefined) this.#tick(subjectText(subject))
     if (streamSequence >= this.#settleAt) this.#end()
@@ -134,6 +145,7 @@ export class Readiness {
     else if (listEnd !== undefined && !this.#caughtUp) this.#due = !this.#asking
     else {
       this.#frontier = Math.max(this.#frontier, lastStream)
+      this.#atEnd = true
       if (lastStream >= streamLast) this.#end()
     }
     return undefined
@@ -156,6 +168,7 @@ export class Readiness {
     this.#asking = false
     if (end.kind === 'nothing') {
       this.#frontier = Math.max(this.#frontier, end.last)
+      this.#atEnd = true
       this.#end()
     } else if (end.kind === 'unreadable') {
       this.#settleAt = end.last

@@ -151,7 +151,8 @@ export class Session {
         )
       if (now - pulsed >= PULSE_MS) {
         pulsed = now
-        if (this.#feed!.takeUnseen()) this.#intake.pulse(this.#feed!.frontier)
+        const feed = this.#feed!
+        if (feed.takeUnseen()) this.#intake.pulse(feed.frontier, feed.atEnd)
       }
       if (verdict === 'probe') this.#ask((feed) => feed.probe.consumer(feed.frontier))
       else if (now - inspected >= INSPECT_EVERY_MS) {

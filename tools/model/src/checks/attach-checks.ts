@@ -89,6 +89,16 @@ export const ATTACH_CHECKS: readonly UnitCheck[] = [
   },
   {
     of: 'attach',
+    name: 'a fold that is no state of its bucket is listed although its history is the same',
+    holds: (rules) =>
+      told(rules, { fold: { settled: false }, history: 'same' }) === 'reconcile' &&
+      told(rules, { fold: { settled: true }, history: 'same' }) === 'resume' &&
+      told(rules, { history: 'same' }) === 'resume' &&
+      told(rules, { fold: { settled: true }, history: 'unknown' }) === 'reconcile' &&
+      told(rules, { fold: { settled: false } }) === 'resume',
+  },
+  {
+    of: 'attach',
     name: 'another incarnation is another history, whatever else agrees',
     holds: (rules) =>
       told(rules, { source: { ...SOURCE, incarnation: 'two' } }) === 'rebuild bucketRecreated',

@@ -81,6 +81,22 @@ export const POSITION_CHECKS: readonly UnitCheck[] = [
     holds: (rules) => rules.onBookmark({ frontier: 3n, revision: 3n, same: false }) === 'ignore',
   },
   {
+    of: 'settles',
+    name: 'where nothing is left to be sent, and as long as no revision is missing from there on',
+    holds: (rules) =>
+      [true, false].every((settled) =>
+        rules.settles({ settled, frontier: 3n, delivered: 9n, atEnd: true }),
+      ) &&
+      rules.settles({ settled: false, frontier: 3n, delivered: undefined, atEnd: true }) &&
+      rules.settles({ settled: true, frontier: 3n, delivered: 4n, atEnd: false }) &&
+      rules.settles({ settled: true, frontier: undefined, delivered: 1n, atEnd: false }) &&
+      !rules.settles({ settled: true, frontier: 3n, delivered: 5n, atEnd: false }) &&
+      !rules.settles({ settled: true, frontier: 3n, delivered: 3n, atEnd: false }) &&
+      !rules.settles({ settled: true, frontier: undefined, delivered: 2n, atEnd: false }) &&
+      !rules.settles({ settled: true, frontier: 3n, delivered: undefined, atEnd: false }) &&
+      !rules.settles({ settled: false, frontier: 3n, delivered: 4n, atEnd: false }),
+  },
+  {
     of: 'handOver',
     name: 'what cannot be compared is handed over',
     holds: (rules) =>
@@ -115,15 +131,34 @@ export const POSITION_CHECKS: readonly UnitCheck[] = [
   },
   {
     of: 'audit',
-    name: 'where nothing moved any difference counts; under writers only what the bucket lacks',
+    name: 'where everything was delivered any difference counts; else what the bucket lacks, and more than is missing',
     holds: (rules) =>
       counted(rules, { foldCount: 1n }) === 'rebuild' &&
       counted(rules, { foldCount: 3n }) === 'rebuild' &&
-      counted(rules, { laterFoldCount: 2n }) === 'equal' &&
-      counted(rules, { laterFoldCount: 3n }) === 'wait' &&
-      counted(rules, { foldCount: 1n, laterFoldCount: 2n }) === 'wait' &&
-      counted(rules, { foldCount: 1n, laterFoldCount: 1n }) === 'wait' &&
-      counted(rules, { foldCount: 3n, laterFoldCount: 3n }) === 'rebuild',
+      counted(rules, { undelivered: 0n }) === 'equal' &&
+      counted(rules, { undelivered: 1n }) === 'wait' &&
+      counted(rules, { undelivered: 1n, foldCount: 3n }) === 'rebuild' &&
+      counted(rules, { undelivered: 1n, foldCount: 1n }) === 'wait' &&
+      counted(rules, { undelivered: 1n, foldCount: 0n }) === 'rebuild',
+  },
+  {
+    of: 'audit',
+    name: 'equal counts are proof when nothing came until the bucket was counted again',
+    holds: (rules) => {
+      const again = (foldCount: bigint, keyCount: bigint): string =>
+        counted(rules, { undelivered: 1n, later: { foldCount, keyCount } })
+      return (
+        again(2n, 2n) === 'equal' &&
+        again(3n, 3n) === 'wait' &&
+        again(1n, 2n) === 'wait' &&
+        again(2n, 3n) === 'wait' &&
+        again(2n, 1n) === 'rebuild' &&
+        again(3n, 2n) === 'rebuild' &&
+        counted(rules, { undelivered: 1n, foldCount: 1n, later: { foldCount: 2n, keyCount: 2n } }) ===
+          'wait' &&
+        counted(rules, { undelivered: 1n, foldCount: 1n, later: { foldCount: 1n, keyCount: 2n } }) === 'wait'
+      )
+    },
   },
   {
     of: 'watchdog',

@@ -123,7 +123,6 @@ function backUp({ options, noBackup }: AttachShape, s: AttachState): boolean {
 function rollBack(shape: AttachShape, s: AttachState): boolean {
   const { options, noBackup } = shape
   if (s.backupLast === noBackup || s.era + 1 === shape.eras) return false
-  if (shape.tracksSettled && !isSettled(s)) return false
   for (let k = 0; k < options.keys; k++) s.bucket.set(k, s.backup.at(k))
   s.last = s.backupLast
   s.era++
@@ -132,12 +131,6 @@ function rollBack(shape: AttachShape, s: AttachState): boolean {
   else if (s.mode === WATCHING) s.dead = 1
   else if (s.mode === ATTACHED) endSession(s, {})
   return true
-}
-
-/** Whether the fold, and the one that is made, is a state the bucket once had. */
-function isSettled(s: AttachState): boolean {
-  const staged = s.stagedCursor === 0 || s.stagedCursor === s.last
-  return staged && (s.settled === 1 || s.cursor === 0)
 }
 
 function forgetBackup({ options }: AttachShape, s: AttachState, shared: number): void {

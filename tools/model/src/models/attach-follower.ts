@@ -109,6 +109,7 @@ export class AttachFollower {
       binding: this.judgement.binding(s.bound, s.seen),
       cursor: this.#positions.cursor(s.cursor),
       populated: this.#isPopulated(s),
+      settled: s.unsettled === 0,
     }
   }
 
@@ -123,6 +124,7 @@ export class AttachFollower {
       binding: this.judgement.binding(s.bind, s.bindSeen),
       cursor: this.#positions.cursor(s.stagedCursor),
       populated: s.stagedCursor > 0,
+      settled: s.stagedUnsettled === 0,
     }
     const decision = this.judgement.decide(s, staged, source, finding, s.staged)
     if (decision.action === 'reconcile') this.#doubt(s)
@@ -177,7 +179,7 @@ export class AttachFollower {
       for (let k = 0; k < scoped; k++)
         if (messages.revision(s.bucket.at(k)) === revision) fold.set(k, s.bucket.at(k))
       s.sent = revision
-      commit(this.#shape, s, revision)
+      commit(this.#shape, s, revision, this.#settles(s, revision))
     }
     return true
   }
@@ -197,7 +199,7 @@ export class AttachFollower {
       revision: this.#positions.revision(s.last),
       same: s.last === position,
     })
-    if (verdict === 'advance') commit(this.#shape, s, s.last)
+    if (verdict === 'advance') commit(this.#shape, s, s.last, this.#settles(s, undefined))
     return true
   }
 
@@ -236,20 +238,16 @@ export class AttachFollower {
     s.seen = s.bindSeen
     s.initial = 0
     if (this.#shape.keepsRecord && s.cursor > 0) s.owed = 1
-    this.#judge(s, rebuiltForCount)
-    if (s.mode !== WATCHING) return true
     s.caught = 1
     s.target = 0
+    this.#judge(s, rebuiltForCount)
     return true
   }
 
   #audit(s: AttachState): boolean {
     if (s.mode !== WATCHING || s.caught === 0 || s.unsure === 1) return false
     this.#judge(s, false)
-    if (s.mode !== WATCHING || s.cursor === 0) return true
-    s.seen = s.bindSeen
-    const history = this.judgement.historyOf(s)
-    if (history === 'other' || history === 'differs') endSession(s, {})
+    if (s.mode === WATCHING && s.cursor > 0) s.seen = s.bindSeen
     return true
   }
 
@@ -258,22 +256,36 @@ export class AttachFollower {
     if (s.mode !== WATCHING || s.caught === 0 || s.unsure === 0) return false
     const verdict = this.judgement.listing(s)
     if (verdict === 'rebuild') endSession(s, { finding: REVISION_MISMATCH })
-    else if (verdict === 'equal') s.unsure = 0
+    else if (verdict === 'equal') {
+      s.unsure = 0
+      if (this.#shape.nextAfter(s, s.sent) === 0) s.unsettled = 0
+    }
     return true
   }
 
+  /** What is found is claimed when the history was asked for afterwards, or else the watch yields something. */
   #judge(s: AttachState, rebuiltForCount: boolean): void {
     if (this.#shape.keepsRecord)
       s.bindSeen = this.judgement.sawEviction(this.judgement.describe(s), s.bindSeen === 1) ? 1 : 0
+    const { claims = 'proven' } = this.#shape.options
     const verdict = this.judgement.auditOf(s)
     if (verdict === 'equal') {
       s.distrusted = 0
-      if (s.dead === 0 && !this.#shape.converged(s)) s.lied = 1
+      if (claims === 'atOnce') this.#claim(s)
     } else if (verdict === 'reattach') endSession(s, {})
     else if (verdict === 'mend') {
       if (rebuiltForCount) s.distrusted = 1
       if (s.distrusted === 0) endSession(s, { finding: COUNT_MISMATCH })
     }
+    if (s.mode !== WATCHING) return
+    const history = s.cursor === 0 ? 'unknown' : this.judgement.historyOf(s)
+    if (history === 'other' || history === 'differs') endSession(s, {})
+    else if (verdict === 'equal' && ((history === 'same' && s.unsettled === 0) || s.dead === 0))
+      this.#claim(s)
+  }
+
+  #claim(s: AttachState): void {
+    if (s.unsure === 0 && !this.#shape.converged(s)) s.lied = 1
   }
 
   #crash(s: AttachState): boolean {
@@ -283,6 +295,17 @@ export class AttachFollower {
     s.distrusted = 0
     s.mode = DOWN
     return true
+  }
+
+  /** Of an update; or of a bookmark, which comes when everything was sent. */
+  #settles(s: AttachState, revision: number | undefined): boolean {
+    const unsettled = s.rebuilding === 1 ? s.stagedUnsettled : s.unsettled
+    return this.#rules.settles({
+      settled: unsettled === 0,
+      frontier: this.#positions.frontier(this.#position(s)),
+      delivered: revision === undefined ? undefined : this.#positions.revision(revision),
+      atEnd: revision === undefined || this.#shape.nextAfter(s, revision) === 0,
+    })
   }
 
   #position(s: AttachState): number {

@@ -40,7 +40,7 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
     },
     actions: [...follower.actions(), ...bucketActions(shape)],
     always: {
-      'an audit of a living watch that says equal is right': (s) => s.lied === 0,
+      'what an audit claims is right': (s) => s.lied === 0,
       ...(options.survives === true
         ? {}
         : {

@@ -31,6 +31,7 @@ export function endSession(
 export function dropStaged(s: AttachState, scoped: number): void {
   for (let k = 0; k < scoped; k++) s.staged.set(k, 0)
   s.stagedCursor = 0
+  s.stagedUnsettled = 0
   s.rebuilding = 0
   s.forCount = 0
 }
@@ -73,22 +74,21 @@ export function swap(shape: AttachShape, s: AttachState): void {
   for (let k = 0; k < shape.scoped; k++) s.fold.set(k, s.staged.at(k))
   s.cursor = s.stagedCursor
   s.seen = s.bindSeen
-  settle(shape, s)
+  s.unsettled = s.stagedUnsettled
   dropStaged(s, shape.scoped)
 }
 
-/** A delivery, or a bookmark, is in the fold that is written. */
-export function commit(shape: AttachShape, s: AttachState, revision: number): void {
-  if (s.rebuilding === 1) s.stagedCursor = revision
-  else {
+/** A delivery, or a bookmark, is in the fold that is written; `settled` says what it tells of the fold. */
+export function commit(shape: AttachShape, s: AttachState, revision: number, settled: boolean): void {
+  const unsettled = shape.tracksSettled && (!settled || s.unsure === 1) ? 1 : 0
+  if (s.rebuilding === 1) {
+    s.stagedCursor = revision
+    s.stagedUnsettled = unsettled
+  } else {
     s.cursor = revision
+    s.unsettled = unsettled
     s.bound = s.bind
     s.seen = s.bindSeen
     if (shape.keepsRecord && s.initial === 0) s.owed = 1
-    settle(shape, s)
   }
-}
-
-function settle(shape: AttachShape, s: AttachState): void {
-  if (shape.tracksSettled) s.settled = s.cursor === s.last ? 1 : 0
 }

@@ -51,17 +51,14 @@ export interface AttachOptions {
   /** A watch of a bucket that was recreated since it was described fails. @default true */
   readonly opensChecked?: boolean
   /**
-   * Whether a rollback can meet a fold that was cut off while it caught up: it is no state the bucket ever
-   * had, so that agreeing with the history up to its cursor proves nothing. @default false
-   */
-  readonly unsettled?: boolean
-  /**
    * Whether another content under the same key and revision counts as equal: where the fold remembers nothing
    * of a history that is left, it cannot be told. @default false
    */
   readonly byRevision?: boolean
   /** How many keys a fold remembers the newest revision of. @default 2 */
   readonly anchors?: number
+  /** Whether an audit claims what it finds before anything says that it was found in the history of the fold. @default 'proven' */
+  readonly claims?: 'atOnce' | 'proven'
   /** Whether the follower process can stop, and a session end. @default true */
   readonly restarts?: boolean
   /** Whether a replica of record asks about a gap before it commits what came after it. @default true */
@@ -111,8 +108,9 @@ export type AttachFields = {
   readonly caught: number
   readonly dead: number
   readonly distrusted: number
-  /** The fold once had everything there was. */
-  readonly settled: number
+  /** What is kept with the fold: that it is no state the bucket was in. */
+  readonly unsettled: number
+  readonly stagedUnsettled: number
   /** A listing has to equal the fold before anything is claimed. */
   readonly unsure: number
   readonly lied: number
@@ -152,7 +150,7 @@ export class AttachShape {
     this.noBackup = revisions + 1
     const { values } = this.messages
     const rollsBack = options.faults.includes('rollback')
-    this.tracksSettled = rollsBack && options.unsettled !== true
+    this.tracksSettled = rollsBack
     const { evicts = false } = options
     this.keepsRecord = options.whenEvicted === 'keep' && evicts !== false && evicts !== 'unknown'
     const recorded = this.keepsRecord ? 2 : 1
@@ -180,7 +178,8 @@ export class AttachShape {
       caught: 2,
       dead: 2,
       distrusted: 2,
-      settled: this.tracksSettled ? 2 : 1,
+      unsettled: this.tracksSettled ? 2 : 1,
+      stagedUnsettled: this.tracksSettled ? 2 : 1,
       unsure: 2,
       lied: 2,
       evicting: typeof evicts === 'string' ? 2 : 1,

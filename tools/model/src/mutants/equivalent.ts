@@ -4,6 +4,4 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     'no revision is above one that is not stated: the comparison with undefined is false by itself',
   'listing-is-truth: return evictsOldestFirst === true && firstRevision <= 1n;':
     'a first revision that is not stated is at or below nothing: the comparison with undefined is false by itself',
-  "audit: return laterFoldCount === undefined || foldCount >= keyCount ? 'rebuild' : 'wait';":
-    'equal counts were answered the line before',
 }

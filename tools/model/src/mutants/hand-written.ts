@@ -26,6 +26,9 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   mutant('attach: the verdict about the history is not told', {
     attach: (input) => protocol.attach({ ...input, history: undefined }),
   }),
+  mutant('attach: whether the fold is settled is not told', {
+    attach: (input) => protocol.attach({ ...input, fold: { ...input.fold, settled: undefined } }),
+  }),
   mutant('attach: every start is a rebuild', {
     attach: (input) => {
       const decision = protocol.attach(input)
@@ -85,6 +88,12 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   }),
   mutant('onBookmark: takes every bookmark', { onBookmark: () => 'advance' }),
   mutant('onBookmark: takes none', { onBookmark: () => 'ignore' }),
+  mutant('settles: always', { settles: () => true }),
+  mutant('settles: never', { settles: () => false }),
+  mutant('settles: a fold that was settled stays it', {
+    settles: (input) => input.settled || protocol.settles(input),
+  }),
+  mutant('settles: only where nothing is left', { settles: ({ atEnd }) => atEnd }),
   mutant('handOver: hands over everything', { handOver: () => 'hand' }),
   mutant('handOver: hands over nothing', { handOver: () => 'skip' }),
   mutant('afterFlush: the cursor advances before the commit', {

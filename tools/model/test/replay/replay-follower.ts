@@ -7,6 +7,8 @@ import { ReplayLocation, type Image, type ReplayStore } from './replay-store.ts'
 
 const FAR_MS = 1e9
 const AUDIT_MS = 1_000
+/** How long an audit waits for the fold. */
+const CUT_MS = 2_000
 const MOST_TIMERS = 50
 
 /** What a model's state and the real follower can be compared by. */
@@ -37,12 +39,17 @@ export class ReplayFollower {
         await this.#attach()
         break
       case 'deliver':
-        this.#session.give({ updates: [this.#next(before)], caughtUp: false })
+        this.#session.give({
+          updates: [this.#next(before)],
+          caughtUp: false,
+          atEnd: this.#shape.nextAfter(after, after.sent) === 0,
+        })
         break
       case 'bookmark':
         this.#session.give({
           updates: [],
           caughtUp: false,
+          atEnd: true,
           bookmark: WatchCursor.fromRevision(BigInt(before.last)),
         })
         break
@@ -128,7 +135,7 @@ export class ReplayFollower {
     const { descriptions } = this.#bucket
     await this.#until(() => this.#bucket.descriptions > descriptions)
     await turn()
-    if (cursor !== last && this.#bucket.session !== undefined) vi.advanceTimersToNextTimer()
+    if (cursor !== last && this.#bucket.session !== undefined) vi.advanceTimersByTime(CUT_MS)
   }
 
   async #until(done: () => boolean): Promise<void> {
