@@ -4,7 +4,7 @@ import { PLANTS } from '../src/run/plants.ts'
 import { brokenPromise, repeatedBy, simulator } from './program.ts'
 
 const MINUTE = 60_000
-const COUNT = Number(process.env['SLIP_SIMULATIONS'] ?? (process.env['CI'] === undefined ? 200 : 1_800))
+const COUNT = Number(process.env['SLIP_SIMULATIONS'] ?? (process.env['CI'] === undefined ? 200 : 2_000))
 const FROM = Number(process.env['SLIP_SEED'] ?? 1)
 /** A simulation takes an eighth of a second; a machine may be forty times as slow. */
 const COUNT_MS = 2 * MINUTE + COUNT * 5_000

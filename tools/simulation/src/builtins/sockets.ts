@@ -18,7 +18,7 @@ class SimServer extends EventEmitter {
     const owner = scheduler.current
     const name = `${owner.namespace}:${path}`
     scheduler.post(owner, 'completion', 'socket listen', 0, () => {
-      if (owner.host.sockets.has(name)) {
+      if (owner.host.sockets.has(name) && owner.host.namesAreTaken) {
         this.emit('error', Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE' }))
         return
       }

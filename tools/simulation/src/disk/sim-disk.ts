@@ -105,7 +105,8 @@ export class SimDisk {
   }
 
   link(from: string, to: string): void {
-    if (this.#directory.find(to) !== undefined) throw systemError('EEXIST', 'link')
+    const taken = this.#directory.find(to) !== undefined && this.#world.host.namesAreTaken
+    if (taken) throw systemError('EEXIST', 'link')
     this.#directory.change(new Map([[to, this.find(from)]]))
   }
 

@@ -88,7 +88,7 @@ function followerOf(random: Random): FollowerProfile {
       { prefixes: ['b.k', 'd.x.'] },
     ]),
     emptyValues: random.pick(['tombstone', 'tombstone', 'keep']),
-    auditIntervalMs: random.pick([1_000, 5_000, 20_000, 60_000]),
+    auditIntervalMs: random.pick([1_000, 2_000, 5_000, 30_000]),
     staleAfterMs: random.pick([1_500, 5_000, 5_000, 12_000]),
     retryBudgetMs: random.pick([2_000, 30_000, 30_000]),
     batch: {

@@ -8,6 +8,7 @@ export interface Plant {
   readonly breaks: readonly number[]
   readonly rules?: Partial<Protocol>
   readonly forgetsSync?: boolean
+  readonly locksNothing?: boolean
   readonly apply?: (store: SnapshotStore, ...args: Parameters<SnapshotStore['apply']>) => Promise<void>
 }
 
@@ -60,6 +61,11 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
     bug: 'nothing is ever synced to the disk',
     breaks: [1, 2],
     forgetsSync: true,
+  },
+  lockIgnored: {
+    bug: 'a lock that somebody holds is given to others too',
+    breaks: [11],
+    locksNothing: true,
   },
   watchdogAsleep: {
     bug: 'silence is never noticed',

@@ -78,6 +78,7 @@ export class Simulation {
     this.verdict = new Verdict(world)
     this.#disk = new SimDisk(world, '/disk')
     this.#disk.forgetsSync = plant?.forgetsSync === true
+    world.host.namesAreTaken = plant?.locksNothing !== true
     mount(world, this.#disk)
     this.#wire = new Wire(world)
     this.#ledger = new Ledger(this.verdict, () => lossUnknown(this.#disk))
