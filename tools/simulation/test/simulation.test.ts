@@ -68,7 +68,7 @@ describe('one seed', () => {
 
 describe('a planted bug', () => {
   const MOST_SEEDS = '150'
-  const MOST_ACTIONS = 6
+  const MOST_ACTIONS = 8
 
   test.each(Object.entries(PLANTS))(
     '%s is found, shrunk to few actions, and repeated by the command that is printed',

@@ -17,7 +17,7 @@ const ours: Protocol = { ...protocol }
 export const PLANTS: Readonly<Record<string, Plant>> = {
   cursorFirst: {
     bug: 'the cursor is committed before the data',
-    breaks: [1],
+    breaks: [1, 6],
     apply: async (store, batch, cursor, options) => {
       await store.apply([], cursor, options)
       await store.apply(batch, cursor, options)
@@ -46,7 +46,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
   },
   deliveryUnjudged: {
     bug: 'what was delivered before is taken for new',
-    breaks: [2, 3, 6],
+    breaks: [1, 2, 3, 5, 6],
     rules: { onDelivery: () => 'apply' },
   },
   failedFlushForgotten: {
