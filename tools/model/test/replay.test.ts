@@ -73,11 +73,11 @@ const FEW: readonly AttachOptions[] = [
   { name: 'recreate', ...two, eras: 2, faults: ['recreate'] },
   { name: 'rollback', ...two, eras: 2, faults: ['rollback'] },
 ]
+/** Not rollback: with three writes a fold can be in doubt, and the source of the replay cannot be listed. */
 const MANY: readonly AttachOptions[] = [
   { name: 'writers only, three writes', ...three, faults: [] },
   { name: 'every silent removal, three writes', ...three, faults: ['purge', 'purgeSubject', 'cleanMarker'] },
   { name: 'recreate, three writes', ...three, eras: 2, faults: ['recreate', 'cleanMarker'] },
-  { name: 'rollback, three writes', ...three, eras: 2, faults: ['rollback'] },
 ]
 const CONFIGURATIONS = process.env['SLIP_REPLAY'] === 'full' ? [...FEW, ...MANY] : FEW
 
