@@ -30,25 +30,34 @@ interface Look {
 const MOST_LOOKS = 4
 const LOOKS_WITHIN_MS = 500
 
+const FIRST_DOUBT_MS = 60_000
+const MOST_DOUBT_MS = 24 * 3_600_000
+
+/** When a fold is listed again although listing it did not make the counts equal. */
+interface Doubt {
+  readonly againAtMs: number
+  readonly delayMs: number
+}
+
 /** Compares the fold's number of keys with the bucket's, over the life of a follower. */
 export class CountAudit<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
   readonly #settings: FollowSettings
-  #distrusted = false
+  #doubt: Doubt | undefined
 
   constructor(parts: FoldParts<S, T>, settings: FollowSettings) {
     this.#parts = parts
     this.#settings = settings
   }
 
-  /** Whether the two counts are known to count different things. */
+  /** Whether a fold that was just listed had another count all the same. */
   get distrusted(): boolean {
-    return this.#distrusted
+    return this.#doubt !== undefined
   }
 
-  /** The fold keeps names of deleted keys that the bucket never had. */
+  /** The fold keeps names of deleted keys that the bucket never had: no listing changes that. */
   distrust(): void {
-    this.#distrusted = true
+    this.#doubt = { againAtMs: Infinity, delayMs: Infinity }
   }
 
   /**
@@ -153,12 +162,23 @@ export class CountAudit<S extends SnapshotStore, T> {
     rebuiltFor?: RebuildReason,
   ): AuditResult {
     if (verdict === 'equal') {
-      this.#distrusted = false
+      this.#doubt = undefined
       return { verdict, through: look.lastRevision }
     }
     if (verdict !== 'rebuild') return { verdict }
-    if (rebuiltFor === 'countMismatch') this.#distrusted = true
-    return this.#distrusted ? { verdict: 'off' } : { verdict: 'mend', reason: 'countMismatch' }
+    if (rebuiltFor === 'countMismatch') this.#doubtFurther()
+    const doubted = this.#doubt !== undefined && performance.now() < this.#doubt.againAtMs
+    return doubted ? { verdict: 'off' } : { verdict: 'mend', reason: 'countMismatch' }
+  }
+
+  /** A key that vanished while the fold was listed is found by listing again; counts of different things are not. */
+  #doubtFurther(): void {
+    const { delayMs: before } = this.#doubt ?? {}
+    if (before === Infinity) return
+    // The next audit is one interval away.
+    const first = (this.#settings.auditIntervalMs || FIRST_DOUBT_MS) / 2
+    const delayMs = before === undefined ? first : Math.min(2 * before, MOST_DOUBT_MS)
+    this.#doubt = { againAtMs: performance.now() + delayMs, delayMs }
   }
 
   #foldCount(): bigint {
