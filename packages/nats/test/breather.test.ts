@@ -11,9 +11,12 @@ function fakeClient(): { client: NatsConnection; calls: string[] } {
   return { client: { protocol: { transport: { socket } } } as unknown as NatsConnection, calls }
 }
 
-/** Messages without a pause between them, until so much time has passed. */
+const LEAST_MESSAGES = 200
+
+/** Messages without a pause between them, until so much time has passed, and some more: a processor may be taken away. */
 function flood(breather: Breather, ms: number): void {
   for (const end = performance.now() + ms; performance.now() < end;) breather.took()
+  for (let i = 0; i < LEAST_MESSAGES; i++) breather.took()
 }
 
 test('a turn that receives for long pauses the socket once, and the next one goes on', async () => {
