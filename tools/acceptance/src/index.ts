@@ -30,7 +30,6 @@ export {
   sampleCells,
   SCOPES,
   shortcomings,
-  stillMissing,
   untilStatus,
   violationsIn,
   without,

@@ -61,12 +61,3 @@ function gapOf<C>(cell: C, gaps: readonly KnownGap<C>[]): GapOfCell | undefined 
   const perhaps = gaps.find((gap) => gap.touches?.(cell) === true)
   return perhaps === undefined ? undefined : { what: perhaps.what, fails: 'perhaps' }
 }
-
-/** For something that is missing outside of a matrix: `work` has to reject as long as it is. */
-export async function stillMissing(what: string, work: Promise<unknown>): Promise<void> {
-  const held = await work.then(
-    () => true,
-    () => false,
-  )
-  if (held) throw new Error(`this gap is closed, remove its mark: ${what}`)
-}
