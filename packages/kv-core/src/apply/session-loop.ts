@@ -99,6 +99,7 @@ class SessionLoop implements CutSession {
   #delivered = 0
   #isPulling = false
   #over = false
+  #hasEnded = false
   #timer: NodeJS.Timeout | undefined
   #armedForMs = Infinity
 
@@ -132,6 +133,7 @@ class SessionLoop implements CutSession {
       this.#pull()
       return await this.#loop()
     } finally {
+      this.#hasEnded = true
       signal.removeEventListener('abort', this.#bell.ring)
       clearTimeout(this.#timer)
       // The source may be the reason for the end, or be stuck: its farewell is not waited for.
@@ -184,6 +186,8 @@ class SessionLoop implements CutSession {
   }
 
   #arrived(pulled: Pulled): void {
+    // What comes late proves nothing of the session after this one.
+    if (this.#hasEnded) return
     this.#pulled = pulled
     this.#isPulling = false
     if ('result' in pulled && pulled.result.done !== true) {

@@ -75,9 +75,18 @@ export const NETWORK_FAULTS: Readonly<Record<NetworkFaultId, NetworkFault>> = {
   mute: {
     title: 'nothing passes to the server, which goes on sending',
     async strike({ proxy, change }, live) {
+      // What was described before may be claimed after.
+      if (live !== undefined)
+        await untilStatus(
+          live,
+          'verified where it stands',
+          ({ verifiedThrough, appliedCursor }) =>
+            verifiedThrough !== undefined && verifiedThrough === appliedCursor.revision,
+          10_000,
+        )
+      const before = live?.status.verifiedThrough
       proxy.hold('toServer')
       await change()
-      const before = live?.status.verifiedThrough
       await wait(AWAY_MS)
       if (live !== undefined && live.status.verifiedThrough !== before)
         throw new Error(`verified through ${live.status.verifiedThrough} without an answer of the server`)
