@@ -117,6 +117,27 @@ describe('where a bucket keeps more than one revision of a key', () => {
     expect(run.follower.status).toMatchObject({ skipped: 2, relisted: 0 })
   })
 
+  test('what was uncovered below a value above the limits is found, and served', async () => {
+    const bucket = bucketOf('a')
+    bucket.historyPerKey = 2
+    bucket.hasReader = true
+    bucket.put('b', 'fits')
+    const older = bucket.newest('b')!
+    bucket.put('b', 'x'.repeat(200))
+    // More than there are anchors: only a listing can find it.
+    for (let i = 0; i < 80; i++) bucket.put(`key.${i}`)
+    const location = new MapLocation()
+    location.features = { maxKeyBytes: 10, maxValueBytes: 100 }
+    await using run = await FollowRun.start({ bucket, location, auditIntervalMs: 10 })
+    await run.caughtUp()
+    expect(run.follower.status).toMatchObject({ skipped: 1, relisted: 0 })
+    bucket.uncover('b', older)
+    await run.until(() => run.reasons.includes('revisionMismatch'))
+    await run.caughtUp()
+    expect(textOf(run.follower, 'b')).toBe('fits')
+    expect(run.follower.status.skipped).toBe(0)
+  })
+
   test('where empty values are entries the keys that are listed are compared all the same', async () => {
     const { bucket, older } = deep('a', 'b')
     const location = await folded(bucket, { emptyValues: 'keep' })

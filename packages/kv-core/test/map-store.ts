@@ -6,6 +6,7 @@ import {
   type FoldReader,
   type KvEntry,
   type KvUpdate,
+  type ListedKey,
   type Recovery,
   type RangeOptions,
   type SnapshotLocation,
@@ -13,26 +14,27 @@ import {
   type StagedFold,
   type StoreFeatures,
   type StoreStats,
+  type VersionToken,
   type WaitOptions,
 } from '@slip/kv-core'
 
 interface Image {
   readonly entries: Map<string, KvEntry>
-  readonly deleted: Set<string>
+  readonly deleted: Map<string, VersionToken>
   cursor: WatchCursor
   lineage: Uint8Array | undefined
 }
 
 const emptyImage = (): Image => ({
   entries: new Map(),
-  deleted: new Set(),
+  deleted: new Map(),
   cursor: WatchCursor.none,
   lineage: undefined,
 })
 
 const copyImage = (image: Image): Image => ({
   entries: new Map(image.entries),
-  deleted: new Set(image.deleted),
+  deleted: new Map(image.deleted),
   cursor: image.cursor,
   lineage: image.lineage,
 })
@@ -164,6 +166,12 @@ export class MapStore implements SnapshotStore {
     for (const { key } of this.entries(prefix, options)) yield key
   }
 
+  *deletedKeys(prefix = ''): IterableIterator<ListedKey> {
+    this.#readable()
+    for (const key of [...this.#image.deleted.keys()].sort(compareKeys))
+      if (key.startsWith(prefix)) yield { key, version: this.#image.deleted.get(key)! }
+  }
+
   async apply(batch: readonly KvUpdate[], cursor: WatchCursor, options?: ApplyOptions): Promise<void> {
     this.#writable()
     await Promise.resolve()
@@ -244,7 +252,7 @@ function write(image: Image, batch: readonly KvUpdate[], cursor: WatchCursor, op
       image.deleted.delete(update.key)
     } else {
       image.entries.delete(update.key)
-      image.deleted.add(update.key)
+      image.deleted.set(update.key, update.version)
     }
   }
   image.cursor = cursor

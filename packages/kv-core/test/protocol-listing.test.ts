@@ -3,7 +3,15 @@ import { describe, expect, test } from 'vitest'
 
 describe('judgeListed', () => {
   const judged = (change: Partial<ListedInput>): string =>
-    protocol.judgeListed({ listed: 4n, start: 9n, held: 4n, removedSince: false, skipped: false, ...change })
+    protocol.judgeListed({
+      listed: 4n,
+      start: 9n,
+      held: 4n,
+      removedSince: false,
+      skipped: false,
+      removedAt: undefined,
+      ...change,
+    })
 
   test('a key at the revision the fold has is a match; at any other that is no newer, wrong', () => {
     expect(judged({})).toBe('match')
@@ -19,6 +27,13 @@ describe('judgeListed', () => {
     expect(judged({ held: undefined })).toBe('wrong')
     expect(judged({ held: undefined, removedSince: true })).toBe('pass')
     expect(judged({ held: undefined, skipped: true })).toBe('pass')
+  })
+
+  test('a value that was skipped excuses no other revision of its key', () => {
+    expect(judged({ held: undefined, skipped: true, removedAt: 4n })).toBe('pass')
+    for (const removedAt of [3n, 5n, 9n])
+      expect(judged({ held: undefined, skipped: true, removedAt })).toBe('wrong')
+    expect(judged({ held: undefined, removedAt: 4n })).toBe('wrong')
   })
 })
 

@@ -2,11 +2,13 @@ import type { KvUpdate } from '../entry.ts'
 import type { ListingTallyInput } from '../protocol/audit-listing.ts'
 import { protocol } from '../protocol/protocol.ts'
 import { scopeIndex } from '../scope.ts'
-import type { FoldReader } from '../store.ts'
+import type { FoldReader, SnapshotStore } from '../store.ts'
 import type { CommitObserver } from './commit-observer.ts'
 
 /** Removed names that are remembered until the listing has passed them. */
 const MOST_REMOVED = 100_000
+
+type JudgedFold = FoldReader & Pick<SnapshotStore, 'deletedKeys'>
 
 /**
  * Counts what a listing says of a fold that goes on moving. No set of keys is held: an entry that an
@@ -42,11 +44,13 @@ export class ListingTally implements CommitObserver {
   }
 
   /** One key of the listing, when the fold has applied everything up to its revision. */
-  judge(key: string, listed: bigint, fold: FoldReader, isSkipped: (key: string) => boolean): void {
+  judge(key: string, listed: bigint, fold: JudgedFold, isSkipped: (key: string) => boolean): void {
     const held = fold.get(key)?.version.revision
     const removedSince = this.#removed.has(key)
     const skipped = held === undefined && listed <= this.#start && isSkipped(key)
-    const verdict = protocol.judgeListed({ listed, start: this.#start, held, removedSince, skipped })
+    const removedAt = skipped ? removalOf(key, fold) : undefined
+    const start = this.#start
+    const verdict = protocol.judgeListed({ listed, start, held, removedSince, skipped, removedAt })
     if (verdict === 'wrong') this.#wrong++
     if (verdict === 'match') {
       this.#matched++
@@ -102,4 +106,9 @@ export class ListingTally implements CommitObserver {
     if (this.#removed.size < MOST_REMOVED) this.#removed.add(key)
     else this.#tooManyRemoved = true
   }
+}
+
+function removalOf(key: string, fold: JudgedFold): bigint | undefined {
+  const [first] = fold.deletedKeys?.(key) ?? []
+  return first?.key === key ? first.version.revision : undefined
 }

@@ -9,6 +9,8 @@ export interface ListedInput {
   readonly removedSince: boolean
   /** Whether the fold holds no value of it because of a limit of its store. */
   readonly skipped: boolean
+  /** The revision of the removal the fold has in place of a skipped value; undefined when it keeps none. */
+  readonly removedAt: bigint | undefined
 }
 
 /**
@@ -18,7 +20,12 @@ export interface ListedInput {
 export function judgeListed(input: ListedInput): 'match' | 'pass' | 'wrong' {
   const { listed, start, held } = input
   if (listed > start) return 'pass'
-  if (held === undefined) return input.removedSince || input.skipped ? 'pass' : 'wrong'
+  if (held === undefined) return input.removedSince || isSkipped(input) ? 'pass' : 'wrong'
   if (held === listed) return 'match'
   return held > start ? 'pass' : 'wrong'
+}
+
+/** A removal at another revision than the listed one stands for another value, which is gone: what it uncovered may fit. */
+function isSkipped({ listed, skipped, removedAt }: ListedInput): boolean {
+  return skipped && (removedAt === undefined || removedAt === listed)
 }

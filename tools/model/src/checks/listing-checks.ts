@@ -6,7 +6,15 @@ type Tally = Parameters<Protocol['auditListing']>[0]
 type Truth = Parameters<Protocol['listingIsTruth']>[0]
 
 const listed = (rules: Protocol, change: Partial<Listed>): string =>
-  rules.judgeListed({ listed: 5n, start: 8n, held: 5n, removedSince: false, skipped: false, ...change })
+  rules.judgeListed({
+    listed: 5n,
+    start: 8n,
+    held: 5n,
+    removedSince: false,
+    skipped: false,
+    removedAt: undefined,
+    ...change,
+  })
 
 const tallied = (rules: Protocol, change: Partial<Tally>): string =>
   rules.auditListing({
@@ -57,6 +65,16 @@ export const LISTING_CHECKS: readonly UnitCheck[] = [
       listed(rules, { held: undefined }) === 'wrong' &&
       listed(rules, { held: undefined, removedSince: true }) === 'pass' &&
       listed(rules, { held: undefined, skipped: true }) === 'pass',
+  },
+  {
+    of: 'judgeListed',
+    name: 'a removal that stands for a skipped value stands for the listed one alone',
+    holds: (rules) =>
+      listed(rules, { held: undefined, skipped: true, removedAt: 5n }) === 'pass' &&
+      listed(rules, { held: undefined, skipped: false, removedAt: 5n }) === 'wrong' &&
+      [4n, 6n, 8n].every(
+        (removedAt) => listed(rules, { held: undefined, skipped: true, removedAt }) === 'wrong',
+      ),
   },
   {
     of: 'auditListing',

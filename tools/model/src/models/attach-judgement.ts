@@ -168,7 +168,16 @@ export class AttachJudgement {
       if (kept !== undefined) entries++
       if (!messages.isLive(s.bucket.at(k))) continue
       const listed = this.#positions.revision(messages.revision(s.bucket.at(k)))
-      told[this.#rules.judgeListed({ listed, start, held: kept, removedSince: false, skipped: false })]++
+      told[
+        this.#rules.judgeListed({
+          listed,
+          start,
+          held: kept,
+          removedSince: false,
+          skipped: false,
+          removedAt: undefined,
+        })
+      ]++
     }
     return this.#rules.auditListing({
       start,

@@ -222,6 +222,7 @@ export function listingModel(options: ListingOptions, rules: Protocol): Model<Li
       held: messages.isLive(inFold) ? positions.revision(messages.revision(inFold)) : undefined,
       removedSince: s.removed.at(k) === 1,
       skipped: false,
+      removedAt: undefined,
     })
     if (verdict === 'match') s.matched++
     if (verdict === 'wrong') s.wrong++
