@@ -67,7 +67,10 @@ async function spread(args: Arguments): Promise<Summary> {
     count: Math.min(RANGE, args.count - i * RANGE),
   }))
   let shown = 0
+  let told = 0
   return inWorkers(process.argv[1]!, words, ranges, args.workers, args.failures, (total) => {
+    for (; told < total.failures.length; told++)
+      process.stderr.write(`failed: ${commandOf(total.failures[told]!.seed, args)}\n`)
     if (total.simulations < shown + 1_000) return
     shown = total.simulations
     process.stderr.write(`${total.simulations} of ${args.count}, ${total.failures.length} failed\n`)
