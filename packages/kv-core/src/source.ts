@@ -157,6 +157,11 @@ export interface WatchBatch {
    * listed before it is trusted again, and so has one of a source that never says it.
    */
   readonly atEnd?: boolean
+  /**
+   * When the last of it came from the source, on the clock of `performance.now()`, where it may have waited to be
+   * asked for: it is proof of life at that time. Absent: when it is yielded.
+   */
+  readonly receivedAtMs?: number | undefined
 }
 
 /**
@@ -168,8 +173,8 @@ export interface KvWatcher {
   /**
    * One session. It ends only by abort (rethrowing the signal's reason), by close of the source, or
    * by throwing KvError. The next batch is pulled only when the last was applied, so a slow reader
-   * holds the source back. Each batch, an empty one included, is proof of life: a source that is
-   * well yields at least one every second.
+   * holds the source back. Each batch, an empty one included, is proof of life at its `receivedAtMs`:
+   * a source that is well yields at least one every second.
    *
    * `after` must be a position `describe` allows: above `firstRevision - 1` or proven complete by
    * other means, and not above `lastRevision`. A cursor of 2^64-1 or without a u64 form is KvError

@@ -94,6 +94,35 @@ describe('silence', () => {
     await run.caughtUp()
   })
 
+  test('is not ended by batches that waited for their reader all the time: they prove life when they came', async () => {
+    await using run = await FollowRun.start({ bucket: numbered(1), staleAfterMs: 150 })
+    await run.caughtUp()
+    run.bucket.waitedMs = 60_000
+    await run.until(() => run.follower.status.state === 'stale')
+    const { lastContactMs } = run.follower.status
+    run.bucket.put('late')
+    await run.until(() => run.keys.length === 2)
+    expect(run.follower.status).toMatchObject({ state: 'stale', reason: 'silent', lastContactMs })
+    run.bucket.waitedMs = 100
+    await run.until(() => run.follower.status.state === 'live')
+    expect(run.follower.status.lastContactMs!).toBeGreaterThan(lastContactMs!)
+    expect(Date.now() - run.follower.status.lastContactMs!).toBeGreaterThanOrEqual(100)
+    expect(run.bucket.watches).toHaveLength(1)
+  })
+
+  test('shows while close() waits for its turn', async () => {
+    const run = await FollowRun.start({ bucket: numbered(1), staleAfterMs: 100 })
+    await run.caughtUp()
+    let finish = (): void => undefined
+    const held = run.follower.exclusive(() => new Promise<void>((resolve) => (finish = resolve)))
+    const closed = run.follower.close()
+    await run.until(() => run.follower.status.state === 'stale')
+    finish()
+    await held
+    await closed
+    expect(run.states.slice(-2)).toEqual(['stale', 'closed'])
+  })
+
   test('is not what a quiet bucket that answers is', async () => {
     await using run = await FollowRun.start({ bucket: numbered(1), staleAfterMs: 100 })
     await run.caughtUp()

@@ -127,6 +127,14 @@ describe('watchdog', () => {
   })
 })
 
+describe('proofOfLife', () => {
+  test('is when it came, never later than now, and never goes back', () => {
+    const at = (lastProofMs: number, receivedAtMs?: number): number =>
+      protocol.proofOfLife({ nowMs: 100, lastProofMs, receivedAtMs })
+    expect([at(50), at(50, 70), at(50, 30), at(50, 200), at(50, 100)]).toEqual([100, 70, 50, 100, 100])
+  })
+})
+
 describe('afterFlush', () => {
   const OUTCOMES = ['committed', 'applyFailed', 'commitFailed', 'poisoned'] as const
   const inputs: FlushInput[] = OUTCOMES.flatMap((outcome) =>

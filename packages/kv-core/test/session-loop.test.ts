@@ -17,7 +17,8 @@ test('a batch that comes when the session has ended proves nothing', async () =>
     suspect: false,
     signal: ending.signal,
     flush: async () => 'committed',
-    onPull: (pulling) => pulls.push(pulling),
+    onPull: () => pulls.push(true),
+    onArrival: () => pulls.push(false),
   })
   ending.abort()
   expect(await session).toEqual({ why: 'aborted' })

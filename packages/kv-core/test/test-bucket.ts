@@ -58,6 +58,8 @@ export class TestBucket {
   listedAs: (listed: ListedKey) => ListedKey = (listed) => listed
   /** While true sessions yield nothing, although the bucket answers. */
   deafSessions = false
+  /** How long ago a batch came that a session yields; undefined: it does not say. */
+  waitedMs: number | undefined
   /** While true sessions that begin with nothing yield their first batch and no more. */
   holdsHydration = false
   opened = 0
@@ -228,6 +230,7 @@ export class TestBucket {
             updates,
             caughtUp: reached,
             atEnd: complete,
+            ...(this.waitedMs === undefined ? {} : { receivedAtMs: performance.now() - this.waitedMs }),
             ...(complete && position > 0n ? { bookmark: WatchCursor.fromRevision(position) } : {}),
           }
           if (!complete) continue

@@ -242,6 +242,22 @@ describe('the queue of a session', () => {
     expect([second.updates.length, second.bookmark!.revision, second.caughtUp]).toEqual([1, 2n, false])
   })
 
+  test('a batch says when the last of it came, however long it waited', async () => {
+    const intake = new Intake(() => undefined, 0)
+    const beganMs = performance.now()
+    intake.received(put, 10, 1)
+    const first = await intake.take()
+    expect(first.receivedAtMs).toBeGreaterThanOrEqual(beganMs)
+    expect(first.receivedAtMs).toBeLessThanOrEqual(performance.now())
+    intake.heard(beganMs + 10_000)
+    intake.received(put, 10, 2)
+    intake.heard(beganMs + 20_000)
+    intake.heard(beganMs + 15_000)
+    expect((await intake.take()).receivedAtMs).toBe(beganMs + 20_000)
+    intake.pulse(2, true, beganMs)
+    expect((await intake.take()).receivedAtMs).toBe(beganMs)
+  })
+
   test('a batch is at the end when its last message, or what came after, was', async () => {
     const intake = new Intake(() => undefined, 0)
     intake.received(put, 10, 1, true)

@@ -67,7 +67,7 @@ export const KEEPING: readonly AttachOptions[] = [
 
 /** Seconds together: every test run, and what mutants are shown. */
 export const SMALL: readonly Configuration[] = [
-  configuration(['watchdog'], silenceModel, 'silence'),
+  configuration(['watchdog', 'proofOfLife'], silenceModel, 'silence'),
   flushing({ name: 'synced', updates: 3, durability: 'synced', damage: true, aborts: true }),
   flushing({ name: 'by the system', updates: 3, durability: 'os', damage: true, aborts: true }),
   flushing({

@@ -33,8 +33,10 @@ export interface SessionPorts {
     cursor: WatchCursor,
     settled: boolean,
   ): Promise<FlushOutcome>
-  /** Proof of life. `pulling` says whether the source is being waited for. */
-  onPull?(pulling: boolean): void
+  /** The source is waited for. */
+  onPull?(): void
+  /** The source yielded a batch, which came at `receivedAtMs` where it says that. */
+  onArrival?(receivedAtMs: number | undefined): void
   onDelivered?(newest: bigint): void
   /** Nothing was delivered of what follows this revision immediately: it was replaced, removed or evicted, or is out of scope. */
   onGap?(after: bigint): void
@@ -56,8 +58,8 @@ export interface SessionCut {
   begin(session: CutSession): void
   /** The fold has everything up to `through`, and nothing above, until this returns. */
   onReached(through: bigint): void
-  /** The source yielded a batch. */
-  onArrival(): void
+  /** The source yielded a batch, which came at `receivedAtMs` where it says that. */
+  onArrival(receivedAtMs: number | undefined): void
 }
 
 /** What a cut may know of its session. */
@@ -173,7 +175,7 @@ class SessionLoop implements CutSession {
 
   #pull(): void {
     this.#isPulling = true
-    this.#ports.onPull?.(true)
+    this.#ports.onPull?.()
     try {
       this.#iterator ??= this.#ports.open()[Symbol.asyncIterator]()
       this.#iterator.next().then(
@@ -191,8 +193,9 @@ class SessionLoop implements CutSession {
     this.#pulled = pulled
     this.#isPulling = false
     if ('result' in pulled && pulled.result.done !== true) {
-      this.#ports.onPull?.(false)
-      this.#ports.cut?.onArrival()
+      const { receivedAtMs } = pulled.result.value
+      this.#ports.onArrival?.(receivedAtMs)
+      this.#ports.cut?.onArrival(receivedAtMs)
     }
     this.#bell.ring()
   }

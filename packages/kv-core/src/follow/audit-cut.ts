@@ -20,7 +20,7 @@ export class AuditCut implements SessionCut {
   #hold: Hold | undefined
   #timer: NodeJS.Timeout | undefined
   #arrivals = 0
-  #onArrivals: { readonly wanted: number; readonly arrived: () => void } | undefined
+  #onArrivals: { readonly askedMs: number; readonly wanted: number; readonly arrived: () => void } | undefined
   #wanted: { readonly revision: bigint; readonly reached: (through: bigint) => void } | undefined
 
   /** A hold is over before the session looks stale. */
@@ -48,15 +48,16 @@ export class AuditCut implements SessionCut {
     wanted?.reached(through)
   }
 
-  onArrival(): void {
+  onArrival(receivedAtMs: number | undefined): void {
     this.#arrivals++
-    if (this.#onArrivals !== undefined && this.#arrivals >= this.#onArrivals.wanted)
-      this.#onArrivals.arrived()
+    if (this.#onArrivals === undefined) return
+    const { askedMs, wanted, arrived } = this.#onArrivals
+    if (receivedAtMs === undefined ? this.#arrivals >= wanted : receivedAtMs >= askedMs) arrived()
   }
 
   /**
-   * Whether the session yields something that the source cannot have had at this moment: what it is waited
-   * for, or else what comes after the batch it may have kept.
+   * Whether the session yields something that the source cannot have had at this moment: what came since,
+   * where the source says when that was; else what it is waited for, or what comes after the batch it may have kept.
    */
   async isAlive(signal: AbortSignal): Promise<boolean> {
     const session = this.#session
@@ -66,7 +67,8 @@ export class AuditCut implements SessionCut {
       alive = this.#session === session
       stop.abort()
     }
-    this.#onArrivals = { wanted: this.#arrivals + (session?.isPulling === true ? 1 : 2), arrived }
+    const wanted = this.#arrivals + (session?.isPulling === true ? 1 : 2)
+    this.#onArrivals = { askedMs: performance.now(), wanted, arrived }
     await pause(ALIVE_WITHIN_MS, AbortSignal.any([signal, stop.signal]))
     this.#onArrivals = undefined
     return alive

@@ -19,6 +19,7 @@ import { StatusBoard } from './status-board.ts'
 import type { FollowStatus } from './status.ts'
 import { supervise } from './supervisor.ts'
 import { Waiters } from './waiters.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** The one implementation of Follower: reads go to the store in use, the rest to the parts. */
 export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
@@ -31,7 +32,7 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
 
   constructor(keeper: FoldKeeper<S>, options: FollowOptions<S, T>, settings: FollowSettings) {
     const { signal } = options
-    const board = new StatusBoard(() => keeper.figures)
+    const board = new StatusBoard(() => keeper.figures, settings.staleAfterMs)
     this.#parts = {
       keeper,
       flusher: new Flusher(options, this.#stop.signal, (error) =>
@@ -49,12 +50,16 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
     board.dispatch({ type: 'opened' }, keeper.bootstrapError)
     const onAbort = (): void => this.#stop.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort)
-    this.closed = supervise(this.#parts, settings, options.source, this.#stop.signal)
+    const watchdog = new Watchdog(board, settings.staleAfterMs)
+    this.closed = supervise(this.#parts, settings, options.source, this.#stop.signal, watchdog)
       .then(
         () => this.#shutDown(),
         (error: unknown) => this.#fail(error),
       )
-      .finally(() => signal?.removeEventListener('abort', onAbort))
+      .finally(() => {
+        watchdog.stop()
+        signal?.removeEventListener('abort', onAbort)
+      })
     this.closed.catch(() => undefined)
   }
 

@@ -31,7 +31,8 @@ export class SessionRunner<S extends SnapshotStore, T> {
   readonly #audits: AuditSchedule<S, T>
   readonly #signal: AbortSignal
   #carried: Carried = { finding: undefined, suspect: false }
-  #pulling = false
+  /** Since when the source is waited for, monotonic; undefined while it is not. */
+  #pullingSinceMs: number | undefined
   #end: ((reason: string) => void) | undefined
 
   constructor(parts: FoldParts<S, T>, settings: FollowSettings, signal: AbortSignal) {
@@ -84,8 +85,9 @@ export class SessionRunner<S extends SnapshotStore, T> {
 
   /** Ends a session whose source yields nothing although it is waited for. */
   endIfStuck(nowMs: number): void {
-    const silentForMs = nowMs - this.#parts.board.lastProofMs
-    if (this.#pulling && silentForMs >= STUCK_INTERVALS * this.#settings.staleAfterMs) this.#end?.('silent')
+    if (this.#pullingSinceMs === undefined) return
+    const silentForMs = nowMs - Math.max(this.#parts.board.lastProofMs, this.#pullingSinceMs)
+    if (silentForMs >= STUCK_INTERVALS * this.#settings.staleAfterMs) this.#end?.('silent')
   }
 
   /** Drops a rebuild that was not finished; the fold in use keeps all there is to remember. */
@@ -161,9 +163,10 @@ export class SessionRunner<S extends SnapshotStore, T> {
           if (rebuild !== undefined) return await rebuild.flush(updates, cursor, settled)
           return await this.#writer.flush(updates, bytes, cursor, { phase, settled })
         },
-        onPull: (pulling) => {
-          this.#pulling = pulling
-          if (!pulling) board.proof()
+        onPull: () => (this.#pullingSinceMs = performance.now()),
+        onArrival: (receivedAtMs) => {
+          this.#pullingSinceMs = undefined
+          board.proof(receivedAtMs)
         },
         onDelivered: (newest) => board.heard(newest),
         onGap: (after) => {
@@ -187,7 +190,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
         },
       })
     })
-    this.#pulling = false
+    this.#pullingSinceMs = undefined
     this.#end = undefined
     const result = followEnd({
       end,

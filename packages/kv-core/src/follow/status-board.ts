@@ -1,4 +1,5 @@
 import type { WatchCursor } from '../cursor.ts'
+import { protocol } from '../protocol/protocol.ts'
 import type { Recovery } from '../store.ts'
 import {
   type FollowEvent,
@@ -32,14 +33,17 @@ export class StatusBoard {
   lastProofMs: number = performance.now()
 
   readonly #figures: () => FoldFigures
+  readonly #staleAfterMs: number
   readonly #listeners = new Set<(status: FollowStatus) => void>()
   #standing: Standing = OPENING
   #streamLast: bigint | undefined
   #lastContactMs: number | undefined
   #error: Error | undefined
 
-  constructor(figures: () => FoldFigures) {
+  /** `staleAfterMs`: how old a proof of life may be to be one. */
+  constructor(figures: () => FoldFigures, staleAfterMs: number) {
     this.#figures = figures
+    this.#staleAfterMs = staleAfterMs
   }
 
   get state(): FollowState {
@@ -67,11 +71,16 @@ export class StatusBoard {
     }
   }
 
-  /** The source answered or delivered. */
-  proof(): void {
-    this.lastProofMs = performance.now()
-    this.#lastContactMs = Date.now()
-    this.dispatch({ type: 'proof' })
+  /** The source answered or delivered: at `receivedAtMs` on the monotonic clock, or now. */
+  proof(receivedAtMs?: number): void {
+    const nowMs = performance.now()
+    const { lastProofMs: before } = this
+    this.lastProofMs = protocol.proofOfLife({ nowMs, lastProofMs: before, receivedAtMs })
+    const { lastProofMs } = this
+    if (lastProofMs > before || this.#lastContactMs === undefined)
+      this.#lastContactMs = Date.now() - Math.round(nowMs - lastProofMs)
+    if (protocol.watchdog({ nowMs, lastProofMs, staleAfterMs: this.#staleAfterMs }) === 'live')
+      this.dispatch({ type: 'proof' })
   }
 
   /** Whether a check is made, and says something. */

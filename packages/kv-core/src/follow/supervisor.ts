@@ -1,12 +1,12 @@
 import { backOffMs, pause } from '../apply/back-off.ts'
 import { KvError, SnapshotError } from '../errors.ts'
 import type { FollowSource, SourceOpener } from '../follow-source.ts'
-import { protocol } from '../protocol/protocol.ts'
 import type { SnapshotStore } from '../store.ts'
 import { within } from './deadline.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FollowSettings } from './follow-settings.ts'
 import { SessionRunner } from './session-runner.ts'
+import type { Watchdog } from './watchdog.ts'
 
 const BACK_OFF = { firstMs: 20, secondMs: 100, maxMs: 5_000 }
 /** A session that lived this long after catching up makes the next retry a first one. */
@@ -21,10 +21,11 @@ export async function supervise<S extends SnapshotStore, T>(
   settings: FollowSettings,
   open: SourceOpener,
   signal: AbortSignal,
+  watchdog: Watchdog,
 ): Promise<void> {
   const { board } = parts
   const runner = new SessionRunner(parts, settings, signal)
-  const watchdog = startWatchdog(parts, settings, runner)
+  watchdog.onSilent = (nowMs) => runner.endIfStuck(nowMs)
   let source: FollowSource | undefined
   let attempt = 0
   try {
@@ -50,7 +51,6 @@ export async function supervise<S extends SnapshotStore, T>(
       await pause(backOffMs(attempt++, BACK_OFF, Math.random()), signal)
     }
   } finally {
-    watchdog.stop()
     if (source !== undefined) farewell(source)
     await runner.close()
   }
@@ -76,25 +76,6 @@ async function opening(open: SourceOpener, signal: AbortSignal): Promise<FollowS
 function farewell(source: FollowSource): void {
   const closing = async (): Promise<void> => source.close?.()
   void closing().catch(() => undefined)
-}
-
-function startWatchdog<S extends SnapshotStore, T>(
-  { board }: FoldParts<S, T>,
-  { staleAfterMs }: FollowSettings,
-  runner: SessionRunner<S, T>,
-): { stop(): void } {
-  const check = (): void => {
-    const nowMs = performance.now()
-    const { lastProofMs } = board
-    const stale = protocol.watchdog({ nowMs, lastProofMs, staleAfterMs }) === 'stale'
-    if (stale) {
-      board.dispatch({ type: 'silence' })
-      runner.endIfStuck(nowMs)
-    }
-    timer = setTimeout(check, stale ? staleAfterMs / 4 : Math.max(1, lastProofMs + staleAfterMs - nowMs))
-  }
-  let timer = setTimeout(check, staleAfterMs)
-  return { stop: () => clearTimeout(timer) }
 }
 
 /** A word for the status: the error's code, else its class. */

@@ -10,6 +10,7 @@ import { listingIsTruth } from './listing-is-truth.ts'
 import { onBookmark } from './on-bookmark.ts'
 import { onDelivery } from './on-delivery.ts'
 import { overrun } from './overrun.ts'
+import { proofOfLife } from './proof-of-life.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
 import { settles } from './settles.ts'
@@ -26,6 +27,7 @@ export interface Protocol {
   readonly handOver: typeof handOver
   readonly afterFlush: typeof afterFlush
   readonly afterReopen: typeof afterReopen
+  readonly proofOfLife: typeof proofOfLife
   readonly watchdog: typeof watchdog
   readonly overrun: typeof overrun
   readonly sawEviction: typeof sawEviction
@@ -46,6 +48,7 @@ export const protocol: Protocol = {
   handOver,
   afterFlush,
   afterReopen,
+  proofOfLife,
   watchdog,
   overrun,
   sawEviction,

@@ -20,10 +20,19 @@ export type SilenceVerdict = 'alive' | 'probe' | 'dead'
 export class Silence {
   #silentMs = 0
   #probes = 0
+  #heard = false
 
   heard(): void {
     this.#silentMs = 0
     this.#probes = 0
+    this.#heard = true
+  }
+
+  /** Whether there was a message since this was asked last. */
+  takeHeard(): boolean {
+    const heard = this.#heard
+    this.#heard = false
+    return heard
   }
 
   passed(ms: number): SilenceVerdict {

@@ -12,6 +12,8 @@ interface Chunk {
   caughtUp: boolean
   /** To be handed over even without updates: a proof of life. */
   pulse: boolean
+  /** When something of it came last, monotonic; undefined while nothing did. */
+  receivedAtMs: number | undefined
 }
 
 const MAX_UPDATES = 1_024
@@ -60,6 +62,8 @@ export class Intake {
     chunk.bytes += bytes
     chunk.frontier = frontier
     chunk.atEnd = atEnd
+    // To look at the clock for each message costs too much: `heard` tells of those that follow.
+    chunk.receivedAtMs ??= performance.now()
     this.#queuedBytes += bytes
     if (this.#queuedBytes > this.#peakBytes) this.#peakBytes = this.#queuedBytes
     if (update !== undefined) {
@@ -74,12 +78,18 @@ export class Intake {
       this.#seal()
   }
 
-  /** The source is alive, and nothing is undelivered up to `frontier`. */
-  pulse(frontier: number, atEnd = false): void {
+  /** The source was alive at `receivedAtMs`, and nothing is undelivered up to `frontier`. */
+  pulse(frontier: number, atEnd = false, receivedAtMs: number = performance.now()): void {
     this.#open.frontier = frontier
     this.#open.atEnd = atEnd
     this.#open.pulse = true
+    this.#stamp(receivedAtMs)
     this.#wake()
+  }
+
+  /** The last of what is here, if anything is, came at `atMs` or later. */
+  heard(atMs: number): void {
+    if (this.#open.receivedAtMs !== undefined) this.#stamp(atMs)
   }
 
   /** Everything that existed at the start was received, the last of it just before: a batch ends here. Said once. */
@@ -87,6 +97,7 @@ export class Intake {
     if (this.#saidCaughtUp) return
     this.#saidCaughtUp = true
     this.#open.caughtUp = true
+    this.#stamp(performance.now())
     this.#open.frontier = frontier
     this.#open.atEnd = atEnd
     this.#seal()
@@ -130,6 +141,11 @@ export class Intake {
     }
   }
 
+  #stamp(atMs: number): void {
+    const { receivedAtMs } = this.#open
+    if (receivedAtMs === undefined || atMs > receivedAtMs) this.#open.receivedAtMs = atMs
+  }
+
   #seal(): void {
     this.#sealed.push(this.#open)
     this.#open = emptyChunk(this.#open.frontier)
@@ -169,12 +185,13 @@ function emptyChunk(frontier: number): Chunk {
     atEnd: false,
     caughtUp: false,
     pulse: false,
+    receivedAtMs: undefined,
   }
 }
 
 function batchOf(chunk: Chunk): WatchBatch {
-  const { updates, caughtUp, atEnd, frontier } = chunk
+  const { updates, caughtUp, atEnd, frontier, receivedAtMs } = chunk
   return frontier === 0
-    ? { updates, caughtUp, atEnd }
-    : { updates, caughtUp, atEnd, bookmark: WatchCursor.fromRevision(BigInt(frontier)) }
+    ? { updates, caughtUp, atEnd, receivedAtMs }
+    : { updates, caughtUp, atEnd, receivedAtMs, bookmark: WatchCursor.fromRevision(BigInt(frontier)) }
 }

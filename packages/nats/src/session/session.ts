@@ -141,9 +141,14 @@ export class Session {
     let last = performance.now()
     let pulsed = last
     let inspected = last
+    let heardAtMs = last
     const timer = setInterval(() => {
       const now = performance.now()
       const verdict = this.#silence.passed(now - last)
+      if (this.#silence.takeHeard()) {
+        heardAtMs = last
+        this.#intake.heard(heardAtMs)
+      }
       last = now
       if (verdict === 'dead')
         return this.#intake.fail(
@@ -152,7 +157,7 @@ export class Session {
       if (now - pulsed >= PULSE_MS) {
         pulsed = now
         const feed = this.#feed!
-        if (feed.takeUnseen()) this.#intake.pulse(feed.frontier, feed.atEnd)
+        if (feed.takeUnseen()) this.#intake.pulse(feed.frontier, feed.atEnd, heardAtMs)
       }
       if (verdict === 'probe') this.#ask((feed) => feed.probe.consumer(feed.frontier))
       else if (now - inspected >= INSPECT_EVERY_MS) {

@@ -161,6 +161,15 @@ export const POSITION_CHECKS: readonly UnitCheck[] = [
     },
   },
   {
+    of: 'proofOfLife',
+    name: 'when it came, where that is told; never later than now, and never back',
+    holds: (rules) => {
+      const at = (lastProofMs: number, receivedAtMs: number | undefined): number =>
+        rules.proofOfLife({ nowMs: 100, lastProofMs, receivedAtMs })
+      return at(50, undefined) === 100 && at(50, 70) === 70 && at(50, 30) === 50 && at(50, 200) === 100
+    },
+  },
+  {
     of: 'watchdog',
     name: 'stale from `staleAfterMs` on, and not before',
     holds: (rules) =>

@@ -128,6 +128,10 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   }),
   mutant('afterReopen: always commits', { afterReopen: () => 'commit' }),
   mutant('afterReopen: always begins again', { afterReopen: () => 'restart' }),
+  mutant('proofOfLife: when it is taken', { proofOfLife: ({ nowMs }) => nowMs }),
+  mutant('proofOfLife: the last one counts, were it older', {
+    proofOfLife: ({ nowMs, receivedAtMs = nowMs }) => receivedAtMs,
+  }),
   mutant('watchdog: never stale', { watchdog: () => 'live' }),
   mutant('watchdog: always stale', { watchdog: () => 'stale' }),
   mutant('audit: always equal', { audit: () => 'equal' }),

@@ -83,11 +83,6 @@ export class FollowerLife implements Deliveries {
     this.#status?.contact(this.#nowMs())
   }
 
-  /** The loop goes on with a batch that may have waited. */
-  took(): void {
-    if (!this.#around.refused.has('lateProof')) this.contact()
-  }
-
   listed(beganMs: number): void {
     this.listedMs = beganMs
   }
@@ -205,8 +200,7 @@ export class FollowerLife implements Deliveries {
   #look(): void {
     const { follower } = this
     if (follower === undefined || this.ended) return
-    if (!this.closing || this.#around.refused.has('lateProof'))
-      this.#status?.look(follower.status, this.#nowMs())
+    this.#status?.look(follower.status, this.#nowMs())
     try {
       this.#reader?.look(follower)
     } catch (error) {
@@ -220,7 +214,6 @@ export class FollowerLife implements Deliveries {
     if (this.#apply === undefined) await Promise.resolve()
     world.trace.note(`apply ${batch.length} to ${context.cursor.revision} ${context.phase}`)
     this.#apply!.given(batch, context)
-    this.took()
     if (applyRandom.chance(applyFaults.slow))
       await new Promise<void>((resolve) => this.#post('slow apply', resolve, applyFaults.slowMs))
     if (applyRandom.chance(applyFaults.fails)) throw new Error('the caller cannot take it')
@@ -228,7 +221,6 @@ export class FollowerLife implements Deliveries {
   }
 
   #committed(): void {
-    this.took()
     this.#around.committed()
     this.#post('look', () => this.#look())
   }

@@ -7,8 +7,6 @@ export const KNOWN_GAPS = {
   rebuildGivenUp: 'what apply was given by a rebuild that was given up is not taken back',
   /** A swap that went through, and whose directory could not be synced, counts as failed: `changes()` drops what it held. */
   halfSwap: 'changes() says nothing of a rebuild whose swap went through without an answer',
-  /** A batch that waited while `apply`, a commit or `exclusive` took its time counts as proof of life when it is taken. */
-  lateProof: 'a batch that waited in the loop proves life when it is taken, not when it came',
   /** A server that is put back between the proof of the history and the start of the watch is not noticed. */
   proofBeforeWatch: 'the history is proven before the watch begins, and not again',
 } as const

@@ -112,7 +112,6 @@ export class FollowerDeeds {
           const before = contentOf(store)
           const { cursor } = store
           await new Promise<void>((resolve) => setTimeout(resolve, forMs))
-          life?.took()
           const changed = contentDifference(before, contentOf(store), true)
           if (changed !== undefined || !cursor.equals(store.cursor))
             verdict.violated(6, `the fold changed inside exclusive(): ${changed ?? 'its cursor moved'}`)

@@ -28,7 +28,7 @@ export interface SessionStart {
   mustBeConnected(): void
 }
 
-/** One watch over the wire. The iteration runs at the server; its batches come one call at a time. */
+/** One watch over the wire. The iteration runs at the server; its batches come one call at a time, some before they are wanted. */
 export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
   readonly #wire: Wire
   readonly #bucket: SimBucket
@@ -38,6 +38,8 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
   #iterator: AsyncIterator<WatchBatch> | undefined
   /** The history the watch began in: a bucket that is made anew in silence leaves it open. */
   #branch: Branch | undefined
+  /** What was asked for, in order: the last of it is under way, or waits to be. */
+  readonly #asked: Promise<IteratorResult<WatchBatch, void>>[] = []
   #first = true
   #silent = false
   #over = false
@@ -51,28 +53,14 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
     start.signal.addEventListener('abort', () => this.#hangUp(), { once: true })
   }
 
-  async next(): Promise<IteratorResult<WatchBatch, void>> {
-    if (this.#over) return { done: true, value: undefined }
-    const again = this.#again()
-    this.#first = false
-    if (again !== undefined) {
-      await this.#wire.call(this.#start.client, {
-        what: 'again',
-        signal: this.#start.signal,
-        serve: async () => undefined,
-        answered: () => this.#seen.contact(),
-      })
-      return { done: false, value: again }
+  next(): Promise<IteratorResult<WatchBatch, void>> {
+    while (this.#asked.length <= this.#wire.ahead) {
+      const before = this.#asked.at(-1)
+      const result = before === undefined ? this.#fetch() : before.then(() => this.#fetch())
+      result.catch(() => undefined)
+      this.#asked.push(result)
     }
-    this.#silent ||= this.#wire.chance('silence')
-    if (this.#silent) await new Promise<never>(() => undefined)
-    try {
-      return await this.#ask()
-    } catch (error) {
-      this.#over = true
-      this.#hangUp()
-      throw error
-    }
+    return this.#asked.shift()!
   }
 
   async return(): Promise<IteratorResult<WatchBatch, void>> {
@@ -81,7 +69,37 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
     return { done: true, value: undefined }
   }
 
-  async #ask(): Promise<IteratorResult<WatchBatch, void>> {
+  async #fetch(): Promise<IteratorResult<WatchBatch, void>> {
+    if (this.#over) return { done: true, value: undefined }
+    const again = this.#again()
+    this.#first = false
+    let receivedAtMs: number | undefined
+    const received = (): void => {
+      receivedAtMs = performance.now()
+      this.#seen.contact()
+    }
+    if (again !== undefined) {
+      await this.#wire.call(this.#start.client, {
+        what: 'again',
+        signal: this.#start.signal,
+        serve: async () => undefined,
+        answered: received,
+      })
+      return { done: false, value: { ...again, receivedAtMs } }
+    }
+    this.#silent ||= this.#wire.chance('silence')
+    if (this.#silent) await new Promise<never>(() => undefined)
+    try {
+      const result = await this.#ask(received)
+      return result.done === true ? result : { done: false, value: { ...result.value, receivedAtMs } }
+    } catch (error) {
+      this.#over = true
+      this.#hangUp()
+      throw error
+    }
+  }
+
+  async #ask(received: () => void): Promise<IteratorResult<WatchBatch, void>> {
     if (this.#wire.chance('breaks')) {
       const error = this.#wire.failure()
       await this.#wire.call(this.#start.client, {
@@ -91,13 +109,12 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
       })
       throw error
     }
-    const { branch, result } = await this.#wire.call(this.#start.client, {
+    const { result } = await this.#wire.call(this.#start.client, {
       what: 'next',
       signal: this.#start.signal,
       serve: () => this.#serve(),
-      answered: ({ branch, result }) => this.#arrived(branch, result),
+      answered: ({ branch, result }) => this.#arrived(branch, result, received),
     })
-    void branch
     return result.done === true ? { done: true, value: undefined } : result
   }
 
@@ -110,10 +127,10 @@ export class WireSession implements AsyncIterator<WatchBatch, void, undefined> {
     return { branch: this.#branch, result }
   }
 
-  #arrived(branch: Branch, result: IteratorResult<WatchBatch>): void {
+  #arrived(branch: Branch, result: IteratorResult<WatchBatch>, received: () => void): void {
     if (result.done === true) return
     const { updates, bookmark } = result.value
-    this.#seen.contact()
+    received()
     const newest = bookmark?.revision ?? updates.at(-1)?.version.revision
     if (newest !== undefined) this.#seen.delivered(newest)
     if (updates.length > 0) this.#seen.last = { branch, updates }

@@ -30,12 +30,15 @@ export class Wire {
   serverStarts: number = 0
   /** Every call is refused at once. */
   down = false
+  /** So many batches of a session come before they are asked for, and wait with the client. */
+  readonly ahead: number
   readonly world: World
   readonly random: Random
 
   constructor(world: World) {
     this.world = world
     this.random = world.random('wire')
+    this.ahead = world.random('ahead').pick([0, 0, 1, 4])
   }
 
   call<T>(client: SimProcess, { what, signal, timeoutMs, serve, answered }: RemoteCall<T>): Promise<T> {
