@@ -2,12 +2,11 @@ import { dirname, join } from 'node:path'
 import { SnapshotError, type SnapshotLocation, type WaitOptions } from '@slip/kv-core'
 import type { AppendLogOptions } from './append-log-options.ts'
 import { AppendLogSnapshot, COPY_NAME } from './append-log-snapshot.ts'
-import { nodeFileSystem, systemCode, type FileSystem } from './file-system.ts'
+import { nodeFileSystem, systemCode, WriterLock, type FileSystem } from '@slip/kv-core/store-parts'
 import { damageError, DISCARD, loadLog } from './load-log.ts'
 import { asIo, writeFully } from './log-file.ts'
 import { removeIfThere } from './log-draft.ts'
 import { canonicalPath, DRAFT_SUFFIX, removeLeftovers } from './log-path.ts'
-import { WriterLock } from './writer-lock.ts'
 
 const COPY_STRETCH_BYTES = 1024 * 1024
 

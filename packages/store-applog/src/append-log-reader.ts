@@ -8,14 +8,13 @@ import {
   type WatchCursor,
 } from '@slip/kv-core'
 import { loadNativeCrc32c } from './crc32c.ts'
-import { nodeFileSystem, systemCode, type FileSystem } from './file-system.ts'
+import { currentHolder, nodeFileSystem, systemCode, type FileSystem } from '@slip/kv-core/store-parts'
 import { damageError, loadLog, type LoadedLog } from './load-log.ts'
 import { asIo } from './log-file.ts'
 import type { Generation } from './log-header.ts'
 import { canonicalPath } from './log-path.ts'
 import { ForwardedReads } from './forwarded-reads.ts'
 import { MemoryFold, type FoldReads } from './memory/memory-fold.ts'
-import { currentHolder } from './writer-lock.ts'
 
 const ATTEMPTS = 5
 

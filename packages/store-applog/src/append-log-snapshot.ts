@@ -19,7 +19,7 @@ import type { AppendLogOptions } from './append-log-options.ts'
 import { maxValueBytes } from './commit-encoder.ts'
 import { mustBePolicy } from './compaction.ts'
 import { Compactor, type CompactionResult } from './compactor.ts'
-import { nodeFileSystem, type FileSystem } from './file-system.ts'
+import { nodeFileSystem, Turns, type FileSystem, type WriterLock } from '@slip/kv-core/store-parts'
 import { FoldView } from './fold-view.ts'
 import { LogDraft } from './log-draft.ts'
 import type { Generation } from './log-header.ts'
@@ -31,8 +31,6 @@ import { openLog, type OpenLog } from './open-log.ts'
 import { MAX_KEY_BYTES } from './record-2.ts'
 import { writeFold, type FoldState } from './rewrite.ts'
 import { StagedLog } from './staged-log.ts'
-import { Turns } from './turns.ts'
-import type { WriterLock } from './writer-lock.ts'
 
 /**
  * A fold in memory whose applies go to an append log: the default store.

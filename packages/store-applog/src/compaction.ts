@@ -1,5 +1,5 @@
 import { SnapshotError, Slices, type WatchCursor } from '@slip/kv-core'
-import type { LogHandle } from './file-system.ts'
+import type { LogHandle } from '@slip/kv-core/store-parts'
 import type { LogDraft } from './log-draft.ts'
 import type { Generation } from './log-header.ts'
 import type { RecordWalk } from './memory/record-walk.ts'

@@ -1,9 +1,8 @@
 import { compactionDue, type CompactionPolicy } from './compaction.ts'
-import type { FileSystem } from './file-system.ts'
+import type { FileSystem, Turns } from '@slip/kv-core/store-parts'
 import { HEADER_3_BYTES, type Generation } from './log-header.ts'
 import type { LogWriter } from './log-writer.ts'
 import { rewriteLog, type FoldNow } from './rewrite.ts'
-import type { Turns } from './turns.ts'
 
 /** The store whose log is compacted. */
 export interface CompactedStore {

@@ -1,5 +1,5 @@
 import { crc32 as zlibCrc32 } from 'node:zlib'
-import { slicedCrc, type RunningCrc } from './crc-table.ts'
+import { slicedCrc, type RunningCrc } from '@slip/kv-core/store-parts'
 
 const IEEE = 0xedb8_8320
 /** Below this a call into zlib costs more than it saves. */

@@ -1,6 +1,5 @@
-import { slicedCrc, type RunningCrc } from './crc-table.ts'
+import { portableCrc32c as portable } from '@slip/kv-core/store-parts'
 
-const CASTAGNOLI = 0x82f6_3b78
 /** Below this a call into native code costs more than it saves. */
 const NATIVE_FROM_BYTES = 512
 const PROBE_BYTES = 4 * 1024
@@ -9,7 +8,6 @@ interface NativeCrc32c {
   calculate(data: Uint8Array, initial?: number): number
 }
 
-const portable: RunningCrc = slicedCrc(CASTAGNOLI)
 let native: NativeCrc32c | undefined
 
 /**

@@ -1,5 +1,5 @@
 import { SnapshotError } from '@slip/kv-core'
-import type { LogHandle } from './file-system.ts'
+import type { LogHandle } from '@slip/kv-core/store-parts'
 import type { FileWindow } from './scan.ts'
 
 const READ_BYTES = 1024 * 1024

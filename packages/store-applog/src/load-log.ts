@@ -1,5 +1,5 @@
 import { SnapshotError, Slices, WatchCursor } from '@slip/kv-core'
-import type { LogHandle } from './file-system.ts'
+import type { LogHandle } from '@slip/kv-core/store-parts'
 import { asIo } from './log-file.ts'
 import {
   GENERATION_2_HEADER,

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 import type { KvUpdate, WatchCursor } from '@slip/kv-core'
 import { CommitEncoder, type EncodedCommit } from './commit-encoder.ts'
-import { systemCode, type FileSystem, type LogHandle } from './file-system.ts'
+import { systemCode, type FileSystem, type LogHandle } from '@slip/kv-core/store-parts'
 import { asIo, writeFully } from './log-file.ts'
 import { encodeHeader, GENERATION_2_HEADER, HEADER_3_BYTES, newSalt, type Generation } from './log-header.ts'
 

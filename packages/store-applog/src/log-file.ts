@@ -1,5 +1,5 @@
 import { SnapshotError } from '@slip/kv-core'
-import { systemCode, type FileSystem, type LogHandle } from './file-system.ts'
+import { systemCode, type FileSystem, type LogHandle } from '@slip/kv-core/store-parts'
 import { SyncDoubt } from './sync-doubt.ts'
 
 /** Something that can tell that the right to write has been lost. */

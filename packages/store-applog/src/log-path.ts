@@ -1,7 +1,6 @@
 import { basename, dirname, join, resolve } from 'node:path'
-import { systemCode, type FileSystem } from './file-system.ts'
+import { lockPath, systemCode, type FileSystem } from '@slip/kv-core/store-parts'
 import { removeIfThere } from './log-draft.ts'
-import { lockPath } from './writer-lock.ts'
 
 const ABANDONED_LOCK_MS = 60_000
 

@@ -1,12 +1,17 @@
 import { dirname } from 'node:path'
 import type { Recovery, WatchCursor } from '@slip/kv-core'
 import { loadNativeCrc32c } from './crc32c.ts'
-import { systemCode, type FileSystem, type LogHandle } from './file-system.ts'
+import {
+  systemCode,
+  WriterLock,
+  type FileSystem,
+  type LockWait,
+  type LogHandle,
+} from '@slip/kv-core/store-parts'
 import { damageError, loadLog, type FoldSink } from './load-log.ts'
 import { asIo, LogFile, writeFully } from './log-file.ts'
 import { encodeHeader, GENERATION_2_HEADER, HEADER_3_BYTES, newSalt, type Generation } from './log-header.ts'
 import { canonicalPath, removeLeftovers } from './log-path.ts'
-import { WriterLock, type LockWait } from './writer-lock.ts'
 
 /** A log open for writing, its lock held. */
 export interface OpenLog<F> {

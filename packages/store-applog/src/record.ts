@@ -1,5 +1,5 @@
 import { SnapshotError, type KvUpdate } from '@slip/kv-core'
-import { asciiPrefix, isUtf8, utf8Length, writeUtf8 } from './memory/key-bytes.ts'
+import { asciiPrefix, isUtf8, utf8Length, writeUtf8 } from '@slip/kv-core/store-parts'
 
 /** A live key. */
 export const RECORD_PUT = 1

@@ -1,13 +1,12 @@
 import { SnapshotError, type WatchCursor } from '@slip/kv-core'
 import { copyCommits, writeBase } from './compaction.ts'
-import type { FileSystem } from './file-system.ts'
+import type { FileSystem, Turns } from '@slip/kv-core/store-parts'
 import { LogDraft } from './log-draft.ts'
 import { asIo } from './log-file.ts'
 import { GENERATION_2_HEADER, HEADER_3_BYTES, type Generation } from './log-header.ts'
 import { DRAFT_SUFFIX } from './log-path.ts'
 import type { LogWriter } from './log-writer.ts'
 import type { MemoryFold } from './memory/memory-fold.ts'
-import type { Turns } from './turns.ts'
 
 /** What is left to copy while applies have to wait. */
 const LAST_STRETCH_BYTES = 1024 * 1024

@@ -1,5 +1,5 @@
 import { SnapshotError, type Slices } from '@slip/kv-core'
-import type { LogHandle } from './file-system.ts'
+import type { LogHandle } from '@slip/kv-core/store-parts'
 import { GivenWindow, SlidingWindow } from './file-window.ts'
 import type { FileWindow, Scan, ScanStep, ScanVerdict } from './scan.ts'
 

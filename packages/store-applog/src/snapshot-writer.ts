@@ -1,13 +1,12 @@
 import { SnapshotError, WatchCursor, type KvUpdate } from '@slip/kv-core'
 import type { AppendLogOptions } from './append-log-options.ts'
 import { targetGeneration } from './append-log-snapshot.ts'
-import { nodeFileSystem, type FileSystem } from './file-system.ts'
+import { nodeFileSystem, Turns, type FileSystem } from '@slip/kv-core/store-parts'
 import { damageError, DISCARD, loadLog, type FoldSink } from './load-log.ts'
 import { LogWriter } from './log-writer.ts'
 import { MemoryFold } from './memory/memory-fold.ts'
 import { openLog, type OpenLog } from './open-log.ts'
 import { rewriteLog } from './rewrite.ts'
-import { Turns } from './turns.ts'
 
 const DEFAULT_THRESHOLD_BYTES = 16 * 1024 * 1024
 

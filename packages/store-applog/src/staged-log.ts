@@ -1,5 +1,5 @@
 import { SnapshotError, WatchCursor, type ApplyOptions, type KvUpdate, type StagedFold } from '@slip/kv-core'
-import type { FileSystem } from './file-system.ts'
+import type { FileSystem } from '@slip/kv-core/store-parts'
 import { LogDraft } from './log-draft.ts'
 import type { Generation } from './log-header.ts'
 import { DRAFT_SUFFIX } from './log-path.ts'

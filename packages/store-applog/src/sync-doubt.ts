@@ -1,4 +1,4 @@
-import { systemCode, type FileSystem } from './file-system.ts'
+import { systemCode, type FileSystem } from '@slip/kv-core/store-parts'
 
 const DOUBT_SUFFIX = '.doubtful'
 

@@ -1,6 +1,6 @@
 import { SnapshotError, type WaitOptions, type WatchCursor } from '@slip/kv-core'
 import { readLog } from './append-log-reader.ts'
-import { nodeFileSystem, type FileSystem } from './file-system.ts'
+import { nodeFileSystem, type FileSystem } from '@slip/kv-core/store-parts'
 import type { Generation } from './log-header.ts'
 
 /** What every byte of a log says. */

@@ -6,7 +6,7 @@ import {
   type ListedKey,
   type WaitOptions,
 } from '@slip/kv-core'
-import { nodeFileSystem, type FileSystem } from './file-system.ts'
+import { nodeFileSystem, type FileSystem } from '@slip/kv-core/store-parts'
 import { LogDraft } from './log-draft.ts'
 import type { Generation } from './log-header.ts'
 import { canonicalPath, DRAFT_SUFFIX } from './log-path.ts'

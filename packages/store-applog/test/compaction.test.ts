@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { AppendLogReader } from '../src/append-log-reader.ts'
 import { AppendLogSnapshot } from '../src/append-log-snapshot.ts'
 import { compactionDue } from '../src/compaction.ts'
-import { nodeFileSystem, type FileSystem } from '../src/file-system.ts'
+import { nodeFileSystem, type FileSystem } from '@slip/kv-core/store-parts'
 import { verifyAppendLog } from '../src/verify-append-log.ts'
 import { at, del, plain, put, scratch } from './scratch.ts'
 

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { crc32 as zlibCrc32 } from 'node:zlib'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { slicedCrc } from '../src/crc-table.ts'
+import { slicedCrc } from '@slip/kv-core/store-parts'
 import { crc32 } from '../src/crc32.ts'
 import { crc32c, loadNativeCrc32c } from '../src/crc32c.ts'
 

@@ -1,4 +1,4 @@
-import { nodeFileSystem, type FileSystem, type LogHandle } from '../src/file-system.ts'
+import { nodeFileSystem, type FileSystem, type LogHandle } from '@slip/kv-core/store-parts'
 
 export type Call =
   | 'read'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { WatchCursor, type KvUpdate } from '@slip/kv-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AppendLogSnapshot } from '../src/append-log-snapshot.ts'
-import { nodeFileSystem } from '../src/file-system.ts'
+import { nodeFileSystem } from '@slip/kv-core/store-parts'
 import { loadLog } from '../src/load-log.ts'
 import { MemoryFold } from '../src/memory/memory-fold.ts'
 import {

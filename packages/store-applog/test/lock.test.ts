@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import { AppendLogReader } from '../src/append-log-reader.ts'
 import { AppendLogSnapshot } from '../src/append-log-snapshot.ts'
-import { describeSelf, judgeHolder, type LockHolder } from '../src/lock-holder.ts'
+import { describeSelf, judgeHolder, type LockHolder } from '@slip/kv-core/store-parts'
 import { at, put, scratch } from './scratch.ts'
 
 const CHILD = fileURLToPath(new URL('lock-child.mjs', import.meta.url))

@@ -2,7 +2,7 @@ import type { FoldReader, KvEntry, RangeOptions } from '@slip/kv-core'
 import { recordIsPut } from '../record.ts'
 import { BLOCK, readBlock, readEntry } from './entry-reader.ts'
 import type { KeyDirectory } from './key-directory.ts'
-import { keyRange, rangeLimit } from './key-range.ts'
+import { keyRange, rangeLimit } from '@slip/kv-core/store-parts'
 import type { RecordSource } from './record-table.ts'
 
 /** The synchronous reads of a fold, without the cursor, which the owner of the fold keeps. */

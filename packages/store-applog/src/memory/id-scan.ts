@@ -1,5 +1,5 @@
 import type { KeyOrder } from './key-order.ts'
-import type { KeyRange } from './key-range.ts'
+import type { KeyRange } from '@slip/kv-core/store-parts'
 import type { RecordTable } from './record-table.ts'
 
 /** Gives entry numbers one by one, -1 at the end. */

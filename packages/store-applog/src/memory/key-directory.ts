@@ -2,10 +2,9 @@ import { MAX_RECORD_KEY_BYTES, recordKeyAt, recordKeyBytes } from '../record.ts'
 import type { Arena } from './arena.ts'
 import { HashIndex } from './hash-index.ts'
 import { ListScan, OrderScan, type IdScan } from './id-scan.ts'
-import { asciiPrefix, utf8Length, writeUtf8 } from './key-bytes.ts'
+import { asciiPrefix, utf8Length, writeUtf8, type KeyRange } from '@slip/kv-core/store-parts'
 import type { KeyHash } from './key-hash.ts'
 import { KeyOrder } from './key-order.ts'
-import type { KeyRange } from './key-range.ts'
 import { RecordTable } from './record-table.ts'
 
 /** So many entries are ordered on the spot when a range is read: a few milliseconds. */

@@ -1,5 +1,5 @@
 import type { RecordTable } from './record-table.ts'
-import { compareBytes } from './key-bytes.ts'
+import { compareBytes } from '@slip/kv-core/store-parts'
 import { sortByKey } from './key-sort.ts'
 
 const FIRST_IDS = 64

@@ -1,6 +1,6 @@
 import { recordKeyAt, recordKeyBytes } from '../record.ts'
 import { Arena } from './arena.ts'
-import { compareBytes } from './key-bytes.ts'
+import { compareBytes } from '@slip/kv-core/store-parts'
 
 /** How many bytes of a key `keyDigit` reads. */
 export const DIGIT_BYTES = 5

@@ -1,11 +1,17 @@
-import { constants } from 'node:fs'
+import callbackFiles, { constants } from 'node:fs'
 import files from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { promisify } from 'node:util'
 import type { Inode } from '../disk/inode.ts'
 import { type SimDisk, systemError } from '../disk/sim-disk.ts'
 import { activeWorld } from '../world/active-world.ts'
 import type { World } from '../world/world.ts'
 import { readProc } from './process-identity.ts'
+
+/** Of the disk's one directory, above any that the system gives. */
+const DIRECTORY_DESCRIPTOR = 2 ** 30
+
+type AnyCall = (...args: never[]) => unknown
 
 const disks = new WeakMap<World, SimDisk>()
 
@@ -85,6 +91,8 @@ class SimHandle {
   }
 }
 
+const DIRECTORY_HANDLE = { fd: DIRECTORY_DESCRIPTOR, close: async (): Promise<void> => undefined }
+
 /** Makes the file calls of the product go to the active world's disk; `/proc` is the world's too. */
 export function installFiles(): void {
   const real = { ...files }
@@ -101,7 +109,7 @@ export function installFiles(): void {
   Object.assign(files, {
     open: inWorld(real.open, async (disk, path, flags) => {
       const name = nameOn(disk, path)
-      if (name === undefined) return directoryHandle(disk)
+      if (name === undefined) return DIRECTORY_HANDLE
       const creates = (Number(flags) & constants.O_CREAT) !== 0
       return disk.perform('open', name, () => {
         const file = creates ? disk.create(name) : disk.find(name)
@@ -148,18 +156,39 @@ export function installFiles(): void {
       nameOn(disk, path)
     }),
   })
+  installSync()
+}
+
+/** A directory is synced by its descriptor, through a promise. */
+function installSync(): void {
+  const { fsync, fdatasync } = callbackFiles
+  const [sync, dataSync] = [promisify(fsync), promisify(fdatasync)]
+  const whenReal = (name: string, real: AnyCall, promised: AnyCall): AnyCall =>
+    Object.assign(refusing(name, real), { [promisify.custom]: promised })
+  Object.assign(callbackFiles, {
+    fsync: whenReal('fsync', fsync, async (descriptor: number): Promise<void> => {
+      const world = activeWorld()
+      if (world === undefined) return await sync(descriptor)
+      if (descriptor !== DIRECTORY_DESCRIPTOR)
+        throw new Error(`the simulated disk has no descriptor ${descriptor}`)
+      const disk = disks.get(world)!
+      await disk.perform('syncDirectory', '.', () => disk.directory.sync())
+    }),
+    fdatasync: whenReal('fdatasync', fdatasync, refusing('fdatasync', dataSync)),
+  })
 }
 
 /** What is not simulated must not get to the real disk. */
 function refuseTheRest(): void {
   for (const [name, real] of Object.entries(files) as [string, unknown][])
-    if (typeof real === 'function')
-      Object.assign(files, {
-        [name]: (...args: unknown[]): unknown => {
-          if (activeWorld() !== undefined) throw new Error(`the simulated disk has no ${name}()`)
-          return Reflect.apply(real, files, args)
-        },
-      })
+    if (typeof real === 'function') Object.assign(files, { [name]: refusing(name, real as AnyCall) })
+}
+
+function refusing(name: string, real: AnyCall): AnyCall {
+  return (...args) => {
+    if (activeWorld() !== undefined) throw new Error(`the simulated disk has no ${name}()`)
+    return Reflect.apply(real, files, args)
+  }
 }
 
 /** The name of a file in the disk's one directory; undefined for the directory itself. */
@@ -181,11 +210,4 @@ async function procText(path: string): Promise<string> {
   const text = readProc(path)
   if (text === undefined) throw systemError('ENOENT', 'open')
   return text
-}
-
-function directoryHandle(disk: SimDisk): unknown {
-  return {
-    sync: () => disk.perform('syncDirectory', '.', () => disk.directory.sync()),
-    close: async () => undefined,
-  }
 }

@@ -1,3 +1,4 @@
+import { fdatasync, fsync } from 'node:fs'
 import {
   constants,
   link,
@@ -10,6 +11,7 @@ import {
   stat,
   unlink,
 } from 'node:fs/promises'
+import { promisify } from 'node:util'
 
 export interface FileFacts {
   readonly size: number
@@ -38,7 +40,7 @@ export interface LogHandle {
 /** `create` makes a new file and fails when one exists; `update` opens one for reading and writing. */
 export type OpenMode = 'read' | 'update' | 'create'
 
-/** The part of `node:fs/promises` the log uses: where tests put full disks and failing calls. */
+/** The part of `node:fs/promises` a store uses: where tests put full disks and failing calls. */
 export interface FileSystem {
   open(path: string, mode: OpenMode): Promise<LogHandle>
   rename(from: string, to: string): Promise<void>
@@ -77,12 +79,20 @@ export const nodeFileSystem: FileSystem = {
     if (process.platform === 'win32') return
     const handle = await open(directory, constants.O_RDONLY)
     try {
-      await handle.sync()
+      await syncAll(handle.fd)
     } finally {
       await handle.close()
     }
   },
 }
+
+/**
+ * Makes what was written to an open file survive power loss. By its descriptor: the FileHandle that
+ * Yarn's Plug'n'Play puts in place of Node's cannot sync.
+ */
+export const syncData: (descriptor: number) => Promise<void> = promisify(fdatasync)
+
+const syncAll: (descriptor: number) => Promise<void> = promisify(fsync)
 
 /** The `code` of a system error, such as `ENOENT`. */
 export function systemCode(error: unknown): string | undefined {

@@ -1,7 +1,7 @@
 import { readFile, readlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 
-/** Who holds a log, as written into the lock file beside it. */
+/** Who holds a fold, as written into the lock file beside it. */
 export interface LockHolder {
   readonly pid: number
   readonly host: string

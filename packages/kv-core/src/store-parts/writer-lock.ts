@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { basename, dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { SnapshotError } from '@slip/kv-core'
+import { SnapshotError } from '../errors.ts'
 import { systemCode, type FileSystem, type LogHandle } from './file-system.ts'
 import { describeSelf, judgeHolder, parseHolder, startTimeOf, type LockHolder } from './lock-holder.ts'
 import { takeSocketLock, type SocketLock } from './socket-lock.ts'
@@ -24,7 +24,7 @@ export interface LockWait {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The right to write one log. Held until `release`, or until the process dies. */
+/** The right to write one fold. Held until `release`, or until the process dies. */
 export class WriterLock {
   readonly #files: FileSystem
   readonly #path: string
@@ -49,8 +49,8 @@ export class WriterLock {
   }
 
   /**
-   * Takes the lock of the log at `logPath`. SnapshotError `Busy` naming the holder's process id and
-   * host when somebody has it and `waitLockMs` has passed.
+   * Takes the lock of the log, or of the directory of a fold, at `logPath`. SnapshotError `Busy` naming
+   * the holder's process id and host when somebody has it and `waitLockMs` has passed.
    */
   static async take(files: FileSystem, logPath: string, wait: LockWait = {}): Promise<WriterLock> {
     const deadline = performance.now() + (wait.waitLockMs ?? 0)
@@ -87,7 +87,7 @@ export class WriterLock {
     }
   }
 
-  /** Whether the lock file is still ours: false when somebody took the log over. */
+  /** Whether the lock file is still ours: false when somebody took the fold over. */
   async stillHeld(): Promise<boolean> {
     if (this.#released) return false
     if (this.#file === undefined) return true
@@ -123,7 +123,7 @@ export class WriterLock {
   }
 }
 
-/** Who holds the log at `logPath`, when anybody alive does. */
+/** Who holds the fold at `logPath`, when anybody alive does. */
 export async function currentHolder(files: FileSystem, logPath: string): Promise<LockHolder | undefined> {
   const holder = await readHolder(files, lockPath(logPath), 0)
   if (holder === undefined) return undefined

@@ -1,4 +1,5 @@
-import { prefixEnd, type RangeOptions } from '@slip/kv-core'
+import { prefixEnd } from '../keys.ts'
+import type { RangeOptions } from '../store.ts'
 import { compareBytes, utf8Bytes } from './key-bytes.ts'
 
 /** Keys from `from` on and below `to`; no `to` is no bound. */
