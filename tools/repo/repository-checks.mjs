@@ -11,6 +11,7 @@ const MAY_IMPORT = {
   memory: ['kv-core'],
   nats: ['kv-core'],
   'store-applog': ['kv-core'],
+  'store-lmdb': ['kv-core'],
   conformance: ['kv-core'],
   cli: ['kv-core', 'memory', 'nats', 'store-applog'],
 }
@@ -69,7 +70,7 @@ function sizeFindings(path, text) {
 function floorFindings(path, text) {
   const own = /^packages\/([^/]+)\/src\//.exec(path)?.[1]
   if (own === undefined) return []
-  const imported = [...text.matchAll(/from '@slip\/([^'/]+)'/g)].map((match) => match[1])
+  const imported = [...text.matchAll(/from '@slip\/([^'/]+)[^']*'/g)].map((match) => match[1])
   return imported
     .filter((name) => name !== own && !MAY_IMPORT[own].includes(name))
     .map((name) => `${path}: @slip/${own} may not import @slip/${name}`)

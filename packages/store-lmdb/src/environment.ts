@@ -1,0 +1,108 @@
+import { SnapshotError } from '@slip/kv-core'
+import { DATABASES } from './file-check.ts'
+import { decodeLineageRow, decodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
+import { nativeAddon, open, type LmdbDatabase, type LmdbRoot, type ReadOptions } from './lmdb-js.js'
+import { keyEncoder } from './stored-key.ts'
+
+/** 64 GiB of addresses, which cost nothing; the library maps more when a file grows beyond. */
+const FIRST_MAP_BYTES = 2 ** 36
+
+/** An open file of LMDB with the databases of a fold. One thread's; a process shares what is below. */
+export interface Environment {
+  readonly root: LmdbRoot
+  readonly data: LmdbDatabase
+  readonly deleted: LmdbDatabase
+  readonly meta: LmdbDatabase
+}
+
+export interface EnvironmentOptions {
+  /** Whether each commit is synced. */
+  readonly synced: boolean
+  readonly maxReaders: number
+  /** Nothing is written from here; somebody else in the process may. */
+  readonly reads?: 'writableFile' | 'readOnlyFile'
+}
+
+/** Of the library: commits are not synced. */
+const NO_SYNC = 0x10000
+
+/**
+ * Opens a file that was checked. A native open that fails leaves the process in an undefined state, so
+ * nothing may be left for it to find. SnapshotError `Backend`.
+ */
+export function openEnvironment(file: string, options: EnvironmentOptions): Environment {
+  const codec = { encoding: 'binary', encoder: sharedBytes, keyEncoder }
+  try {
+    const root = open(file, {
+      ...codec,
+      noSubdir: true,
+      maxDbs: 4,
+      maxReaders: options.maxReaders,
+      pageSize: 4096,
+      permissionsMode: 0o600,
+      noReadAhead: true,
+      // It shows commits whose promise was rejected, and makes them durable later.
+      overlappingSync: false,
+      noSync: !options.synced,
+      readOnly: options.reads !== undefined,
+      writableFile: options.reads === 'writableFile',
+      // Windows makes the file as large as its map.
+      ...(process.platform === 'win32' ? {} : { mapSize: FIRST_MAP_BYTES }),
+    })
+    // The process had it open already, by a reader that has outlived a writer of another durability.
+    if (
+      options.synced &&
+      options.reads === undefined &&
+      (nativeAddon.getEnvFlags(root.env.address) & NO_SYNC) !== 0
+    )
+      throw new SnapshotError(
+        'Busy',
+        `${file} is open in this process without syncing: close its readers first`,
+        {
+          path: file,
+        },
+      )
+    const database = (name: string): LmdbDatabase => {
+      const opened = root.openDB(name, codec)
+      if (opened === undefined)
+        throw new SnapshotError('InvalidFormat', `${file} has no database ${name}`, { path: file, at: 0 })
+      return opened
+    }
+    return {
+      root,
+      data: database(DATABASES.data),
+      deleted: database(DATABASES.deleted),
+      meta: database(DATABASES.meta),
+    }
+  } catch (error) {
+    throw nativeError(error, 'opening', file)
+  }
+}
+
+/** Values are read in the library's own buffer and copied from there by whoever wants them. */
+const sharedBytes = {
+  encode: (value: Uint8Array): Uint8Array => value,
+  decode: (bytes: Uint8Array): Uint8Array => bytes,
+}
+
+/** The state row; undefined in a file that nobody has committed to. */
+export function readState(meta: LmdbDatabase, options?: ReadOptions): FoldState | undefined {
+  const bytes = meta.getBinaryFast(STATE_KEY, options)
+  return bytes === undefined ? undefined : decodeState(bytes, meta.lastSize)
+}
+
+export function readLineage(meta: LmdbDatabase, options?: ReadOptions): Uint8Array | undefined {
+  const bytes = meta.getBinaryFast(LINEAGE_KEY, options)
+  return bytes === undefined ? undefined : decodeLineageRow(bytes, meta.lastSize)
+}
+
+/** A failure of the library: system errors are `Io`, its own are `Backend`; a SnapshotError stays itself. */
+export function nativeError(error: unknown, what: string, path: string): SnapshotError {
+  if (SnapshotError.is(error)) return error
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
+  const system = typeof code === 'number' && code > 0
+  return new SnapshotError(system ? 'Io' : 'Backend', `${what} ${path} failed: ${String(message)}`, {
+    cause: error,
+    path,
+  })
+}

@@ -1,0 +1,145 @@
+import { access, constants, open, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SnapshotError } from '@slip/kv-core'
+import { portableCrc32c, systemCode } from '@slip/kv-core/store-parts'
+import { recordIsIntact } from './fold-record.ts'
+import { decodeState, STATE_KEY, type FoldState } from './fold-state.ts'
+import { checkHead } from './head-check.ts'
+import { walkPages } from './page-walk.ts'
+
+/** The databases of a fold, and nothing else is in its file. */
+export const DATABASES = { data: 'data', deleted: 'deleted', meta: 'meta' } as const
+
+/**
+ * `head`: the size, and every page that opening and committing nothing would touch. `structure`: every
+ * page. `records`: every record's checksum too.
+ */
+export type CheckDepth = 'head' | 'structure' | 'records'
+
+/**
+ * Decides by plain reads whether the native library may open `path`. SnapshotError `InvalidFormat` with
+ * `at` 0 for a file that is not LMDB's, `Corrupted` with `at` for a damaged one, `NotFound`, `Io`.
+ * `named` is for a file that CURRENT names: it was LMDB's, so that all else it may be is damage.
+ * `live` is for one somebody may be writing to: damage is believed when it is seen again.
+ * Gives the state the fold is in.
+ */
+export async function checkFile(
+  path: string,
+  depth: CheckDepth,
+  options: {
+    readonly named?: boolean
+    readonly live?: boolean
+    readonly signal?: AbortSignal | undefined
+  } = {},
+): Promise<FoldState> {
+  for (let attempt = 1; ; attempt++) {
+    const last = options.live !== true || attempt >= LIVE_ATTEMPTS
+    const file = await open(path, 'r').catch((cause: unknown) => {
+      if (systemCode(cause) === 'ENOENT')
+        throw new SnapshotError('NotFound', `there is no fold at ${path}`, { path, cause })
+      throw new SnapshotError('Io', `opening ${path} failed (${systemCode(cause)})`, { path, cause })
+    })
+    try {
+      return await checkOpened(file, path, depth, {
+        last,
+        live: options.live === true,
+        foreign: options.named === true ? 'Corrupted' : 'InvalidFormat',
+        signal: options.signal,
+      })
+    } catch (error) {
+      if (last || !SnapshotError.is(error)) throw error
+    } finally {
+      await file.close().catch(() => undefined)
+    }
+    await delay(LIVE_PAUSE_MS)
+  }
+}
+
+/**
+ * The library ends the process when it cannot open or make the lock file beside `path`. SnapshotError
+ * `Io` when that would happen.
+ */
+export async function checkLockFile(path: string): Promise<void> {
+  const lock = `${path}-lock`
+  try {
+    await (await open(lock, 'r+')).close()
+    return
+  } catch (cause) {
+    if (systemCode(cause) !== 'ENOENT')
+      throw new SnapshotError('Io', `${lock} cannot be written (${systemCode(cause)})`, { path: lock, cause })
+  }
+  await access(dirname(path), constants.W_OK).catch((cause: unknown) => {
+    throw new SnapshotError('Io', `${lock} cannot be made (${systemCode(cause)})`, { path: lock, cause })
+  })
+}
+
+const LIVE_ATTEMPTS = 20
+const LIVE_PAUSE_MS = 5
+
+async function checkOpened(
+  file: FileHandle,
+  path: string,
+  depth: CheckDepth,
+  options: {
+    readonly last: boolean
+    readonly live: boolean
+    /** What a file is that is not LMDB's. */
+    readonly foreign: 'InvalidFormat' | 'Corrupted'
+    readonly signal: AbortSignal | undefined
+  },
+): Promise<FoldState> {
+  const head = await checkHead(file)
+  if (head.verdict !== 'plausible') {
+    const code = head.verdict === 'foreign' ? options.foreign : 'Corrupted'
+    throw new SnapshotError(code, `${path} cannot be opened: ${head.what}`, { path, at: head.at })
+  }
+  // Whether pages that the file lacks are used only a walk tells; a writer is about to add them.
+  if (head.missingBytes > 0 && !options.last)
+    throw new SnapshotError('Corrupted', `${path} lacks ${head.missingBytes} bytes`, { path, at: head.size })
+  // What a commit leaves alone is walked only by those who ask, and where the file lacks pages.
+  const whole = depth !== 'head' || head.missingBytes > 0
+  const rows = new RowCheck(depth === 'records')
+  const { databases, damage } = await walkPages(file, head.meta, {
+    signal: options.signal,
+    onRecord: (database, key, value) => rows.isIntact(database, key, value),
+    ...(whole ? {} : { walks: (name) => name === DATABASES.meta, skipFree: options.live }),
+  })
+  if (damage !== undefined)
+    throw new SnapshotError('Corrupted', `${path} is damaged: ${damage.what}`, { path, at: damage.at })
+  for (const name of databases.keys())
+    if (!Object.hasOwn(DATABASES, name))
+      throw new SnapshotError(options.foreign, `${path} is no fold: it has a database ${name}`, {
+        path,
+        at: 0,
+      })
+  const { state } = rows
+  if (state === undefined) throw new SnapshotError('Corrupted', `${path} has no state`, { path })
+  const counts = { [DATABASES.data]: state.entries, [DATABASES.deleted]: state.deletedKeys }
+  for (const [name, counted] of Object.entries(counts)) {
+    const found = databases.get(name)?.entries ?? 0
+    if (found !== counted)
+      throw new SnapshotError('Corrupted', `${path} states ${counted} ${name} records and has ${found}`, {
+        path,
+      })
+  }
+  return state
+}
+
+/** Checks what the databases of a fold hold, and keeps its state. */
+class RowCheck {
+  state: FoldState | undefined
+  readonly #records: boolean
+
+  /** `records`: whether the checksums of entries and deleted keys are looked at. */
+  constructor(records: boolean) {
+    this.#records = records
+  }
+
+  isIntact(database: string, key: Buffer, value: Buffer): boolean {
+    if (database !== DATABASES.meta) return !this.#records || recordIsIntact(value, value.length, key)
+    if (value.length < 4 || portableCrc32c(0, value, 4, value.length) !== value.readUInt32LE(0)) return false
+    if (key.toString() === STATE_KEY) this.state = decodeState(value, value.length)
+    return true
+  }
+}

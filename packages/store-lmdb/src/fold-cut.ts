@@ -1,0 +1,80 @@
+import { SnapshotError } from '@slip/kv-core'
+import { readState, type Environment } from './environment.ts'
+import type { FoldState } from './fold-state.ts'
+import type { ReadOptions } from './lmdb-js.js'
+
+/** Something that reads from a cut and must stop before its transaction ends. */
+export interface CutUser {
+  stop(): void
+}
+
+/**
+ * One commit of a fold, pinned by a read transaction: every read through it sees that commit. It costs
+ * the file the pages that later commits replace, so it is held as shortly as possible.
+ */
+export class FoldCut {
+  readonly environment: Environment
+  readonly options: ReadOptions
+  readonly state: FoldState
+  readonly #users = new Set<CutUser>()
+  readonly #ended: () => void
+  #references = 1
+  #open = true
+
+  private constructor(environment: Environment, options: ReadOptions, state: FoldState, ended: () => void) {
+    this.environment = environment
+    this.options = options
+    this.state = state
+    this.#ended = ended
+  }
+
+  /** Pins the newest commit; `ended` is called when it is let go. SnapshotError `Corrupted`, `InvalidFormat`. */
+  static newest(environment: Environment, file: string, ended: () => void): FoldCut {
+    const { root, meta } = environment
+    root.resetReadTxn()
+    const transaction = root.useReadTransaction()
+    // So that nothing else ever reads through this transaction, and cursors on it are always closed.
+    root.resetReadTxn()
+    const options = { transaction }
+    try {
+      const state = readState(meta, options)
+      if (state === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
+      return new FoldCut(environment, options, state, ended)
+    } catch (error) {
+      transaction.done()
+      throw error
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#open
+  }
+
+  retain(): this {
+    this.#references++
+    return this
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.end()
+  }
+
+  /** A cursor on the transaction; it has to be closed first. */
+  register(user: CutUser): void {
+    this.#users.add(user)
+  }
+
+  unregister(user: CutUser): void {
+    this.#users.delete(user)
+  }
+
+  /** Stops every reader and gives the transaction back. */
+  end(): void {
+    if (!this.#open) return
+    this.#open = false
+    for (const user of this.#users) user.stop()
+    this.#users.clear()
+    this.options.transaction.done()
+    this.#ended()
+  }
+}

@@ -1,0 +1,5 @@
+export { lmdb } from './lmdb-location.ts'
+export type { LmdbOptions } from './lmdb-options.ts'
+export { LmdbReader, type LmdbReaderOptions } from './lmdb-reader.ts'
+export { LmdbSnapshot } from './lmdb-snapshot.ts'
+export { verifyLmdb, type LmdbVerdict } from './verify-lmdb.ts'

@@ -1,0 +1,226 @@
+import { access, constants, stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  KvError,
+  SnapshotError,
+  type SnapshotView,
+  type StoreStats,
+  type WaitOptions,
+  type WatchCursor,
+} from '@slip/kv-core'
+import { systemCode } from '@slip/kv-core/store-parts'
+import { openEnvironment, readLineage, type Environment } from './environment.ts'
+import { checkFile, checkLockFile } from './file-check.ts'
+import { FoldCut } from './fold-cut.ts'
+import { canonicalDirectory, CURRENT_NAME, readCurrent } from './fold-directory.ts'
+import { FoldReads } from './fold-reads.ts'
+import { FoldView } from './fold-view.ts'
+import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
+import { asIo } from './open-directory.ts'
+
+const OPEN_ATTEMPTS = 5
+const FIRST_POLL_MS = 1
+const SLOWEST_POLL_MS = 50
+
+/** What a reader needs to know of where a fold is. */
+export type LmdbReaderOptions = Pick<LmdbOptions, 'path' | 'maxReaders' | 'verifyReads'>
+
+/**
+ * Reads a fold that another process or thread writes, without its lock. What it shows is one commit,
+ * the same until `refresh`, and never an earlier one after that.
+ */
+export class LmdbReader extends FoldReads implements AsyncDisposable {
+  protected readonly verifyReads: boolean
+  readonly #options: LmdbReaderOptions
+  readonly #directory: string
+  #open: OpenFile
+  #reopening: Promise<void> | undefined
+  #closed = false
+
+  private constructor(options: LmdbReaderOptions, directory: string, open: OpenFile) {
+    super()
+    this.#options = options
+    this.verifyReads = options.verifyReads === true
+    this.#directory = directory
+    this.#open = open
+  }
+
+  /** SnapshotError `NotFound` before the first writer; `InvalidFormat`, `Corrupted`, `Io` as for a writer. */
+  static async open(options: LmdbReaderOptions & WaitOptions): Promise<LmdbReader> {
+    try {
+      const directory = await canonicalDirectory(options.path, false)
+      return new LmdbReader(options, directory, await openFile(directory, options))
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') throw notFound(options.path, error)
+      throw asIo(error, 'opening', options.path)
+    }
+  }
+
+  get lineage(): Uint8Array | undefined {
+    return readLineage(this.#open.environment.meta, this.cut().options)
+  }
+
+  get stats(): StoreStats {
+    const { entries, deletedKeys } = this.cut().state
+    const bytes = statSync(this.#open.file, { throwIfNoEntry: false })?.size ?? 0
+    return { entries, deletedKeys, bytes }
+  }
+
+  /** Goes to the newest commit, and says which. A fold that replaced this one is there some milliseconds later. */
+  refresh(): WatchCursor {
+    const before = this.cut()
+    const current = statSync(join(this.#directory, CURRENT_NAME), { throwIfNoEntry: false })
+    if (current !== undefined && current.ino !== this.#open.currentIno) this.#reopen()
+    this.#open.renew()
+    before.release()
+    return this.cursor
+  }
+
+  /**
+   * Resolves when the fold shows this revision or a later one. KvError `Timeout`; SnapshotError `Closed`.
+   */
+  async waitFor(revision: bigint, options: WaitOptions = {}): Promise<void> {
+    const deadline = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY)
+    for (let pause = FIRST_POLL_MS; ; pause = Math.min(2 * pause, SLOWEST_POLL_MS)) {
+      options.signal?.throwIfAborted()
+      if ((this.refresh().revision ?? -1n) >= revision) return
+      if (performance.now() >= deadline)
+        throw new KvError(
+          'Timeout',
+          `the fold at ${this.#directory} did not reach revision ${revision} in time`,
+        )
+      await delay(pause, undefined, { signal: options.signal }).catch(() => options.signal?.throwIfAborted())
+      await this.#reopening
+    }
+  }
+
+  /** Stays at the commit shown now, whatever `refresh` does. */
+  view(options: { readonly deadlineMs?: number } = {}): SnapshotView {
+    return new FoldView(this.cut(), { verifyReads: this.verifyReads, deadlineMs: options.deadlineMs })
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#reopening
+    await this.#open.end()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  protected cut(): FoldCut {
+    if (this.#closed) throw new SnapshotError('Closed', 'the reader is closed')
+    return this.#open.cut
+  }
+
+  #reopen(): void {
+    this.#reopening ??= (async () => {
+      try {
+        const opened = await openFile(this.#directory, this.#options)
+        if (this.#closed) await opened.end()
+        else {
+          const before = this.#open
+          this.#open = opened
+          before.retire()
+        }
+      } catch {
+        // The file it has goes on being read; the next refresh tries again.
+      } finally {
+        this.#reopening = undefined
+      }
+    })()
+  }
+}
+
+/** One file of a fold, open for reading. */
+class OpenFile {
+  readonly file: string
+  readonly environment: Environment
+  /** Which CURRENT named it. */
+  readonly currentIno: number
+  readonly #cuts = new Set<FoldCut>()
+  cut: FoldCut
+  #retired = false
+  #closing: Promise<void> | undefined
+
+  constructor(file: string, environment: Environment, currentIno: number) {
+    this.file = file
+    this.environment = environment
+    this.currentIno = currentIno
+    this.cut = this.#newest()
+  }
+
+  renew(): void {
+    this.cut = this.#newest()
+  }
+
+  /** Closes the file when the last view of it is. */
+  retire(): void {
+    this.#retired = true
+    this.cut.release()
+    this.#closeIfUnused()
+  }
+
+  /** Ends every read, and closes the file. */
+  async end(): Promise<void> {
+    for (const cut of this.#cuts) cut.end()
+    await this.#close()
+  }
+
+  #newest(): FoldCut {
+    const cut: FoldCut = FoldCut.newest(this.environment, this.file, () => {
+      this.#cuts.delete(cut)
+      this.#closeIfUnused()
+    })
+    this.#cuts.add(cut)
+    return cut
+  }
+
+  #closeIfUnused(): void {
+    if (this.#retired && this.#cuts.size === 0) void this.#close()
+  }
+
+  async #close(): Promise<void> {
+    this.#closing ??= this.environment.root.close()
+    await this.#closing
+  }
+}
+
+async function openFile(directory: string, options: LmdbReaderOptions): Promise<OpenFile> {
+  for (let attempt = 1; ; attempt++) {
+    const { ino } = await stat(join(directory, CURRENT_NAME))
+    const current = await readCurrent(directory)
+    if (current === undefined) throw notFound(directory)
+    const file = join(directory, current.name)
+    try {
+      await checkFile(file, 'head', { named: true, live: true })
+      await checkLockFile(file)
+      const environment = openEnvironment(file, {
+        // So that a writer that joins it in this process can keep its word.
+        synced: true,
+        reads: await isWritable(file),
+        maxReaders: options.maxReaders ?? DEFAULT_MAX_READERS,
+      })
+      return new OpenFile(file, environment, ino)
+    } catch (error) {
+      // It was replaced since CURRENT was read.
+      if (!(SnapshotError.is(error) && error.code === 'NotFound') || attempt >= OPEN_ATTEMPTS) throw error
+    }
+  }
+}
+
+async function isWritable(file: string): Promise<'writableFile' | 'readOnlyFile'> {
+  return access(file, constants.W_OK).then(
+    () => 'writableFile',
+    () => 'readOnlyFile',
+  )
+}
+
+function notFound(path: string, cause?: unknown): SnapshotError {
+  return new SnapshotError('NotFound', `there is no fold at ${path}`, { path, cause })
+}

@@ -1,0 +1,264 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import {
+  SnapshotError,
+  WatchCursor,
+  type ApplyOptions,
+  type KvUpdate,
+  type Recovery,
+  type SnapshotStore,
+  type SnapshotView,
+  type StagedFold,
+  type StoreFeatures,
+  type StoreStats,
+  type WaitOptions,
+} from '@slip/kv-core'
+import { Turns, type WriterLock } from '@slip/kv-core/store-parts'
+import type { FoldCut } from './fold-cut.ts'
+import {
+  forgetDoubt,
+  isStill,
+  nextFold,
+  unmarkUnsynced,
+  writeCurrent,
+  type CurrentFold,
+} from './fold-directory.ts'
+import { FoldReads } from './fold-reads.ts'
+import { MAX_VALUE_BYTES } from './fold-record.ts'
+import { FoldView } from './fold-view.ts'
+import type { LmdbOptions } from './lmdb-options.ts'
+import { asIo, isSynced, openDirectory, openFile, reserveRoom, type OpenDirectory } from './open-directory.ts'
+import type { OpenFold } from './open-fold.ts'
+import { StagedFile } from './staged-fold.ts'
+import { MAX_KEY_BYTES } from './stored-key.ts'
+
+/** What `copyTo` calls its file. */
+export const COPY_NAME = 'fold.mdb'
+
+const CLEAR_READERS_MS = 30_000
+/** Readers that just read the name of a replaced file still find it. */
+const KEEP_REPLACED_MS = 5_000
+
+/**
+ * A fold on disk in LMDB, for folds larger than memory and for readers in other processes.
+ *
+ * Commits are made in a thread of their own. `durability` decides what has reached the disk when `apply`
+ * resolves; with `'batch'`, the default, all of it.
+ */
+export class LmdbSnapshot extends FoldReads implements SnapshotStore {
+  readonly features: StoreFeatures = {
+    views: true,
+    lineage: true,
+    deletedKeys: true,
+    staging: true,
+    durable: true,
+    multiProcessReaders: true,
+    maxKeyBytes: MAX_KEY_BYTES,
+    maxValueBytes: MAX_VALUE_BYTES,
+  }
+  /** A commit is whole or not there: opening never repairs anything. */
+  readonly recovery: Recovery | undefined = undefined
+  protected readonly verifyReads: boolean
+  readonly #directory: string
+  readonly #options: LmdbOptions
+  readonly #lock: WriterLock
+  readonly #turns: Turns = new Turns()
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #replaced = new Set<string>()
+  #fold: OpenFold
+  #durable: WatchCursor
+  /** False where a sync failed before: only a new file proves anything. */
+  #provable: boolean
+  #staged: StagedFold | undefined
+  #closing: Promise<void> | undefined
+
+  private constructor(options: LmdbOptions, { directory, lock, fold, durable }: OpenDirectory) {
+    super()
+    this.#options = options
+    this.#directory = directory
+    this.#lock = lock
+    this.#fold = fold
+    this.#durable = durable ? fold.cut.state.cursor : WatchCursor.none
+    this.#provable = durable
+    this.verifyReads = options.verifyReads === true
+    const { durability } = options
+    if (typeof durability === 'object') this.#every(durability.intervalMs, async () => this.sync())
+    this.#every(CLEAR_READERS_MS, async () => this.#turns.take(async () => this.#fold.clearReaders()))
+  }
+
+  /**
+   * Opens the fold in the directory `path`, or makes one, and takes its lock. SnapshotError `Busy` names
+   * the process that has it; `InvalidFormat` with `at` 0 what is not ours; `Corrupted` damage. None of
+   * them changes what is there.
+   */
+  static async open(options: LmdbOptions & WaitOptions): Promise<LmdbSnapshot> {
+    return new LmdbSnapshot(options, await openDirectory(options))
+  }
+
+  override get cursor(): WatchCursor {
+    return this.#fold.cut.state.cursor
+  }
+
+  get durableCursor(): WatchCursor {
+    return this.#durable
+  }
+
+  get lineage(): Uint8Array | undefined {
+    return this.#fold.lineage
+  }
+
+  get stats(): StoreStats {
+    return this.#fold.stats
+  }
+
+  view(options: { readonly deadlineMs?: number } = {}): SnapshotView {
+    return new FoldView(this.cut(), { verifyReads: this.verifyReads, deadlineMs: options.deadlineMs })
+  }
+
+  async apply(batch: readonly KvUpdate[], cursor: WatchCursor, options: ApplyOptions = {}): Promise<void> {
+    await this.#turns.take(async () => {
+      this.#mustBeOpen()
+      if (this.#lock.lost)
+        throw new SnapshotError('Busy', `${this.#directory} was taken over by another writer`, {
+          path: this.#directory,
+        })
+      await this.#fold.apply(batch, cursor, options)
+      if (isSynced(this.#options) && this.#provable) this.#durable = cursor
+    })
+  }
+
+  async sync(): Promise<WatchCursor> {
+    return this.#turns.take(async () => {
+      this.#mustBeOpen()
+      await this.#sync()
+      return this.#durable
+    })
+  }
+
+  async copyTo(
+    directory: string,
+    options: WaitOptions = {},
+  ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
+    return this.#turns.take(async () => {
+      this.#mustBeOpen()
+      options.signal?.throwIfAborted()
+      const { cursor } = this
+      const file = join(directory, COPY_NAME)
+      try {
+        await mkdir(directory, { recursive: true, mode: 0o700 })
+        await reserveRoom(file)
+        await this.#fold.copyTo(file)
+      } catch (error) {
+        throw asIo(error, 'copying to', directory)
+      }
+      return { cursor, files: [COPY_NAME] }
+    })
+  }
+
+  async stage(options: WaitOptions = {}): Promise<StagedFold> {
+    this.#mustBeOpen()
+    options.signal?.throwIfAborted()
+    await this.#staged?.discard()
+    const next = await nextFold(this.#directory)
+    const file = join(this.#directory, next.name)
+    await reserveRoom(file)
+    const fold = await openFile(this.#directory, next, this.#options, {
+      make: true,
+      check: 'head',
+      synced: false,
+    })
+    const staged = new StagedFile(
+      fold,
+      async () => this.#turns.take(async () => this.#adopt(next)),
+      async () => removeFile(file),
+    )
+    this.#staged = staged
+    return staged
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close()
+    await this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  protected cut(): FoldCut {
+    this.#mustBeOpen()
+    return this.#fold.cut
+  }
+
+  async #close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer)
+    await this.#staged?.discard()
+    try {
+      await this.#turns.take(async () => {
+        if (this.#fold.failure !== undefined) return
+        await this.#sync()
+        await unmarkUnsynced(this.#directory)
+      })
+    } finally {
+      await this.#fold.close()
+      for (const file of this.#replaced) await removeFile(file).catch(() => undefined)
+      await this.#lock.release()
+    }
+  }
+
+  /** Puts a staged file, closed, in the place of the one in use. */
+  async #adopt(next: CurrentFold): Promise<void> {
+    this.#mustBeOpen()
+    // Before any reader of this process, which would open it for reading only, learns of it.
+    const fold = await openFile(this.#directory, next, this.#options, { make: false, check: 'head' })
+    try {
+      await writeCurrent(this.#directory, next)
+    } catch (error) {
+      await fold.close()
+      const failure = asIo(error, 'replacing', this.#directory)
+      if (!(await isStill(this.#directory, basename(this.#fold.file)))) this.#fold.giveUp(failure)
+      throw failure
+    }
+    const before = this.#fold
+    this.#fold = fold
+    this.#durable = fold.cut.state.cursor
+    this.#provable = true
+    this.#staged = undefined
+    await forgetDoubt(this.#directory)
+    await before.retire()
+    this.#removeLater(before.file)
+  }
+
+  async #sync(): Promise<void> {
+    const { cursor } = this
+    if (this.#durable.equals(cursor)) return
+    await this.#fold.sync()
+    if (this.#provable) this.#durable = cursor
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closing !== undefined)
+      throw new SnapshotError('Closed', `${this.#directory} is closed`, { path: this.#directory })
+  }
+
+  #every(ms: number, work: () => Promise<unknown>): void {
+    const timer = setInterval(() => void work().catch(() => undefined), ms)
+    timer.unref()
+    this.#timers.push(timer)
+  }
+
+  #removeLater(file: string): void {
+    this.#replaced.add(file)
+    const timer = setTimeout(() => {
+      void removeFile(file).catch(() => undefined)
+      this.#replaced.delete(file)
+    }, KEEP_REPLACED_MS)
+    timer.unref()
+    this.#timers.push(timer)
+  }
+}
+
+async function removeFile(file: string): Promise<void> {
+  await rm(file, { force: true })
+  await rm(`${file}-lock`, { force: true })
+}

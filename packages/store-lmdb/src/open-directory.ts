@@ -1,0 +1,183 @@
+import { mkdir, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SnapshotError, type WaitOptions } from '@slip/kv-core'
+import { nodeFileSystem, syncData, systemCode, WriterLock } from '@slip/kv-core/store-parts'
+import { checkFile, type CheckDepth } from './file-check.ts'
+import {
+  canonicalDirectory,
+  CURRENT_NAME,
+  forgetDoubt,
+  isDoubtful,
+  isStill,
+  markDoubtful,
+  markUnsynced,
+  mayBeHalfWritten,
+  nextFold,
+  readCurrent,
+  removeLeftovers,
+  syncNames,
+  writeCurrent,
+  type CurrentFold,
+} from './fold-directory.ts'
+import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
+import { OpenFold, syncFile } from './open-fold.ts'
+
+/** What a new file may need before its first commit. */
+const FIRST_BYTES = 256 * 1024
+
+/** A fold open for writing, the lock of its directory held. */
+export interface OpenDirectory {
+  readonly directory: string
+  readonly lock: WriterLock
+  readonly fold: OpenFold
+  /** Whether all of it is known to be on disk. */
+  readonly durable: boolean
+}
+
+/** Takes the lock and opens the fold at `path`, or makes one. After any rejection what was there is as it was. */
+export async function openDirectory(options: LmdbOptions & WaitOptions): Promise<OpenDirectory> {
+  let lock: WriterLock | undefined
+  let directory = options.path
+  try {
+    directory = await canonicalDirectory(options.path, true)
+    lock = await WriterLock.take(nodeFileSystem, directory, options)
+    await makeDirectory(directory)
+    const current = await readCurrent(directory)
+    // A process that died after a rename may have left one that nobody synced.
+    const named = await syncNames(directory)
+    // What CURRENT named before is needed as long as it may come back.
+    if (named) await removeLeftovers(directory, current?.name)
+    const fold =
+      current === undefined ? await makeFold(directory, options) : await reopen(directory, current, options)
+    const proven = current === undefined ? fold : await proveDurable(directory, current, fold, options)
+    return { directory, lock, fold: proven ?? fold, durable: named && proven !== undefined }
+  } catch (error) {
+    await lock?.release()
+    if (options.signal?.aborted === true && error === options.signal.reason) throw error
+    throw asIo(error, 'opening', directory)
+  }
+}
+
+/** Opens a file of the directory as `durability` wants it. */
+export async function openFile(
+  directory: string,
+  fold: CurrentFold,
+  options: LmdbOptions,
+  how: { readonly make: boolean; readonly check: CheckDepth; readonly synced?: boolean },
+): Promise<OpenFold> {
+  return OpenFold.open({
+    file: join(directory, fold.name),
+    foldId: fold.foldId,
+    make: how.make,
+    check: how.check,
+    synced: how.synced ?? isSynced(options),
+    maxReaders: options.maxReaders ?? DEFAULT_MAX_READERS,
+  })
+}
+
+/** Whether each commit reaches the disk by itself. */
+export function isSynced({ durability = 'batch' }: LmdbOptions): boolean {
+  return durability === 'batch'
+}
+
+/** Makes sure there is room for a new file: the native library ends the process where there is none. */
+export async function reserveRoom(file: string): Promise<void> {
+  const probe = await open(file, 'wx', 0o600)
+  try {
+    await probe.writeFile(new Uint8Array(FIRST_BYTES).fill(1))
+    await syncData(probe.fd)
+  } finally {
+    await probe.close()
+    await rm(file, { force: true })
+  }
+}
+
+/** A system error as SnapshotError `Io` that names the path; a SnapshotError stays itself. */
+export function asIo(error: unknown, what: string, path: string): SnapshotError {
+  if (SnapshotError.is(error)) return error
+  const code = systemCode(error)
+  return new SnapshotError('Io', `${what} ${path} failed${code === undefined ? '' : ` (${code})`}`, {
+    cause: error,
+    path,
+  })
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 })
+    return
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+  }
+}
+
+async function makeFold(directory: string, options: LmdbOptions): Promise<OpenFold> {
+  const current = await nextFold(directory)
+  await reserveRoom(join(directory, current.name))
+  const fold = await openFile(directory, current, options, { make: true, check: 'head' })
+  try {
+    await fold.sync()
+    await writeCurrent(directory, current)
+    if (!isSynced(options)) await markUnsynced(directory)
+    return fold
+  } catch (error) {
+    await fold.close()
+    throw error
+  }
+}
+
+async function reopen(directory: string, current: CurrentFold, options: LmdbOptions): Promise<OpenFold> {
+  const asked = options.check ?? 'head'
+  const check = asked === 'head' && (await mayBeHalfWritten(directory)) ? 'structure' : asked
+  if (!isSynced(options)) await markUnsynced(directory)
+  try {
+    return await openFile(directory, current, options, { make: false, check })
+  } catch (cause) {
+    if (!SnapshotError.is(cause) || cause.code !== 'NotFound') throw cause
+    const path = join(directory, current.name)
+    throw new SnapshotError('Corrupted', `${path} is named by ${CURRENT_NAME} and not there`, {
+      path,
+      at: 0,
+      cause,
+    })
+  }
+}
+
+/**
+ * The fold with all of it on disk: synced, or copied to a new file where an earlier sync failed.
+ * undefined when that cannot be had, for want of space for one; the fold is usable all the same.
+ */
+async function proveDurable(
+  directory: string,
+  current: CurrentFold,
+  fold: OpenFold,
+  options: LmdbOptions,
+): Promise<OpenFold | undefined> {
+  if (!(await isDoubtful(directory)))
+    return syncFile(fold.file).then(
+      () => fold,
+      async () => {
+        await markDoubtful(directory)
+        return undefined
+      },
+    )
+  const next = { ...(await nextFold(directory)), foldId: current.foldId }
+  const file = join(directory, next.name)
+  try {
+    await reserveRoom(file)
+    await fold.copyTo(file)
+    await checkFile(file, 'records')
+    await writeCurrent(directory, next)
+  } catch (error) {
+    if (await isStill(directory, current.name)) {
+      await rm(file, { force: true })
+      if (!SnapshotError.is(error) || error.code !== 'Corrupted') return undefined
+    }
+    await fold.close()
+    throw error
+  }
+  await fold.close()
+  await forgetDoubt(directory)
+  await removeLeftovers(directory, next.name)
+  return openFile(directory, next, options, { make: false, check: 'head' })
+}

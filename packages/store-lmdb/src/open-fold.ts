@@ -1,0 +1,193 @@
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { statSync } from 'node:fs'
+import {
+  MAX_LINEAGE_BYTES,
+  SnapshotError,
+  type ApplyOptions,
+  type KvUpdate,
+  type StoreStats,
+  type WatchCursor,
+} from '@slip/kv-core'
+import { syncData } from '@slip/kv-core/store-parts'
+import { markDoubtful } from './fold-directory.ts'
+import { encodeBatch } from './batch-encoder.ts'
+import { openEnvironment, readLineage, type Environment } from './environment.ts'
+import { FoldCut } from './fold-cut.ts'
+import type { WriterStart } from './thread-protocol.ts'
+import { WriterHandle } from './writer-handle.ts'
+
+/** One file of a fold, open for writing: a thread that commits, and the newest commit to read from. */
+export class OpenFold {
+  readonly file: string
+  readonly #environment: Environment
+  readonly #writer: WriterHandle
+  /** Whether a commit is also a sync. */
+  readonly #synced: boolean
+  readonly #cuts = new Set<FoldCut>()
+  #cut: FoldCut
+  #lineage: Uint8Array | undefined
+  #bytes = 0
+  #failure: SnapshotError | undefined
+  #retired: Promise<void> | undefined
+  #allEnded: (() => void) | undefined
+
+  private constructor({ file, synced }: WriterStart, environment: Environment, writer: WriterHandle) {
+    this.file = file
+    this.#synced = synced
+    this.#environment = environment
+    this.#writer = writer
+    this.#cut = this.#newest()
+    this.#lineage = readLineage(environment.meta, this.#cut.options)
+  }
+
+  /** SnapshotError of the file check; `ForeignFold`, `Busy`, `Backend`, `Io`. */
+  static async open(start: WriterStart): Promise<OpenFold> {
+    const writer = await WriterHandle.start(start)
+    let environment: Environment | undefined
+    try {
+      // The thread has it open already: this is the same file, and its databases are known. For reading, so
+      // that this thread never waits for the lock of a commit.
+      environment = openEnvironment(start.file, { ...start, reads: 'writableFile' })
+      return new OpenFold(start, environment, writer)
+    } catch (error) {
+      await environment?.root.close()
+      await writer.close().catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** The newest commit. */
+  get cut(): FoldCut {
+    return this.#cut
+  }
+
+  get lineage(): Uint8Array | undefined {
+    return this.#lineage?.slice()
+  }
+
+  get stats(): StoreStats {
+    const { entries, deletedKeys } = this.#cut.state
+    // A fold that was replaced has no file any more.
+    this.#bytes = statSync(this.file, { throwIfNoEntry: false })?.size ?? this.#bytes
+    return { entries, deletedKeys, bytes: this.#bytes }
+  }
+
+  /** Why it takes nothing any more. */
+  get failure(): SnapshotError | undefined {
+    return this.#failure
+  }
+
+  /**
+   * Commits a batch and shows it. `LimitExceeded` and wrong arguments change nothing; after any other
+   * rejection it takes nothing any more.
+   */
+  async apply(batch: readonly KvUpdate[], cursor: WatchCursor, { lineage }: ApplyOptions): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (lineage !== undefined && lineage.length > MAX_LINEAGE_BYTES)
+      throw new SnapshotError(
+        'LimitExceeded',
+        `a lineage of ${lineage.length} bytes: the limit is ${MAX_LINEAGE_BYTES}`,
+      )
+    const taken = lineage?.slice()
+    const steps = await encodeBatch(batch)
+    await this.#guarded(async () => {
+      try {
+        await this.#writer.ask({ what: 'apply', steps, cursor: cursor.toBytes(), lineage: taken })
+      } catch (error) {
+        if (this.#synced && SnapshotError.is(error) && error.code === 'Io')
+          await markDoubtful(dirname(this.file))
+        throw error
+      }
+      const before = this.#cut
+      this.#cut = this.#newest()
+      if (taken !== undefined) this.#lineage = taken
+      before.release()
+    })
+  }
+
+  /** Makes every commit so far survive power loss. After a failure no sync of this file proves that any more. */
+  async sync(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    await this.#guarded(async () => {
+      try {
+        await syncFile(this.file)
+      } catch (error) {
+        await markDoubtful(dirname(this.file))
+        throw error
+      }
+    })
+  }
+
+  /** Takes nothing any more: CURRENT may name another file. */
+  giveUp(why: SnapshotError): void {
+    this.#failure ??= why
+  }
+
+  /** Writes the newest commit, without free pages, to a file that does not exist. */
+  async copyTo(file: string): Promise<void> {
+    await this.#environment.root.backup(file, true)
+    await syncFile(file)
+  }
+
+  /** Gives the slots of readers that died back. */
+  async clearReaders(): Promise<void> {
+    await this.#writer.ask({ what: 'clearReaders' })
+  }
+
+  /** Ends writing and every read. */
+  async close(): Promise<void> {
+    for (const cut of this.#cuts) cut.end()
+    await this.retire()
+  }
+
+  /** Ends writing; what reads an earlier cut goes on, and the file is closed after the last. Idempotent. */
+  async retire(): Promise<void> {
+    this.#retired ??= this.#retire()
+    await this.#retired
+  }
+
+  async #retire(): Promise<void> {
+    this.#failure ??= new SnapshotError('Closed', `${this.file} is closed`, { path: this.file })
+    this.#cut.release()
+    await this.#writer.close().catch(() => undefined)
+    const closed = this.#whenUnused().then(async () => this.#environment.root.close())
+    if (this.#cuts.size === 0) await closed
+  }
+
+  async #whenUnused(): Promise<void> {
+    if (this.#cuts.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#allEnded = resolve
+    })
+  }
+
+  #newest(): FoldCut {
+    const cut: FoldCut = FoldCut.newest(this.#environment, this.file, () => {
+      this.#cuts.delete(cut)
+      if (this.#cuts.size === 0) this.#allEnded?.()
+    })
+    this.#cuts.add(cut)
+    return cut
+  }
+
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#failure = SnapshotError.is(error)
+        ? error
+        : new SnapshotError('Io', `writing ${this.file} failed`, { path: this.file, cause: error })
+      throw this.#failure
+    }
+  }
+}
+
+export async function syncFile(file: string): Promise<void> {
+  const handle = await open(file, 'r+')
+  try {
+    await syncData(handle.fd)
+  } finally {
+    await handle.close()
+  }
+}

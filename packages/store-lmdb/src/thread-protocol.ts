@@ -1,0 +1,48 @@
+import type { CheckDepth } from './file-check.ts'
+import { SnapshotError, type SnapshotErrorCode } from '@slip/kv-core'
+
+/** What the writing thread is started with. */
+export interface WriterStart {
+  readonly file: string
+  readonly synced: boolean
+  readonly maxReaders: number
+  /** Of the fold the file belongs to; a file that does not exist is made with it. */
+  readonly foldId: Uint8Array
+  readonly make: boolean
+  readonly check: CheckDepth
+}
+
+/** What the writing thread can be asked; one at a time. */
+export type WriterRequest =
+  | {
+      readonly what: 'apply'
+      readonly steps: Uint8Array
+      readonly cursor: Uint8Array
+      readonly lineage: Uint8Array | undefined
+    }
+  | { readonly what: 'clearReaders' }
+  | { readonly what: 'close' }
+
+export type WriterReply = { readonly failure?: FailureMessage }
+
+/** An error on its way between threads. */
+export interface FailureMessage {
+  readonly code: SnapshotErrorCode
+  readonly message: string
+  readonly path: string | undefined
+  readonly at: number | undefined
+}
+
+export function toMessage(error: unknown): FailureMessage {
+  if (!SnapshotError.is(error))
+    return { code: 'Backend', message: String(error), path: undefined, at: undefined }
+  const { code, message, path, at } = error
+  return { code, message, path, at }
+}
+
+export function fromMessage({ code, message, path, at }: FailureMessage): SnapshotError {
+  return new SnapshotError(code, message, {
+    ...(path === undefined ? {} : { path }),
+    ...(at === undefined ? {} : { at }),
+  })
+}

@@ -1,0 +1,86 @@
+import { Worker } from 'node:worker_threads'
+import { SnapshotError } from '@slip/kv-core'
+import { fromMessage, type WriterReply, type WriterRequest, type WriterStart } from './thread-protocol.ts'
+
+/** The thread that writes one file, as its owner sees it. One request at a time. */
+export class WriterHandle {
+  readonly #worker: Worker
+  readonly #file: string
+  #waiting: { resolve: () => void; reject: (error: unknown) => void } | undefined
+  #ended: SnapshotError | undefined
+
+  private constructor(start: WriterStart) {
+    this.#file = start.file
+    this.#worker = new Worker(new URL('./writer-thread.bundle.js', import.meta.url), {
+      workerData: start,
+      ...threadOptions(),
+    })
+    this.#worker.on('message', (reply: WriterReply) => this.#settle(reply))
+    this.#worker.on('error', (cause) => this.#end('failed', cause))
+    this.#worker.on('exit', () => this.#end('ended'))
+  }
+
+  /** Checks and opens the file in its own thread. Rejects as the check does, and leaves no thread. */
+  static async start(start: WriterStart): Promise<WriterHandle> {
+    const handle = new WriterHandle(start)
+    try {
+      await handle.#answered()
+      return handle
+    } catch (error) {
+      await handle.#worker.terminate()
+      throw error
+    }
+  }
+
+  async ask(request: WriterRequest): Promise<void> {
+    const answered = this.#answered()
+    const moved = request.what === 'apply' ? [request.steps.buffer as ArrayBuffer] : []
+    this.#worker.postMessage(request, moved)
+    await answered
+  }
+
+  /** Closes the file; the thread ends. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#ended !== undefined) return
+    try {
+      await this.ask({ what: 'close' })
+    } finally {
+      await this.#worker.terminate()
+    }
+  }
+
+  async #answered(): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended
+    // The process may end while nothing is asked.
+    this.#worker.ref()
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting = { resolve, reject }
+      })
+    } finally {
+      this.#waiting = undefined
+      this.#worker.unref()
+    }
+  }
+
+  #settle({ failure }: WriterReply): void {
+    if (failure === undefined) this.#waiting?.resolve()
+    else this.#waiting?.reject(fromMessage(failure))
+  }
+
+  #end(how: string, cause?: unknown): void {
+    this.#ended ??= new SnapshotError('Backend', `the thread that writes ${this.#file} ${how}`, {
+      path: this.#file,
+      ...(cause === undefined ? {} : { cause }),
+    })
+    this.#waiting?.reject(this.#ended)
+  }
+}
+
+/**
+ * A thread takes the options of its process, but for one that says how the program's own text is read,
+ * and which it refuses. Options of V8 cannot be given to a thread, only taken over.
+ */
+function threadOptions(): { readonly execArgv?: string[] } {
+  return process.execArgv.some((option) => option.startsWith('--input-type')) ? { execArgv: [] } : {}
+}

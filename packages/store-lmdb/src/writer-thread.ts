@@ -1,0 +1,111 @@
+import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import { SnapshotError, WatchCursor } from '@slip/kv-core'
+import { eachStep, PUT } from './batch-encoder.ts'
+import { nativeError, openEnvironment, readState, type Environment } from './environment.ts'
+import { checkFile, checkLockFile } from './file-check.ts'
+import { encodeLineageRow, encodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
+import type { LmdbRoot } from './lmdb-js.js'
+import { toMessage, type WriterReply, type WriterRequest, type WriterStart } from './thread-protocol.ts'
+
+const port = parentPort!
+const start = workerData as WriterStart
+const { file } = start
+/** Of the file, beside the library's own. */
+let descriptor = -1
+
+try {
+  if (!start.make) mustBeOurs(await checkFile(file, start.check, { named: true }))
+  await checkLockFile(file)
+  const environment = openEnvironment(file, start)
+  const epoch = takeOver(environment)
+  descriptor = openSync(file, 'r+')
+  port.on('message', (request: WriterRequest) => void answer(environment, epoch, request))
+  port.postMessage({} satisfies WriterReply)
+} catch (error) {
+  port.postMessage({ failure: toMessage(error) } satisfies WriterReply)
+}
+
+async function answer(environment: Environment, epoch: bigint, request: WriterRequest): Promise<void> {
+  try {
+    if (request.what === 'apply') apply(environment, epoch, request)
+    else if (request.what === 'clearReaders') environment.root.readerCheck()
+    else await close(environment)
+    port.postMessage({} satisfies WriterReply)
+  } catch (error) {
+    const failure = toMessage(nativeError(error, 'writing', file))
+    port.postMessage({ failure } satisfies WriterReply)
+  }
+}
+
+/** Raises the epoch, so that a writer from before, paused and waking, finds that it has lost the fold. */
+function takeOver({ root, meta }: Environment): bigint {
+  let epoch = 1n
+  // A function that returns what `putSync` gives would keep the transaction open.
+  root.transactionSync(() => {
+    const state = readState(meta)
+    epoch = (state?.epoch ?? 0n) + 1n
+    const empty = {
+      cursor: WatchCursor.none,
+      foldId: start.foldId,
+      commit: 0n,
+      entries: 0,
+      deletedKeys: 0,
+    }
+    must(meta.putSync(STATE_KEY, encodeState({ ...(state ?? empty), epoch })))
+  })
+  return epoch
+}
+
+async function close({ root }: Environment): Promise<void> {
+  closeSync(descriptor)
+  await root.close()
+}
+
+function apply(
+  { root, data, deleted, meta }: Environment,
+  epoch: bigint,
+  request: Extract<WriterRequest, { what: 'apply' }>,
+): void {
+  root.transactionSync(() => {
+    const before = readState(meta)
+    if (before === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
+    if (before.epoch !== epoch)
+      throw new SnapshotError('Busy', `${file} was taken over by another writer`, { path: file })
+    let { entries, deletedKeys } = before
+    eachStep(request.steps, (what, key, record) => {
+      if (what === PUT) {
+        if (data.getBinaryFast(key) === undefined) entries++
+        if (deletedKeys > 0 && deleted.removeSync(key)) deletedKeys--
+        must(data.putSync(key, record))
+      } else {
+        if (data.removeSync(key)) entries--
+        if (deleted.getBinaryFast(key) === undefined) deletedKeys++
+        must(deleted.putSync(key, record))
+      }
+    })
+    const cursor = WatchCursor.fromBytes(request.cursor)
+    const state = { ...before, cursor, commit: before.commit + 1n, entries, deletedKeys }
+    if (request.lineage !== undefined) must(meta.putSync(LINEAGE_KEY, encodeLineageRow(request.lineage)))
+    must(meta.putSync(STATE_KEY, encodeState(state)))
+  })
+  fillUp(root)
+}
+
+/**
+ * A commit that frees its own last pages leaves the file shorter than its meta page says, which is
+ * legal but looks like a truncation: the file gets the missing zeros.
+ */
+function fillUp({ env }: LmdbRoot): void {
+  const needed = (env.info().lastPageNumber + 1) * env.stat().pageSize
+  if (fstatSync(descriptor).size < needed) ftruncateSync(descriptor, needed)
+}
+
+function mustBeOurs({ foldId }: FoldState): void {
+  if (Buffer.compare(foldId, start.foldId) !== 0)
+    throw new SnapshotError('ForeignFold', `${file} belongs to another fold`, { path: file })
+}
+
+function must(stored: boolean): void {
+  if (!stored) throw new SnapshotError('Backend', `${file} did not take a record`, { path: file })
+}
