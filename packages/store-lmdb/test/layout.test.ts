@@ -1,0 +1,105 @@
+import { VersionToken, WatchCursor } from '@slip/kv-core'
+import { expect, test } from 'vitest'
+import { encodeBatch, eachStep } from '../src/batch-encoder.ts'
+import { readEntry, recordIsIntact } from '../src/fold-record.ts'
+import { decodeLineageRow, decodeState, encodeLineageRow, encodeState } from '../src/fold-state.ts'
+import { hashedKey } from '../src/stored-key.ts'
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+const version = VersionToken.fromRevision(0x0102030405060708n)
+
+/** The steps of a batch of one, as the file holds them. */
+async function stored(
+  update: Parameters<typeof encodeBatch>[0][number],
+): Promise<[number, Uint8Array, Uint8Array]> {
+  const steps: [number, Uint8Array, Uint8Array][] = []
+  eachStep(await encodeBatch([update]), (what, key, record) => steps.push([what, key, record]))
+  expect(steps).toHaveLength(1)
+  return steps[0]!
+}
+
+test('a record is these bytes', async () => {
+  const value = Buffer.from('value')
+  const [what, key, record] = await stored({ operation: 'put', key: 'node.a', value, version })
+  expect([what, Buffer.from(key).toString(), hex(record)]).toEqual([
+    1,
+    'node.a',
+    'd189332908010203040506070876616c7565',
+  ])
+  const [, , expiring] = await stored({
+    operation: 'put',
+    key: 'node.a',
+    value,
+    version,
+    expiresAtMs: 1_700_000_000_123,
+  })
+  expect(hex(expiring)).toBe('71df9fb088010203040506070800b08756febc784276616c7565')
+  expect(readEntry(expiring, expiring.length, 'node.a')).toEqual({
+    key: 'node.a',
+    value: Uint8Array.from(value),
+    version,
+    expiresAtMs: 1_700_000_000_123,
+  })
+  const [removed, , removal] = await stored({
+    operation: 'delete',
+    key: 'node.a',
+    version: VersionToken.unknown,
+  })
+  expect([removed, hex(removal)]).toEqual([2, 'b519642700'])
+})
+
+test('a long key is stored as its first bytes and a digest, and is whole in its record', async () => {
+  const long = 'k'.repeat(480)
+  const [, key, record] = await stored({ operation: 'put', key: long, value: Buffer.from('v'), version })
+  expect(hex(key)).toBe('6b'.repeat(479) + '739219395f5d3bee3b386883cf37e968cd0b1f4ff486e7aace0b3371e765bc9f')
+  expect(hex(record)).toBe(`91567b3f080102030405060708e001${'6b'.repeat(480)}76`)
+  expect(hex(hashedKey(Buffer.from(long)))).toBe(hex(key))
+  expect(readEntry(record, record.length, key).key).toBe(long)
+})
+
+test('any flipped bit of a record, and any other key, fails its checksum', async () => {
+  const [, key, record] = await stored({
+    operation: 'put',
+    key: 'node.a',
+    value: Buffer.from('value'),
+    version,
+  })
+  expect(recordIsIntact(record, record.length, key)).toBe(true)
+  expect(recordIsIntact(record, record.length, Buffer.from('node.b'))).toBe(false)
+  for (let bit = 0; bit < record.length * 8; bit++) {
+    const damaged = Buffer.from(record)
+    damaged[bit >> 3]! ^= 1 << (bit & 7)
+    expect(recordIsIntact(damaged, damaged.length, key), `bit ${bit}`).toBe(false)
+  }
+  for (let length = 0; length < record.length; length++)
+    expect(recordIsIntact(record.subarray(0, length), length, key)).toBe(false)
+})
+
+test('the state row and the lineage row are these bytes, and a damaged or newer one is refused', () => {
+  const state = {
+    cursor: WatchCursor.fromRevision(812n),
+    foldId: Uint8Array.from({ length: 16 }, (_, i) => i),
+    epoch: 3n,
+    commit: 99n,
+    entries: 1_000_000,
+    deletedKeys: 7,
+  }
+  const bytes = encodeState(state)
+  expect(hex(bytes)).toBe(
+    '380cfe970200000102030405060708090a0b0c0d0e0f0300000000000000630000000000000040420f0000000000070000000000000008000000000000032c',
+  )
+  const read = decodeState(bytes, bytes.length)
+  expect({ ...read, cursor: read.cursor.toHex() }).toEqual({ ...state, cursor: state.cursor.toHex() })
+  const lineage = encodeLineageRow(Uint8Array.of(1, 2, 3))
+  expect(hex(lineage)).toBe('1ef230f1010203')
+  expect(decodeLineageRow(lineage, lineage.length)).toEqual(Uint8Array.of(1, 2, 3))
+  for (const row of [bytes, lineage])
+    for (let bit = 0; bit < row.length * 8; bit++) {
+      const damaged = Buffer.from(row)
+      damaged[bit >> 3]! ^= 1 << (bit & 7)
+      const read = row === bytes ? decodeState : decodeLineageRow
+      expect(() => read(damaged, damaged.length), `bit ${bit}`).toThrow(
+        expect.objectContaining({ code: 'Corrupted' }),
+      )
+    }
+})
