@@ -10,14 +10,25 @@ import {
   type Follower,
   type FollowOptions,
   type FollowStatus,
+  type SnapshotLocation,
   type StoreConfig,
   type WatchScope,
 } from '@slip/kv-core'
 import { memoryBucket, MemoryConnection, type MemoryFaults, type MemoryStore } from '@slip/memory'
-import { appendLog, type AppendLogSnapshot } from '@slip/store-applog'
+import { appendLog } from '@slip/store-applog'
+import { lmdb } from '@slip/store-lmdb'
 
 export const BUCKET = 'config'
 export const AUDIT_MS = 100
+
+export type StoreKind = 'append log' | 'LMDB'
+
+export const STORES: readonly StoreKind[] = ['append log', 'LMDB']
+
+const LOCATIONS: Readonly<Record<StoreKind, (directory: string) => SnapshotLocation>> = {
+  'append log': (directory) => appendLog({ path: join(directory, 'fold.slip') }),
+  LMDB: (directory) => lmdb({ path: join(directory, 'fold.lmdb'), durability: 'os' }),
+}
 
 /** A bucket in this process with a clock of its own, and one follower of it at a time. */
 export class MemoryWorld implements AsyncDisposable {
@@ -28,8 +39,9 @@ export class MemoryWorld implements AsyncDisposable {
   readonly seen: { readonly state: string; readonly reason: string | undefined }[] = []
   readonly #connection: MemoryConnection
   readonly #directory: string
+  readonly #kind: StoreKind
   readonly #clock: { nowMs: number }
-  #follower: Follower<AppendLogSnapshot> | undefined
+  #follower: Follower | undefined
   #gate:
     | { readonly phase: ApplyPhase; batches: number; readonly open: Promise<void>; release(): void }
     | undefined
@@ -37,22 +49,27 @@ export class MemoryWorld implements AsyncDisposable {
   private constructor(
     connection: MemoryConnection,
     store: MemoryStore,
-    parts: { scope: WatchScope; directory: string; clock: { nowMs: number } },
+    parts: { scope: WatchScope; kind: StoreKind; directory: string; clock: { nowMs: number } },
   ) {
     this.#connection = connection
     this.store = store
     this.faults = connection.faults
     this.scope = parts.scope
     this.#directory = parts.directory
+    this.#kind = parts.kind
     this.#clock = parts.clock
   }
 
-  static async open(scope: WatchScope, config: StoreConfig): Promise<MemoryWorld> {
+  static async open(
+    scope: WatchScope,
+    config: StoreConfig,
+    kind: StoreKind = 'append log',
+  ): Promise<MemoryWorld> {
     const clock = { nowMs: Date.now() }
     const connection = new MemoryConnection({ now: () => clock.nowMs })
     const store = await connection.store(BUCKET, config)
     const directory = await mkdtemp(join(tmpdir(), 'slip-memory-'))
-    return new MemoryWorld(connection, store, { scope, directory, clock })
+    return new MemoryWorld(connection, store, { scope, kind, directory, clock })
   }
 
   /** Time passes for the bucket, and for nothing else. */
@@ -74,7 +91,7 @@ export class MemoryWorld implements AsyncDisposable {
     return (await this.store.watcher.describe('all')).lastRevision!
   }
 
-  get follower(): Follower<AppendLogSnapshot> {
+  get follower(): Follower {
     if (this.#follower === undefined) throw new Error('nobody follows')
     return this.#follower
   }
@@ -83,10 +100,10 @@ export class MemoryWorld implements AsyncDisposable {
     return this.follower.status
   }
 
-  async follow(options: Partial<FollowOptions<AppendLogSnapshot>> = {}): Promise<void> {
-    this.#follower = await follow<AppendLogSnapshot>({
+  async follow(options: Partial<FollowOptions> = {}): Promise<void> {
+    this.#follower = await follow({
       source: memoryBucket(this.#connection, BUCKET),
-      store: appendLog({ path: join(this.#directory, 'fold.slip') }),
+      store: LOCATIONS[this.#kind](this.#directory),
       scope: this.scope,
       auditIntervalMs: AUDIT_MS,
       batch: { maxCount: 50 },

@@ -1,6 +1,6 @@
 import type { WatchScope } from '@slip/kv-core'
 import type { Divergence } from './divergences.ts'
-import { BUCKET, MemoryWorld } from './memory-world.ts'
+import { BUCKET, MemoryWorld, type StoreKind } from './memory-world.ts'
 
 /** What a follower is doing when it happens. */
 export type Moment = 'live' | 'stopped' | 'catching up' | 'in a resync'
@@ -20,8 +20,9 @@ export async function diverged(
   divergence: Divergence,
   moment: Moment,
   scope: WatchScope,
+  kind?: StoreKind,
 ): Promise<MemoryWorld> {
-  const world = await MemoryWorld.open(scope, divergence.config ?? {})
+  const world = await MemoryWorld.open(scope, divergence.config ?? {}, kind)
   try {
     await MAKE[moment](world, divergence)
     return world
