@@ -10,6 +10,8 @@ export interface FoldMeaning {
   readonly whenEvicted: 'drop' | 'keep'
   /** Values longer than this are skipped. */
   readonly maxValueBytes: number
+  /** Whether the known gap `cameBack` is excused. */
+  readonly excusesCameBack: boolean
 }
 
 /** Whether this message gives its key a value in the fold. */
@@ -69,10 +71,20 @@ function disagreement(
     const held = fold.get(key)
     const isHeld = held?.value !== undefined ? held.revision : undefined
     const expected = isValue(newest, meaning) ? newest.revision : undefined
-    if (isHeld !== expected)
-      return `${key} is ${describeHeld(held)}, but ${newest.operation}@${newest.revision} is in the bucket`
+    if (isHeld === expected) continue
+    if (meaning.excusesCameBack && held === undefined && cameBack(newest, branch, history)) continue
+    return `${key} is ${describeHeld(held)}, but ${newest.operation}@${newest.revision} is in the bucket`
   }
   return undefined
+}
+
+/** Whether a history before this one had lost the message without a word. */
+function cameBack({ key, revision }: Message, branch: Branch, history: BucketHistory): boolean {
+  return history.branches
+    .slice(0, history.branches.indexOf(branch))
+    .some(
+      (before) => before.newest(key, Infinity)?.revision === revision && before.lastHeads?.has(key) === false,
+    )
 }
 
 /** Promise 4: in what the fold differs from what the bucket holds, as the policy means it. */

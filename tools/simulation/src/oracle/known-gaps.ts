@@ -9,6 +9,9 @@ export const KNOWN_GAPS = {
   halfSwap: 'changes() says nothing of a rebuild whose swap went through without an answer',
   /** A server that is put back between the proof of the history and the start of the watch is not noticed. */
   proofBeforeWatch: 'the history is proven before the watch begins, and not again',
+  /** Nothing of what a fold remembers speaks of a key it never had. The status is not `live` before the count was compared. */
+  cameBack:
+    'a key that was purged without a word and comes back with a roll-back is missing until the next audit',
 } as const
 
 export type KnownGap = keyof typeof KNOWN_GAPS

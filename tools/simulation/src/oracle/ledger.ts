@@ -64,12 +64,12 @@ export class Ledger {
     }
   }
 
-  /** Somebody was told that the fold is durable through `cursor`. */
+  /** Somebody was told that the fold is durable through `cursor`; no position is what a store says that promises nothing. */
   durable(cursor: WatchCursor): void {
-    if (this.#lossUnknown) return
+    if (this.#lossUnknown || cursor.isNone) return
     const at = this.#states.findIndex((state) => state.acknowledged && state.cursor.equals(cursor))
     if (at < 0) {
-      if (!cursor.isNone) this.#verdict.violated(2, `durable at ${name(cursor)}, where the fold never was`)
+      this.#verdict.violated(2, `durable at ${name(cursor)}, where the fold never was`)
       return
     }
     if (at === this.#states.length - 1) this.#unsyncedCommits = 0

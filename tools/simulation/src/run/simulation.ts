@@ -87,6 +87,7 @@ export class Simulation {
       emptyValues: profile.follower.emptyValues,
       whenEvicted: 'drop',
       maxValueBytes: profile.follower.maxValueBytes,
+      excusesCameBack: refused?.includes('cameBack') !== true,
     }
     this.#around = {
       world,
