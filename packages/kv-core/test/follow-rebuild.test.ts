@@ -381,4 +381,73 @@ describe('a rebuild and changes()', () => {
       ['a', 'delete', 'resync'],
     ])
   })
+
+  /** What a reader makes of what the fold held and of the changes it got. */
+  async function foldInto(changes: AsyncIterable<Change>, keys: Set<string>): Promise<void> {
+    for await (const { key, operation } of changes) {
+      if (operation === 'put') keys.add(key)
+      else keys.delete(key)
+    }
+  }
+
+  test('are told also of a swap that went through without an answer', async () => {
+    const bucket = bucketOf('a', 'b', 'c')
+    let failures = 0
+    await using run = await FollowRun.start({ bucket, auditIntervalMs: 50 })
+    await run.caughtUp()
+    const known = new Set(run.keys)
+    const told = foldInto(run.follower.changes(), known)
+    run.location.failing.stagedCommitted = () => {
+      bucket.vanish('b')
+      if (++failures === 1) throw new SnapshotError('Io', 'no answer')
+    }
+    bucket.vanish('a')
+    await run.until(() => run.keys.join() === 'c')
+    await run.caughtUp()
+    expect(failures).toBeGreaterThan(1)
+    await run.follower.close()
+    await told
+    expect([...known]).toEqual(['c'])
+  })
+
+  test('are not told of a swap that did not go through', async () => {
+    const bucket = bucketOf('a', 'b')
+    await using run = await FollowRun.start({ bucket })
+    await run.caughtUp()
+    const changes = run.follower.changes()
+    let failures = 0
+    run.location.failing.stagedCommit = () => {
+      if (++failures <= 2) throw new SnapshotError('Io', 'no space left')
+    }
+    bucket.recreate()
+    bucket.put('c')
+    bucket.breakSessions()
+    await run.until(() => failures === 3)
+    await run.caughtUp()
+    const seen: Change[] = []
+    for await (const change of changes) if (seen.push(change) === 3) break
+    expect(seen.map(({ key, operation }) => [key, operation])).toEqual([
+      ['c', 'put'],
+      ['a', 'delete'],
+      ['b', 'delete'],
+    ])
+  })
+
+  test('end with ChangesLagged for a reader that began half-way', async () => {
+    const bucket = bucketOf('old')
+    await using run = await FollowRun.start({ bucket, batch: { maxCount: 100 } })
+    await run.caughtUp()
+    let begun: Promise<void> | undefined
+    run.location.failing.stagedApply = () => {
+      if (run.follower.status.relisted === 0 || begun !== undefined) return
+      begun = foldInto(run.follower.changes(), new Set())
+      begun.catch(() => undefined)
+    }
+    bucket.recreate()
+    for (let i = 0; i < 300; i++) bucket.put(`new.${i}`)
+    bucket.breakSessions()
+    await run.until(() => begun !== undefined)
+    await expect(begun).rejects.toMatchObject({ code: 'ChangesLagged' })
+    expect(run.keys).toHaveLength(300)
+  })
 })

@@ -44,12 +44,13 @@ export class MapLocation implements SnapshotLocation<MapStore> {
   readonly backend = 'map'
   image: Image | undefined
   features: Partial<StoreFeatures> = {}
-  /** Called before each commit, apply of a stage, or opening; throwing makes it fail. */
+  /** Called before each commit, apply of a stage, or opening, and after a swap; throwing makes it fail. */
   failing: {
     apply?: (batch: readonly KvUpdate[], cursor: WatchCursor) => void
     open?: () => void
     stagedApply?: () => void
     stagedCommit?: () => void
+    stagedCommitted?: () => void
   } = {}
   /** What the next opening finds wrong, once. */
   damage: SnapshotError | undefined
@@ -218,6 +219,12 @@ export class MapStore implements SnapshotStore {
         this.#image = staged
         this.#location.image = staged
         this.#generation++
+        try {
+          this.#location.failing.stagedCommitted?.()
+        } catch (error) {
+          this.#state = 'done'
+          throw error
+        }
       },
       discard: async () => {
         over = true

@@ -1,5 +1,6 @@
 import type { KvUpdate } from '../entry.ts'
 import { KvError } from '../errors.ts'
+import type { FoldReader } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
 import type { Change, ChangesOptions } from './changes.ts'
 
@@ -7,7 +8,9 @@ import type { Change, ChangesOptions } from './changes.ts'
 export class ChangeFeed {
   readonly #subscriptions = new Set<ChangeSubscription>()
   #ended: { readonly error: unknown } | undefined
+  #isHolding = false
 
+  /** A reader that begins while updates are held has no part in those: it ends when they are in the fold. */
   subscribe(options: ChangesOptions = {}): AsyncIterableIterator<Change> {
     const { buffer = 10_000 } = options
     if (!(buffer >= 1)) throw new RangeError(`buffer must be 1 or more, not ${buffer}`)
@@ -15,6 +18,7 @@ export class ChangeFeed {
       this.#subscriptions.delete(done),
     )
     if (this.#ended !== undefined) subscription.end(this.#ended.error)
+    if (this.#isHolding) subscription.missed()
     // A signal that was aborted before has ended it already.
     if (!subscription.ended) this.#subscriptions.add(subscription)
     return subscription
@@ -29,16 +33,25 @@ export class ChangeFeed {
 
   /** Keeps updates of a fold that readers do not see yet. */
   hold(updates: readonly KvUpdate[], phase: ApplyPhase): void {
+    if (updates.length > 0) this.#isHolding = true
     for (const subscription of this.#subscriptions) subscription.offer(updates, phase)
   }
 
   /** The held updates are in the fold. */
   release(): void {
+    this.#isHolding = false
     for (const subscription of this.#subscriptions) subscription.release()
+  }
+
+  /** All of the held updates are in the fold, or none is: that shows in what it holds now. */
+  settle(fold: FoldReader): void {
+    this.#isHolding = false
+    for (const subscription of this.#subscriptions) subscription.settle(fold)
   }
 
   /** The held updates never happened. */
   drop(): void {
+    this.#isHolding = false
     for (const subscription of this.#subscriptions) subscription.drop()
   }
 
@@ -63,7 +76,8 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
   #queue: Change[] = []
   #read = 0
   #held: Change[] = []
-  #heldTooMany = false
+  /** Why what is held is not all of it; undefined while it is. */
+  #lacks: string | undefined
   #over: { readonly error: unknown } | undefined
 
   constructor(
@@ -113,8 +127,9 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
   offer(updates: readonly KvUpdate[], phase: ApplyPhase): void {
     for (const update of updates) {
       if (!update.key.startsWith(this.#prefix)) continue
-      if (this.#heldTooMany || this.#waiting + this.#held.length >= this.#buffer) {
-        this.#heldTooMany = true
+      if (this.#lacks === undefined && this.#waiting + this.#held.length >= this.#buffer)
+        this.#lacks = `a reader of changes fell more than ${this.#buffer} behind`
+      if (this.#lacks !== undefined) {
         this.#held = []
         return
       }
@@ -122,10 +137,15 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
     }
   }
 
+  /** There were changes before it began that will be in the fold together with those that follow. */
+  missed(): void {
+    this.#lacks = 'the fold was made anew, which had begun before its reader of changes did'
+  }
+
   release(): void {
-    if (this.#heldTooMany) {
+    if (this.#lacks !== undefined) {
       this.#forget()
-      this.end(new KvError('ChangesLagged', `a reader of changes fell more than ${this.#buffer} behind`))
+      this.end(new KvError('ChangesLagged', this.#lacks))
       return
     }
     const held = this.#held
@@ -137,9 +157,15 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
     }
   }
 
+  /** To lag for nothing is better than to miss something. */
+  settle(fold: FoldReader): void {
+    if (this.#lacks !== undefined || this.#agrees(fold)) this.release()
+    else this.drop()
+  }
+
   drop(): void {
     this.#held = []
-    this.#heldTooMany = false
+    this.#lacks = undefined
   }
 
   end(error: unknown): void {
@@ -158,6 +184,17 @@ class ChangeSubscription implements AsyncIterableIterator<Change> {
 
   get #waiting(): number {
     return this.#queue.length - this.#read
+  }
+
+  /** Whether a fold holds the last that is held of each key. */
+  #agrees(fold: FoldReader): boolean {
+    const last = new Map(this.#held.map((change) => [change.key, change]))
+    for (const [key, change] of last) {
+      if (change.operation !== 'put') {
+        if (fold.has(key)) return false
+      } else if (fold.get(key)?.version.equals(change.version) !== true) return false
+    }
+    return true
   }
 
   #forget(): void {

@@ -23,8 +23,9 @@ export interface Follower<S extends SnapshotStore = SnapshotStore> extends FoldR
   /** Resolves when the fold has applied this revision; rejects as `caughtUp` does. */
   waitFor(revision: bigint | VersionToken, options?: WaitOptions): Promise<void>
   /**
-   * Changes from now on, after their commit. A reader more than `buffer` behind gets KvError
-   * `ChangesLagged`; the follower never waits for it. Ends when the follower is closed.
+   * Changes from now on, after their commit. A reader more than `buffer` behind, or one that began while the
+   * fold was made anew, gets KvError `ChangesLagged` and has to read the fold again; the follower never waits
+   * for it. Ends when the follower is closed.
    */
   changes(options?: ChangesOptions): AsyncIterable<Change>
   /**

@@ -142,7 +142,7 @@ export class Rebuild<S extends SnapshotStore, T> {
           await this.#apply([], this.#cursor, [], undefined)
           await this.#staged.commit()
         },
-        reopen: (signal) => this.#startOver(signal),
+        reopen: (signal) => this.#afterSwap(signal),
       })
       if (outcome !== 'committed') return outcome
       this.#state = 'swapped'
@@ -154,8 +154,12 @@ export class Rebuild<S extends SnapshotStore, T> {
 
   /** Leaves the fold in use as it is. */
   async discard(): Promise<void> {
-    this.#state = 'discarded'
     this.#parts.feed.drop()
+    await this.#discardStaged()
+  }
+
+  async #discardStaged(): Promise<void> {
+    this.#state = 'discarded'
     this.#parts.flusher.forget()
     try {
       await this.#staged.discard()
@@ -179,6 +183,17 @@ export class Rebuild<S extends SnapshotStore, T> {
   async #startOver(signal: AbortSignal): Promise<'restart'> {
     await this.discard()
     await this.#writer.reopen(signal)
+    return 'restart'
+  }
+
+  /** A swap that came to no answer may have gone through: then its changes are those of the fold that is found. */
+  async #afterSwap(signal: AbortSignal): Promise<'restart'> {
+    await this.#discardStaged()
+    await this.#writer.reopen(signal)
+    const { feed, keeper } = this.#parts
+    const { store } = keeper
+    if (store.cursor.token.equals(this.#cursor.token)) feed.settle(store)
+    else feed.drop()
     return 'restart'
   }
 }

@@ -150,7 +150,7 @@ export class FollowerLife implements Deliveries {
   }
 
   #location(): SnapshotLocation<AppendLogSnapshot> {
-    const { profile, ledger, verdict, writers, plantedApply, refused } = this.#around
+    const { profile, ledger, verdict, writers, plantedApply } = this.#around
     const { durability, compact, maxValueBytes } = profile.follower
     const location = appendLog({ path: LOG_PATH, durability, compact })
     return observedLocation(location, {
@@ -161,9 +161,8 @@ export class FollowerLife implements Deliveries {
       maxValueBytes,
       committed: () => this.#committed(),
       staging: () => this.#apply?.rebuilding(),
-      swapped: (cursor, answered) => {
+      swapped: (cursor) => {
         this.#reader?.swapped()
-        if (!answered && !refused.has('halfSwap')) this.#changes?.missed()
         this.#apply?.swapped(Number(cursor.revision ?? 0n))
       },
       ...(plantedApply === undefined ? {} : { apply: plantedApply }),

@@ -21,7 +21,7 @@ export interface Observation {
   readonly maxValueBytes: number
   readonly committed: () => void
   /** A staged fold is the fold now. */
-  readonly swapped: (cursor: WatchCursor, answered: boolean) => void
+  readonly swapped: (cursor: WatchCursor) => void
   /** A fold is staged. */
   readonly staging: () => void
   /** A planted bug in place of the store's own `apply`. */
@@ -41,7 +41,7 @@ export function observedLocation<S extends SnapshotStore>(
       try {
         const store = await location.open(options)
         writers.opened(process)
-        if (ledger.opened(store, store.recovery)) swapped(store.cursor, false)
+        if (ledger.opened(store, store.recovery)) swapped(store.cursor)
         ledger.durable(store.durableCursor)
         verdict.count('opens')
         return observedStore(store, observation)
@@ -126,7 +126,7 @@ function observedStage(staged: StagedFold, { ledger, verdict, committed, swapped
       await staged.commit()
       attempt.acknowledge()
       verdict.count('rebuilds swapped in')
-      swapped(cursor, true)
+      swapped(cursor)
       committed()
     },
     discard: () => staged.discard(),

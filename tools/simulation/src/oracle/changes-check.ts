@@ -16,11 +16,6 @@ export class ChangesCheck {
     void this.#read()
   }
 
-  /** What was changed by a swap is not told: there is nothing to compare from here on. */
-  missed(): void {
-    this.#blind = true
-  }
-
   difference(fold: FoldContent): string | undefined {
     return this.#blind ? undefined : contentDifference(this.#model, fold, false)
   }
