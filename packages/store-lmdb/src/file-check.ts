@@ -1,4 +1,4 @@
-import { access, constants, open, type FileHandle } from 'node:fs/promises'
+import { access, constants, open, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SnapshotError } from '@slip/kv-core'
@@ -59,13 +59,18 @@ export async function checkFile(
 /**
  * The library ends the process when it cannot open or make the lock file beside `path`. SnapshotError
  * `Io` when that would happen.
+ *
+ * The file is looked at and not opened: closing it would drop the locks that the library has on it in
+ * this process, and the next opener elsewhere would clear this process's readers as dead.
  */
 export async function checkLockFile(path: string): Promise<void> {
   const lock = `${path}-lock`
   try {
-    await (await open(lock, 'r+')).close()
-    return
+    await access(lock, constants.R_OK | constants.W_OK)
+    if ((await stat(lock)).isFile()) return
+    throw new SnapshotError('Io', `${lock} is no file`, { path: lock })
   } catch (cause) {
+    if (SnapshotError.is(cause)) throw cause
     if (systemCode(cause) !== 'ENOENT')
       throw new SnapshotError('Io', `${lock} cannot be written (${systemCode(cause)})`, { path: lock, cause })
   }

@@ -128,6 +128,21 @@ test('a reader that keeps a file open without syncing keeps nobody’s promise o
   await (await LmdbSnapshot.open({ path, durability: 'batch' })).close()
 })
 
+test('a reader that comes and goes in the process of the writer leaves its transactions alive for other processes', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  await store.apply(commit(1), at(1))
+  const view = store.view()
+  await (await LmdbReader.open({ path })).close()
+  // Who opens a fold clears the readers of processes that seem dead.
+  const other = startReader(path, 0)
+  expect((await other.result).wrong).toEqual([])
+  for (let revision = 2; revision < 50; revision++) await store.apply(commit(revision), at(revision))
+  expect(new Set(plain(view).map(([, value]) => value))).toEqual(new Set(['1']))
+  view.close()
+  await store.close()
+})
+
 test('readers that were killed give their slots back, and do not make the file grow', async () => {
   const path = join(await scratch(), 'fold')
   const store = await LmdbSnapshot.open({ path, durability: 'os', maxReaders: 8 })
@@ -144,12 +159,15 @@ test('readers that were killed give their slots back, and do not make the file g
   await store.close()
 })
 
-function startReader(path: string): {
+function startReader(
+  path: string,
+  ms = READ_MS,
+): {
   readonly child: ReturnType<typeof spawn>
   readonly started: Promise<unknown>
   readonly result: Promise<{ views: number; cursors: number; wrong: string[] }>
 } {
-  const child = spawn(process.execPath, [CHILD, path, `${READ_MS}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [CHILD, path, `${ms}`], { stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => {
     said += chunk.toString()
