@@ -10,9 +10,14 @@ export interface ConformanceCase {
   readonly skip?: string
   /** Why it is expected to fail: then `run` rejects when the requirement is met. */
   readonly knownGap?: string
+  /** What its last run did more than once, by name: `{ kills: 60 }`. */
+  readonly counted: Readonly<Record<string, number>>
   /** Rejects with CaseSkipped when only the fixture could tell that it does not apply. */
   run(): Promise<void>
 }
+
+/** Tells the scorecard that something was done once more, or `count` times. */
+export type Tally = (what: string, count?: number) => void
 
 /** Found out while running that the fixture lacks what a case needs. */
 export class CaseSkipped extends Error {
@@ -25,7 +30,7 @@ export interface CaseTemplate<S> {
   readonly title: string | ((suite: S) => string)
   readonly promise: number
   readonly needs?: (suite: S) => string | undefined
-  run(suite: S): Promise<void>
+  run(suite: S, tally: Tally): Promise<void>
 }
 
 /** Binds templates to a suite. A known gap without a case of that id is a `RangeError`. */
@@ -42,14 +47,19 @@ export function bindCases<S extends { readonly knownGaps?: Readonly<Record<strin
     const title = typeof template.title === 'string' ? template.title : template.title(suite)
     const knownGap = gaps.get(id)
     const skip = template.needs?.(suite)
+    const counted: Record<string, number> = {}
+    const run = async (): Promise<void> => {
+      for (const what of Object.keys(counted)) counted[what] = 0
+      await template.run(suite, (what, count = 1) => (counted[what] = (counted[what] ?? 0) + count))
+    }
     return {
       id,
       title,
       promise,
       ...(skip === undefined ? {} : { skip }),
       ...(knownGap === undefined ? {} : { knownGap }),
-      run: () =>
-        knownGap === undefined ? template.run(suite) : mustFail(id, knownGap, () => template.run(suite)),
+      counted,
+      run: () => (knownGap === undefined ? run() : mustFail(id, knownGap, run)),
     }
   })
 }

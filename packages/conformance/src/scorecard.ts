@@ -11,6 +11,8 @@ export interface CaseResult {
   readonly reason?: string
   readonly error?: unknown
   readonly ms: number
+  /** What it did more than once, by name. */
+  readonly counted: Readonly<Record<string, number>>
 }
 
 export interface Scorecard {
@@ -18,6 +20,8 @@ export interface Scorecard {
   readonly counts: Readonly<Record<Outcome, number>>
   /** Passed and run, for each of the sixteen promises that has a case. */
   readonly promises: ReadonlyMap<number, { readonly passed: number; readonly run: number }>
+  /** What the cases did more than once, added up: `kills`, `damages`, … */
+  readonly counted: ReadonlyMap<string, number>
   /** Nothing failed. */
   readonly ok: boolean
 }
@@ -35,8 +39,10 @@ export async function scorecard(
   }
   const counts = { passed: 0, failed: 0, skipped: 0, 'known gap': 0 }
   const promises = new Map<number, { passed: number; run: number }>()
-  for (const { outcome, promise } of results) {
+  const counted = new Map<string, number>()
+  for (const { outcome, promise, counted: done } of results) {
     counts[outcome]++
+    for (const [what, count] of Object.entries(done)) counted.set(what, (counted.get(what) ?? 0) + count)
     if (outcome === 'skipped') continue
     const row = promises.get(promise) ?? { passed: 0, run: 0 }
     row.run++
@@ -47,6 +53,7 @@ export async function scorecard(
     results,
     counts,
     promises: new Map([...promises].sort(([a], [b]) => a - b)),
+    counted,
     ok: counts.failed === 0,
   }
 }
@@ -61,6 +68,7 @@ async function runCase(each: ConformanceCase): Promise<CaseResult> {
     outcome,
     ...details,
     ms: performance.now() - began,
+    counted: { ...each.counted },
   })
   if (skip !== undefined) return ended('skipped', { reason: skip })
   try {
@@ -73,11 +81,13 @@ async function runCase(each: ConformanceCase): Promise<CaseResult> {
 }
 
 /** The counts as two or more lines of text. */
-export function formatScorecard({ counts, promises }: Scorecard): string {
+export function formatScorecard({ counts, promises, counted }: Scorecard): string {
   const rows = [...promises].map(([promise, { passed, run }]) => `  promise ${promise}: ${passed} of ${run}`)
+  const done = [...counted].filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`)
   const { passed, failed, skipped } = counts
   return [
     ...rows,
+    ...(done.length === 0 ? [] : [`  done: ${done.join(', ')}`]),
     `${passed} passed, ${failed} failed, ${skipped} skipped, ${counts['known gap']} known gaps`,
   ].join('\n')
 }

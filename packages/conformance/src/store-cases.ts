@@ -4,6 +4,7 @@ import { applyCases } from './store-cases/apply.ts'
 import { copyCases } from './store-cases/copy.ts'
 import { crashCases } from './store-cases/crash.ts'
 import { cursorCases } from './store-cases/cursor.ts'
+import { damageCases } from './store-cases/damage.ts'
 import { deletedKeyCases } from './store-cases/deleted-keys.ts'
 import { handleCases } from './store-cases/handles.ts'
 import { limitCases } from './store-cases/limits.ts'
@@ -35,6 +36,7 @@ export function storeCases(suite: StoreSuite): readonly ConformanceCase[] {
       ...limitCases,
       ...handleCases,
       ...recoveryCases,
+      ...damageCases,
       ...crashCases,
       ...randomModelCases,
     ],

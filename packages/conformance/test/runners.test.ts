@@ -46,15 +46,43 @@ test('the command names what failed and exits 1', async () => {
   expect(stdout).toMatch(/\n\d+ passed, [12] failed, /)
 })
 
-test('the command explains itself without a module or a suite', async () => {
-  expect(await run([command])).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('usage: slip-conformance'),
-  })
-  expect(await run([command, join(compiled.directory, 'override.js')])).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('exports no suite'),
-  })
+test('wrong usage and a module that is no suite exit 2 and say why', async () => {
+  const wrong: [string[], string][] = [
+    [[], 'usage: slip-conformance'],
+    [['--kills', '0', 'a.js'], '--kills takes a whole number above 0'],
+    [['--colour', 'a.js'], "'--colour'"],
+    [['a.js', 'b.js'], 'one MODULE is needed'],
+    [[join(compiled.directory, 'nothing.js')], 'there is no such file'],
+    [[join(compiled.directory, 'override.js')], 'exports no suite'],
+    [['--only', 'reads/nothing', join(compiled.directory, 'reference-store.js')], 'no case reads/nothing'],
+  ]
+  for (const [args, said] of wrong)
+    expect(await run([command, ...args]), args.join(' ')).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining(said),
+    })
+  expect(await run([command, '--help'])).toMatchObject({ code: 0, stderr: '' })
+})
+
+test('a module that makes a location from a path is suite enough; cases, seed and counts can be chosen', async () => {
+  const store = join(compiled.directory, 'reference-store.js')
+  const listed = await run([command, '--list', store])
+  expect(listed.stdout).toContain('durability/unsynced-tail: ')
+  expect(listed.code).toBe(0)
+  const options = ['--only', 'reads/', '--only', 'durability/unsynced', '--kills', '2', '--seed', '77']
+  const { code, stdout } = await run([command, ...options, store])
+  expect(code, stdout).toBe(0)
+  expect(stdout).toMatch(/^ *1\/\d+ passed +reads\//)
+  expect(stdout).toContain('\n  seed 77\n')
+  expect(stdout).toContain('\n  done: 2 kills\n')
+  const json = (await run([command, '--json', '--only', 'cursor/never-ahead', store])).stdout
+    .trim()
+    .split('\n')
+  expect(json.map((each) => JSON.parse(each) as unknown)).toMatchObject([
+    { id: 'cursor/never-ahead', outcome: 'passed' },
+    { ok: true, counts: { passed: 1, failed: 0, skipped: 0, 'known gap': 0 }, counted: {} },
+  ])
 })
 
 test('a known gap must fail, and an unknown one is refused', async () => {

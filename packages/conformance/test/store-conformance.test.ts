@@ -11,5 +11,5 @@ const childModule = pathToFileURL(join(compiled.directory, 'reference-store.js')
 afterAll(() => compiled.remove())
 
 describe('the honest reference store passes every case', () => {
-  runStoreConformance(test, referenceSuite({ childModule }))
+  runStoreConformance(test, { ...referenceSuite({ childModule }), damage: { detects: 'all' } })
 })

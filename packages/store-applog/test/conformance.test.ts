@@ -20,6 +20,7 @@ for (const format of [2, 3] as const) {
     runStoreConformance(test, {
       features,
       knownGaps: format === 2 ? GENERATION_2_GAPS : {},
+      damage: { detects: 'all', opensAt: format === 2 ? 'update' : 'commit' },
       create: async () => {
         const directory = await mkdtemp(join(tmpdir(), 'slip-applog-'))
         const path = join(directory, `fold.generation-${format}`)

@@ -4,9 +4,10 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { SnapshotStore } from '@slip/kv-core'
-import { CaseSkipped, type CaseTemplate } from '../conformance-case.ts'
+import { CaseSkipped, type CaseTemplate, type Tally } from '../conformance-case.ts'
 import { CRASH_BATCH, crashHistory } from '../crash-history.ts'
 import { FoldModel, assertHolds } from '../fold-model.ts'
+import { runCounts } from '../run-counts.ts'
 import { SeededRandom, chooseSeed } from '../seeded-random.ts'
 import { StoreHarness } from '../store-harness.ts'
 import type { StoreSuite } from '../store-suite.ts'
@@ -15,8 +16,9 @@ import { at } from '../updates.ts'
 
 const needs = ({ features }: StoreSuite): string | undefined => (features.durable ? undefined : 'not durable')
 
-const ROUNDS = 4
 const TOTAL = 4_000
+/** Kills of one place: a child goes at most 45 applies further before it is killed, and is never through. */
+const KILLS_A_PLACE = 15
 
 export const crashCases: readonly CaseTemplate<StoreSuite>[] = [
   {
@@ -25,37 +27,21 @@ export const crashCases: readonly CaseTemplate<StoreSuite>[] = [
       'killed with -9 between syncs, a fold reopens as an exact prefix, and replaying the rest converges',
     promise: 1,
     needs,
-    run: (suite) =>
-      StoreHarness.with(suite, async (harness) => {
-        const seed = chooseSeed(suite.seed)
-        const random = new SeededRandom(seed)
-        const history = crashHistory(seed, TOTAL)
-        for (let round = 1; round <= ROUNDS; round++) {
-          const acknowledged = await killAfter(harness, seed, 1 + random.below(40), random.below(8))
-          const store = await harness.open()
-          const when = `after kill ${round} (seed ${seed})`
-          const applied = Number(store.cursor.revision ?? 0n)
-          assert.ok(
-            applied >= acknowledged.durable,
-            `${when}: what was synced at ${acknowledged.durable} is there, not ${applied}`,
-          )
-          assertHolds(store, FoldModel.of(history.slice(0, applied)), `${when}, at ${applied}`)
-          await replay(store, Math.max(0, applied - 3 * CRASH_BATCH), applied + CRASH_BATCH, seed)
-          assertHolds(store, FoldModel.of(history.slice(0, applied + CRASH_BATCH)), `${when}, replayed`)
-          await store.close()
-        }
-      }),
+    run: async (suite, tally) =>
+      onPlaces(suite, runCounts(suite).kills, async (harness, seed, kills) =>
+        killAgainAndAgain(harness, seed, kills, tally),
+      ),
   },
   {
     id: 'durability/acknowledged-apply',
     title: 'an apply that resolved survives kill -9 of its process',
     promise: 2,
     needs,
-    run: (suite) =>
-      StoreHarness.with(suite, async (harness) => {
-        const seed = chooseSeed(suite.seed)
-        for (let round = 1; round <= 2; round++) {
-          const { applied } = await killAfter(harness, seed, 10 * round, 0)
+    run: async (suite, tally) =>
+      onPlaces(suite, Math.max(2, Math.ceil(runCounts(suite).kills / 10)), async (harness, seed, kills) => {
+        for (let round = 1; round <= kills; round++) {
+          const { applied } = await killAfter(harness, seed, 10 + 10 * (round % 2), 0)
+          tally('kills')
           const store = await harness.open()
           assert.ok(
             Number(store.cursor.revision ?? 0n) >= applied,
@@ -83,6 +69,44 @@ export const crashCases: readonly CaseTemplate<StoreSuite>[] = [
       }),
   },
 ]
+
+/** A new place for every few of `kills`, each with a seed of its own. */
+async function onPlaces(
+  suite: StoreSuite,
+  kills: number,
+  body: (harness: StoreHarness, seed: number, kills: number) => Promise<void>,
+): Promise<void> {
+  const seed = chooseSeed(suite.seed)
+  for (let done = 0; done < kills; done += KILLS_A_PLACE)
+    await StoreHarness.with(suite, async (harness) =>
+      body(harness, seed + done, Math.min(KILLS_A_PLACE, kills - done)),
+    )
+}
+
+async function killAgainAndAgain(
+  harness: StoreHarness,
+  seed: number,
+  kills: number,
+  tally: Tally,
+): Promise<void> {
+  const random = new SeededRandom(seed)
+  const history = crashHistory(seed, TOTAL)
+  for (let round = 1; round <= kills; round++) {
+    const acknowledged = await killAfter(harness, seed, 1 + random.below(40), random.below(8))
+    tally('kills')
+    const store = await harness.open()
+    const when = `after kill ${round} (seed ${seed})`
+    const applied = Number(store.cursor.revision ?? 0n)
+    assert.ok(
+      applied >= acknowledged.durable,
+      `${when}: what was synced at ${acknowledged.durable} is there, not ${applied}`,
+    )
+    assertHolds(store, FoldModel.of(history.slice(0, applied)), `${when}, at ${applied}`)
+    await replay(store, Math.max(0, applied - 3 * CRASH_BATCH), applied + CRASH_BATCH, seed)
+    assertHolds(store, FoldModel.of(history.slice(0, applied + CRASH_BATCH)), `${when}, replayed`)
+    await store.close()
+  }
+}
 
 interface Acknowledged {
   readonly applied: number

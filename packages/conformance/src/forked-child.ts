@@ -1,0 +1,72 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const PATIENCE_MS = 120_000
+
+/** A child process ended, or said nothing for two minutes, where an answer was due. */
+export class ChildEnded extends Error {
+  override readonly name: string = 'ChildEnded'
+}
+
+/** A program of this package in a process of its own: it answers one question at a time. */
+export class ForkedChild {
+  readonly #child: ChildProcess
+  #complaint = ''
+
+  private constructor(child: ChildProcess) {
+    this.#child = child
+    child.stderr?.on('data', (chunk: Buffer) => (this.#complaint += chunk.toString()))
+    child.on('error', () => {})
+  }
+
+  /** `program` is named without its suffix; `launcher` is a command that starts what follows it. */
+  static start(program: string, launcher: readonly string[] = []): ForkedChild {
+    const script = fileURLToPath(new URL(`./${program}.js`, import.meta.url))
+    const words = [...launcher, process.execPath, script]
+    const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as ('ignore' | 'pipe' | 'ipc')[]
+    return new ForkedChild(spawn(words[0]!, words.slice(1), { stdio, serialization: 'advanced' }))
+  }
+
+  /** Rejects with ChildEnded when the process does not live to answer. */
+  async ask<A>(question: object): Promise<A> {
+    const waiting = new AbortController()
+    const { signal } = waiting
+    try {
+      const answered = once(this.#child, 'message', { signal }).then(([answer]) => answer as A)
+      const ended = once(this.#child, 'exit', { signal }).then(([code, killer]) => {
+        throw new ChildEnded(`the process ended with ${String(killer ?? code)}: ${this.#complaint}`)
+      })
+      const late = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE_MS)
+      try {
+        this.#child.send(question, () => {})
+        return await Promise.race([answered, ended])
+      } finally {
+        clearTimeout(late)
+        answered.catch(() => {})
+        ended.catch(() => {})
+      }
+    } catch (error) {
+      if (error instanceof ChildEnded) throw error
+      throw new ChildEnded(`the process could not be asked: ${this.#complaint}`, { cause: error })
+    } finally {
+      waiting.abort()
+    }
+  }
+
+  /** Kills it with -9, and resolves when it is gone. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    if (this.#child.pid === undefined) return
+    const exited = once(this.#child, 'exit')
+    this.#child.kill('SIGKILL')
+    await exited
+  }
+}
+
+/** What a program of this package does: answers each question with what `answer` makes of it. */
+export function answerQuestions(answer: (question: unknown) => Promise<unknown>): void {
+  process.on('message', (question) => {
+    void answer(question).then((reply) => process.send!(reply))
+  })
+}

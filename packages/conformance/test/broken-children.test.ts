@@ -1,0 +1,39 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { storeCases, type StoreSuite } from '@slip/conformance'
+import { afterAll, describe, expect, test } from 'vitest'
+import { brokenChildren } from './broken-children.ts'
+import { compileTests } from './compile.ts'
+import { referenceSuite } from './reference-suite.ts'
+
+const compiled = await compileTests('broken-children')
+const modules = pathToFileURL(join(compiled.directory, 'broken-children.js'))
+
+afterAll(() => compiled.remove())
+
+/** A store that only a process of its own shows to be broken, the case made to say so, and what it says. */
+const CAUGHT: readonly [store: string, caughtBy: string, says: RegExp][] = [
+  ['keeps half of a torn commit', 'damage/cut', /what opened is what was committed/],
+  ['goes on after damage with what it loses at once', 'damage/cut', /it goes on from there/],
+  ['believes every line that it can read', 'damage/overwritten', /bytes of noise at/],
+  ['dies of damage', 'damage/zeroed', /the process ended with SIGBUS/],
+  ['throws what it was thrown', 'damage/swapped', /a typed error/],
+  ['believes every line that it can read', 'damage/spliced', /of another fold at/],
+  ['cuts off what it cannot read and refuses', 'damage/spliced', /a file that is refused is left as it was/],
+  ['starts anew over what it cannot read', 'damage/foreign', /moved aside and reported/],
+  ['keeps its lineage in a file of its own, and does without', 'damage/removed', /lineage removed/],
+]
+
+describe('each store that is broken in a process of its own is caught by the case it names', () => {
+  test.each(CAUGHT)('a store that %s: %s', async (store, caughtBy, says) => {
+    const childModule = new URL(`?store=${encodeURIComponent(store)}`, modules)
+    const suite: StoreSuite = {
+      ...referenceSuite({ childModule, spoil: (_location, path) => brokenChildren[store]!(path) }),
+      seed: 5,
+      counts: { damages: 140 },
+      damage: { detects: 'all' },
+    }
+    const named = storeCases(suite).find(({ id }) => id === caughtBy)
+    await expect(named!.run()).rejects.toThrow(says)
+  })
+})

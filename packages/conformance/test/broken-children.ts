@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SnapshotError, type SnapshotLocation } from '@slip/kv-core'
+import { override } from './override.ts'
+import { header } from './reference-log.ts'
+import { referenceLocation } from './reference-store.ts'
+
+/** Stores that are wrong in one way, for the processes that the kit starts: the URL's query names one. */
+export const brokenChildren: Readonly<Record<string, (path: string) => SnapshotLocation>> = {
+  'believes every line that it can read': mending((lines) => lines.flatMap(resealed)),
+  'keeps half of a torn commit': mending((lines) => {
+    const last = lines.at(-1)!
+    if (resealed(last).length > 0) return lines
+    const updates = last.match(/\\?\["(put|delete|purge)","[^"]*","[^"]*","[^"]*"\]/g) ?? []
+    const cursor = /"cursor":"([^"]*)"/.exec(lines.at(-2) ?? '')?.[1] ?? ''
+    return [...lines.slice(0, -1), sealed(`{"updates":[${updates.join(',')}],"cursor":"${cursor}"}`)]
+  }),
+  'starts anew over what it cannot read': onRefusal(async (path) => rm(path)),
+  'cuts off what it cannot read and refuses': onRefusal(async (path, error) => {
+    await truncate(path)
+    throw error
+  }),
+  'dies of damage': onRefusal(async () => {
+    process.kill(process.pid, 'SIGBUS')
+    await new Promise(() => {})
+  }),
+  'throws what it was thrown': onRefusal(async (_path, error) => {
+    throw new Error('unexpected token in line 7', { cause: error })
+  }),
+  'goes on after damage with what it loses at once': (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        const store = await location.open()
+        const damaged = store.recovery !== undefined
+        return override(store, {
+          apply: (...update) => (damaged ? Promise.resolve() : store.apply(...update)),
+        })
+      },
+    }
+  },
+  'keeps its lineage in a file of its own, and does without': (path) => {
+    const location = referenceLocation(join(path, 'fold'))
+    const side = join(path, 'lineage')
+    return {
+      ...location,
+      open: async () => {
+        await mkdir(path, { recursive: true })
+        const store = await location.open()
+        let lineage: Uint8Array | undefined = await readFile(side).catch(() => undefined)
+        return override(store, {
+          get lineage() {
+            return lineage
+          },
+          apply: async (batch, cursor, options) => {
+            await store.apply(batch, cursor, options)
+            if (options?.lineage === undefined) return
+            await writeFile(side, options.lineage)
+            lineage = options.lineage
+          },
+        })
+      },
+    }
+  },
+}
+
+export default (path: string): SnapshotLocation => {
+  const name = new URL(import.meta.url).searchParams.get('store') ?? ''
+  const broken = brokenChildren[name]
+  if (broken === undefined) throw new RangeError(`there is no broken store ${name}`)
+  return broken(path)
+}
+
+/** Repairs the lines of the file in its own way before it opens it. */
+function mending(mend: (lines: readonly string[]) => readonly string[]): (path: string) => SnapshotLocation {
+  return (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        const [first, ...lines] = (await readFile(path, 'utf8').catch(() => '')).split('\n')
+        if (`${first}\n` === header() && lines.length > 1) {
+          const kept = lines.at(-1) === '' ? lines.slice(0, -1) : lines
+          await writeFile(path, [first, ...mend(kept), ''].join('\n'))
+        }
+        return location.open()
+      },
+    }
+  }
+}
+
+/** Does something of its own where the honest store refuses, and then opens. */
+function onRefusal(
+  then: (path: string, error: SnapshotError) => Promise<void>,
+): (path: string) => SnapshotLocation {
+  return (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        try {
+          return await location.open()
+        } catch (error) {
+          if (!SnapshotError.is(error) || error.code === 'Busy') throw error
+          await then(path, error)
+          return location.open()
+        }
+      },
+    }
+  }
+}
+
+function resealed(line: string): string[] {
+  const body = line.slice(17)
+  try {
+    JSON.parse(body)
+    return [sealed(body)]
+  } catch {
+    return []
+  }
+}
+
+function sealed(body: string): string {
+  return `${createHash('sha256').update(body).digest('hex').slice(0, 16)} ${body}`
+}
