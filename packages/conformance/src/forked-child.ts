@@ -30,6 +30,7 @@ export class ForkedChild {
 
   /** Rejects with ChildEnded when the process does not live to answer. */
   async ask<A>(question: object): Promise<A> {
+    if (this.#gone) throw new ChildEnded(`the process has ended: ${this.#complaint}`)
     const waiting = new AbortController()
     const { signal } = waiting
     try {
@@ -54,10 +55,14 @@ export class ForkedChild {
     }
   }
 
+  get #gone(): boolean {
+    const { pid, exitCode, signalCode } = this.#child
+    return pid === undefined || exitCode !== null || signalCode !== null
+  }
+
   /** Kills it with -9, and resolves when it is gone. */
   async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    if (this.#child.pid === undefined) return
+    if (this.#gone) return
     const exited = once(this.#child, 'exit')
     this.#child.kill('SIGKILL')
     await exited

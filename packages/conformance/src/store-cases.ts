@@ -12,6 +12,7 @@ import { lineageCases } from './store-cases/lineage.ts'
 import { randomModelCases } from './store-cases/random-model.ts'
 import { rangeCases } from './store-cases/ranges.ts'
 import { readCases } from './store-cases/reads.ts'
+import { readerCases } from './store-cases/readers.ts'
 import { recoveryCases } from './store-cases/recovery.ts'
 import { stagingCases } from './store-cases/staging.ts'
 import { viewCases } from './store-cases/views.ts'
@@ -38,6 +39,7 @@ export function storeCases(suite: StoreSuite): readonly ConformanceCase[] {
       ...recoveryCases,
       ...damageCases,
       ...crashCases,
+      ...readerCases,
       ...randomModelCases,
     ],
     suite,

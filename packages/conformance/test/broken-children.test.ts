@@ -3,11 +3,13 @@ import { pathToFileURL } from 'node:url'
 import { storeCases, type StoreSuite } from '@slip/conformance'
 import { afterAll, describe, expect, test } from 'vitest'
 import { brokenChildren } from './broken-children.ts'
+import { countingReaders } from './broken-readers.ts'
 import { compileTests } from './compile.ts'
 import { referenceSuite } from './reference-suite.ts'
 
 const compiled = await compileTests('broken-children')
 const modules = pathToFileURL(join(compiled.directory, 'broken-children.js'))
+const readers = pathToFileURL(join(compiled.directory, 'broken-readers.js'))
 
 afterAll(() => compiled.remove())
 
@@ -24,6 +26,15 @@ const CAUGHT: readonly [store: string, caughtBy: string, says: RegExp][] = [
   ['keeps its lineage in a file of its own, and does without', 'damage/removed', /lineage removed/],
 ]
 
+/** The same for what other processes read with. */
+const READERS_CAUGHT: readonly [reader: string, caughtBy: string, says: RegExp][] = [
+  ['shows one commit and reads another', 'readers/one-cut', /reads that were no commit/],
+  ['goes back to an older copy now and then', 'readers/never-back', /cursors that went back/],
+  ['waits for nothing', 'readers/wait-for', /a revision that does not come/],
+  ['leaves a mark that only its close takes away', 'readers/killed', /too many readers/],
+  ['makes a fold where there is none', 'readers/nothing-there', /NotFound|a fold afterwards/],
+]
+
 describe('each store that is broken in a process of its own is caught by the case it names', () => {
   test.each(CAUGHT)('a store that %s: %s', async (store, caughtBy, says) => {
     const childModule = new URL(`?store=${encodeURIComponent(store)}`, modules)
@@ -32,6 +43,18 @@ describe('each store that is broken in a process of its own is caught by the cas
       seed: 5,
       counts: { damages: 140 },
       damage: { detects: 'all' },
+    }
+    const named = storeCases(suite).find(({ id }) => id === caughtBy)
+    await expect(named!.run()).rejects.toThrow(says)
+  })
+})
+
+describe('each reader that is broken is caught by the case it names', () => {
+  test.each(READERS_CAUGHT)('a reader that %s: %s', async (reader, caughtBy, says) => {
+    const suite: StoreSuite = {
+      ...referenceSuite({ spoil: (_location, path) => countingReaders(path) }),
+      counts: { readMs: 1_500 },
+      readerModule: new URL(`?reader=${encodeURIComponent(reader)}`, readers),
     }
     const named = storeCases(suite).find(({ id }) => id === caughtBy)
     await expect(named!.run()).rejects.toThrow(says)

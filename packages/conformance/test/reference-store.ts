@@ -35,7 +35,7 @@ export const REFERENCE_FEATURES: StoreFeatures = {
   deletedKeys: true,
   staging: true,
   durable: true,
-  multiProcessReaders: false,
+  multiProcessReaders: true,
   maxKeyBytes: 1_024,
   maxValueBytes: 1 << 20,
 }

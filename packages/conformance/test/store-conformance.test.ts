@@ -7,9 +7,14 @@ import { referenceSuite } from './reference-suite.ts'
 
 const compiled = await compileTests('store-conformance')
 const childModule = pathToFileURL(join(compiled.directory, 'reference-store.js'))
+const readerModule = pathToFileURL(join(compiled.directory, 'reference-reader.js'))
 
 afterAll(() => compiled.remove())
 
 describe('the honest reference store passes every case', () => {
-  runStoreConformance(test, { ...referenceSuite({ childModule }), damage: { detects: 'all' } })
+  runStoreConformance(test, {
+    ...referenceSuite({ childModule }),
+    damage: { detects: 'all' },
+    readerModule,
+  })
 })
