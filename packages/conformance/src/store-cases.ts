@@ -6,6 +6,7 @@ import { crashCases } from './store-cases/crash.ts'
 import { cursorCases } from './store-cases/cursor.ts'
 import { damageCases } from './store-cases/damage.ts'
 import { deletedKeyCases } from './store-cases/deleted-keys.ts'
+import { faultCases } from './store-cases/faults.ts'
 import { handleCases } from './store-cases/handles.ts'
 import { limitCases } from './store-cases/limits.ts'
 import { lineageCases } from './store-cases/lineage.ts'
@@ -40,6 +41,7 @@ export function storeCases(suite: StoreSuite): readonly ConformanceCase[] {
       ...damageCases,
       ...crashCases,
       ...readerCases,
+      ...faultCases,
       ...randomModelCases,
     ],
     suite,

@@ -37,7 +37,7 @@ export interface StoreSuite {
    */
   readonly outsideFaults?: boolean
   /** A fixture each of whose file calls asks `judge` first, for a store that has a port to the file system. */
-  createFaulty?(judge: JudgeFileCall): Promise<StoreFixture>
+  readonly createFaulty?: (judge: JudgeFileCall) => Promise<StoreFixture>
   /** A module whose default export is an `OpenProcessReader`, for the feature `multiProcessReaders`; needs `path`. */
   readonly readerModule?: URL
 }

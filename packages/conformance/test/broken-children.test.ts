@@ -3,9 +3,10 @@ import { pathToFileURL } from 'node:url'
 import { storeCases, type StoreSuite } from '@slip/conformance'
 import { afterAll, describe, expect, test } from 'vitest'
 import { brokenChildren } from './broken-children.ts'
+import { brokenPorts } from './broken-ports.ts'
 import { countingReaders } from './broken-readers.ts'
 import { compileTests } from './compile.ts'
-import { referenceSuite } from './reference-suite.ts'
+import { faultyReference, referenceSuite } from './reference-suite.ts'
 
 const compiled = await compileTests('broken-children')
 const modules = pathToFileURL(join(compiled.directory, 'broken-children.js'))
@@ -56,6 +57,14 @@ describe('each reader that is broken is caught by the case it names', () => {
       counts: { readMs: 1_500 },
       readerModule: new URL(`?reader=${encodeURIComponent(reader)}`, readers),
     }
+    const named = storeCases(suite).find(({ id }) => id === caughtBy)
+    await expect(named!.run()).rejects.toThrow(says)
+  })
+})
+
+describe('each store that takes a failing call the wrong way is caught by the case it names', () => {
+  test.each(brokenPorts)('a store that $name', async ({ caughtBy, says, spoil }) => {
+    const suite: StoreSuite = { ...referenceSuite({}), seed: 5, createFaulty: faultyReference(spoil) }
     const named = storeCases(suite).find(({ id }) => id === caughtBy)
     await expect(named!.run()).rejects.toThrow(says)
   })

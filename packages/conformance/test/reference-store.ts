@@ -1,15 +1,5 @@
 import { constants } from 'node:fs'
-import {
-  copyFile,
-  mkdir,
-  open,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-  type FileHandle,
-} from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import {
   MAX_LINEAGE_BYTES,
@@ -27,6 +17,7 @@ import {
   type WatchCursor,
 } from '@slip/kv-core'
 import { EMPTY, StateReader, advance, closed, select, type FoldState } from './reference-fold.ts'
+import { nodeFiles, type ReferenceFiles } from './reference-files.ts'
 import { encodeApply, header, recover } from './reference-log.ts'
 
 export const REFERENCE_FEATURES: StoreFeatures = {
@@ -45,13 +36,16 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
   readonly features: StoreFeatures = REFERENCE_FEATURES
   readonly recovery: Recovery | undefined
   durableCursor: WatchCursor
+  readonly #files: ReferenceFiles
   readonly #path: string
   #file: FileHandle
   #bytes: number
   #state: FoldState
   #open = true
+  #failure: SnapshotError | undefined
 
   private constructor(
+    files: ReferenceFiles,
     path: string,
     file: FileHandle,
     bytes: number,
@@ -59,6 +53,7 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
     recovery: Recovery | undefined,
   ) {
     super(() => (this.#open ? this.#state : closed()))
+    this.#files = files
     this.#path = path
     this.#file = file
     this.#bytes = bytes
@@ -67,21 +62,21 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
     this.durableCursor = state.cursor
   }
 
-  static async open(path: string): Promise<ReferenceStore> {
+  static async open(path: string, files: ReferenceFiles = nodeFiles): Promise<ReferenceStore> {
     await takeLock(path)
     let file: FileHandle | undefined
     try {
-      file = await open(path, constants.O_RDWR | constants.O_CREAT)
+      file = await files.open(path, constants.O_RDWR | constants.O_CREAT)
       const { state, length, recovery } = recover(await file.readFile(), path)
       await file.truncate(length)
-      const bytes = length === 0 ? (await file.write(header(), 0)).bytesWritten : length
+      const bytes = length === 0 ? await writeAll(file, header(), 0) : length
       await file.sync()
-      await rm(`${path}.staged`, { force: true })
-      return new ReferenceStore(path, file, bytes, state, recovery)
+      await files.rm(`${path}.staged`, { force: true })
+      return new ReferenceStore(files, path, file, bytes, state, recovery)
     } catch (error) {
-      await file?.close()
+      await file?.close().catch(() => {})
       await dropLock(path)
-      throw error
+      throw asIo(error, path)
     }
   }
 
@@ -97,17 +92,28 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
     if (!this.#open) closed()
     checkLimits(batch, options)
     const next = advance(this.#state, batch, cursor, options.lineage)
-    const { bytesWritten } = await this.#file.write(encodeApply(batch, cursor, options.lineage), this.#bytes)
-    this.#bytes += bytesWritten
+    await this.#write(async () => {
+      this.#bytes += await writeAll(this.#file, encodeApply(batch, cursor, options.lineage), this.#bytes)
+    })
     this.#state = next
   }
 
   async sync(): Promise<WatchCursor> {
     if (!this.#open) closed()
     const { cursor } = this.#state
-    await this.#file.sync()
+    await this.#write(() => this.#file.sync())
     this.durableCursor = cursor
     return cursor
+  }
+
+  /** After a failure the handle takes nothing more. */
+  async #write(work: () => Promise<void>): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    try {
+      await work()
+    } catch (error) {
+      throw (this.#failure = asIo(error, this.#path))
+    }
   }
 
   view({ deadlineMs }: { readonly deadlineMs?: number } = {}): SnapshotView {
@@ -140,15 +146,23 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
         state = advance(state, batch, cursor, options.lineage)
       },
       has: (key) => state.live.has(key),
-      commit: async () => {
-        await writeFile(path, text, { flush: true })
-        await rename(path, this.#path)
-        await this.#file.close()
-        this.#file = await open(this.#path, constants.O_RDWR)
-        this.#bytes = Buffer.byteLength(text)
-        this.#state = state
-        this.durableCursor = state.cursor
-      },
+      commit: () =>
+        this.#write(async () => {
+          const file = await this.#files.open(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC)
+          try {
+            this.#bytes = await writeAll(file, text, 0)
+            await file.sync()
+            await this.#files.rename(path, this.#path)
+          } catch (error) {
+            await file.close().catch(() => {})
+            throw error
+          }
+          const old = this.#file
+          this.#file = file
+          this.#state = state
+          this.durableCursor = state.cursor
+          await old.close()
+        }),
       discard: async () => {
         state = EMPTY
       },
@@ -158,9 +172,15 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
   async close(): Promise<void> {
     if (!this.#open) return
     this.#open = false
-    await this.#file.sync()
-    await this.#file.close()
-    await dropLock(this.#path)
+    try {
+      if (this.#failure === undefined) await this.#file.sync()
+      await this.#file.close()
+    } catch (error) {
+      await this.#file.close().catch(() => {})
+      throw asIo(error, this.#path)
+    } finally {
+      await dropLock(this.#path)
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -193,7 +213,7 @@ class PinnedView extends StateReader implements SnapshotView {
   }
 }
 
-export function referenceLocation(path: string): SnapshotLocation {
+export function referenceLocation(path: string, files?: ReferenceFiles): SnapshotLocation {
   const exists = async (): Promise<boolean> =>
     stat(path).then(
       () => true,
@@ -201,7 +221,7 @@ export function referenceLocation(path: string): SnapshotLocation {
     )
   return {
     backend: 'reference',
-    open: () => ReferenceStore.open(path),
+    open: () => ReferenceStore.open(path, files),
     exists,
     setAside: async () => {
       let aside = `${path}.aside`
@@ -217,7 +237,18 @@ export function referenceLocation(path: string): SnapshotLocation {
 }
 
 /** Loadable by a child process: `childModule` of the fixtures. */
-export default referenceLocation
+export default (path: string): SnapshotLocation => referenceLocation(path)
+
+async function writeAll(file: FileHandle, text: string, position: number): Promise<number> {
+  const bytes = Buffer.from(text)
+  for (let done = 0; done < bytes.length;)
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten
+  return bytes.length
+}
+
+function asIo(error: unknown, path: string): SnapshotError {
+  return SnapshotError.is(error) ? error : new SnapshotError('Io', `${path} failed`, { cause: error, path })
+}
 
 function checkLimits(batch: readonly KvUpdate[], { lineage }: ApplyOptions): void {
   const over =

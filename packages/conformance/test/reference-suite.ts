@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FollowSource, KvStore, SnapshotLocation } from '@slip/kv-core'
 import type { SourceSuite, StoreSuite } from '@slip/conformance'
+import { judgedFiles, type ReferenceFiles } from './reference-files.ts'
 import { ReferenceBucket } from './reference-bucket.ts'
 import { referenceSource, type ReferenceSource } from './reference-source.ts'
 import { REFERENCE_FEATURES, referenceLocation } from './reference-store.ts'
@@ -25,6 +26,17 @@ export function referenceSuite(options: {
         destroy: () => rm(directory, { recursive: true, force: true }),
       }
     },
+  }
+}
+
+/** The honest store on files that fail as the kit wants them to, or what `spoil` makes of it. */
+export function faultyReference(
+  spoil: (path: string, files: ReferenceFiles) => SnapshotLocation = referenceLocation,
+): NonNullable<StoreSuite['createFaulty']> {
+  return async (judge) => {
+    const directory = await mkdtemp(join(tmpdir(), 'slip-reference-'))
+    const location = spoil(join(directory, 'fold'), judgedFiles(judge))
+    return { location, destroy: () => rm(directory, { recursive: true, force: true }) }
   }
 }
 

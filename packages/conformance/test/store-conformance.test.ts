@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { runStoreConformance } from '@slip/conformance'
 import { afterAll, describe, test } from 'vitest'
 import { compileTests } from './compile.ts'
-import { referenceSuite } from './reference-suite.ts'
+import { faultyReference, referenceSuite } from './reference-suite.ts'
 
 const compiled = await compileTests('store-conformance')
 const childModule = pathToFileURL(join(compiled.directory, 'reference-store.js'))
@@ -16,5 +16,6 @@ describe('the honest reference store passes every case', () => {
     ...referenceSuite({ childModule }),
     damage: { detects: 'all' },
     readerModule,
+    createFaulty: faultyReference(),
   })
 })

@@ -5,6 +5,8 @@ import { runStoreConformance } from '@slip/conformance'
 import type { StoreFeatures } from '@slip/kv-core'
 import { AppendLogSnapshot, appendLog } from '@slip/store-applog'
 import { describe, test } from 'vitest'
+import { AppendLogSnapshot as SnapshotOnFiles } from '../src/append-log-snapshot.ts'
+import { faultyFileSystem } from './faulty-file-system.ts'
 
 const childModule = new URL('conformance-child.mjs', import.meta.url)
 const readerModule = new URL('conformance-reader.mjs', import.meta.url)
@@ -24,6 +26,18 @@ for (const format of [2, 3] as const) {
       // A reader of generation 2 can meet whole records of a commit under way, before its cursor is written.
       ...(format === 3 ? { readerModule } : {}),
       damage: { detects: 'all', opensAt: format === 2 ? 'update' : 'commit' },
+      createFaulty: async (judge) => {
+        const directory = await mkdtemp(join(tmpdir(), 'slip-applog-'))
+        const path = join(directory, 'fold')
+        const files = faultyFileSystem((call, of) => judge({ call, path: of }))
+        return {
+          location: {
+            ...appendLog({ path, format }),
+            open: async (wait) => SnapshotOnFiles.open({ path, format, ...wait }, files),
+          },
+          destroy: () => rm(directory, { recursive: true, force: true }),
+        }
+      },
       create: async () => {
         const directory = await mkdtemp(join(tmpdir(), 'slip-applog-'))
         const path = join(directory, `fold.generation-${format}`)
