@@ -25,7 +25,14 @@ export class ForkedChild {
     const script = fileURLToPath(new URL(`./${program}.js`, import.meta.url))
     const words = [...launcher, process.execPath, script]
     const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as ('ignore' | 'pipe' | 'ipc')[]
-    return new ForkedChild(spawn(words[0]!, words.slice(1), { stdio, serialization: 'advanced' }))
+    return new ForkedChild(
+      spawn(words[0]!, words.slice(1), {
+        stdio,
+        serialization: 'advanced',
+        // A group of its own, so that a kill reaches what a launcher started.
+        detached: true,
+      }),
+    )
   }
 
   /** Rejects with ChildEnded when the process does not live to answer. */
@@ -38,7 +45,7 @@ export class ForkedChild {
       const ended = once(this.#child, 'exit', { signal }).then(([code, killer]) => {
         throw new ChildEnded(`the process ended with ${String(killer ?? code)}: ${this.#complaint}`)
       })
-      const late = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE_MS)
+      const late = setTimeout(() => this.#killGroup(), PATIENCE_MS)
       try {
         this.#child.send(question, () => {})
         return await Promise.race([answered, ended])
@@ -60,12 +67,23 @@ export class ForkedChild {
     return pid === undefined || exitCode !== null || signalCode !== null
   }
 
-  /** Kills it with -9, and resolves when it is gone. */
+  /** Kills it with -9, and what it started; resolves when it is gone. */
   async kill(): Promise<void> {
-    if (this.#gone) return
-    const exited = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
+    const exited = this.#gone ? undefined : once(this.#child, 'exit')
+    this.#killGroup()
+    if (this.#child.connected) this.#child.disconnect()
     await exited
+  }
+
+  #killGroup(): void {
+    const { pid } = this.#child
+    if (pid === undefined) return
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      // Nothing of the group is left, or there are no groups here.
+      this.#child.kill('SIGKILL')
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import { faultCases } from './store-cases/faults.ts'
 import { handleCases } from './store-cases/handles.ts'
 import { limitCases } from './store-cases/limits.ts'
 import { lineageCases } from './store-cases/lineage.ts'
+import { outsideCases } from './store-cases/outside.ts'
 import { randomModelCases } from './store-cases/random-model.ts'
 import { rangeCases } from './store-cases/ranges.ts'
 import { readCases } from './store-cases/reads.ts'
@@ -42,6 +43,7 @@ export function storeCases(suite: StoreSuite): readonly ConformanceCase[] {
       ...crashCases,
       ...readerCases,
       ...faultCases,
+      ...outsideCases,
       ...randomModelCases,
     ],
     suite,

@@ -25,6 +25,9 @@ const CAUGHT: readonly [store: string, caughtBy: string, says: RegExp][] = [
   ['cuts off what it cannot read and refuses', 'damage/spliced', /a file that is refused is left as it was/],
   ['starts anew over what it cannot read', 'damage/foreign', /moved aside and reported/],
   ['keeps its lineage in a file of its own, and does without', 'damage/removed', /lineage removed/],
+  ['says yes to what did not fit', 'outside/small-disk', /is refused with Io or Backend, not undefined/],
+  ['ends its process when a write fails', 'outside/file-limit', /the process ended with 7/],
+  ['throws what the system threw', 'outside/failing-calls', /failed with E\w+: a typed error/],
 ]
 
 /** The same for what other processes read with. */
@@ -44,6 +47,7 @@ describe('each store that is broken in a process of its own is caught by the cas
       seed: 5,
       counts: { damages: 140 },
       damage: { detects: 'all' },
+      outsideFaults: true,
     }
     const named = storeCases(suite).find(({ id }) => id === caughtBy)
     await expect(named!.run()).rejects.toThrow(says)

@@ -41,6 +41,13 @@ export const brokenChildren: Readonly<Record<string, (path: string) => SnapshotL
       },
     }
   },
+  'says yes to what did not fit': applying(async (apply) => apply().catch(() => {})),
+  'ends its process when a write fails': applying(async (apply) => apply().catch(() => process.exit(7))),
+  'throws what the system threw': applying(async (apply) =>
+    apply().catch((error: Error) => {
+      throw error.cause ?? error
+    }),
+  ),
   'keeps its lineage in a file of its own, and does without': (path) => {
     const location = referenceLocation(join(path, 'fold'))
     const side = join(path, 'lineage')
@@ -107,6 +114,20 @@ function onRefusal(
           await then(path, error)
           return location.open()
         }
+      },
+    }
+  }
+}
+
+/** Applies in its own way. */
+function applying(wrap: (apply: () => Promise<void>) => Promise<void>): (path: string) => SnapshotLocation {
+  return (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        const store = await location.open()
+        return override(store, { apply: (...update) => wrap(() => store.apply(...update)) })
       },
     }
   }

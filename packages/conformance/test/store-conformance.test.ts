@@ -16,6 +16,7 @@ describe('the honest reference store passes every case', () => {
     ...referenceSuite({ childModule }),
     damage: { detects: 'all' },
     readerModule,
+    outsideFaults: true,
     createFaulty: faultyReference(),
   })
 })

@@ -25,6 +25,7 @@ for (const format of [2, 3] as const) {
       knownGaps: format === 2 ? GENERATION_2_GAPS : {},
       // A reader of generation 2 can meet whole records of a commit under way, before its cursor is written.
       ...(format === 3 ? { readerModule } : {}),
+      outsideFaults: true,
       damage: { detects: 'all', opensAt: format === 2 ? 'update' : 'commit' },
       createFaulty: async (judge) => {
         const directory = await mkdtemp(join(tmpdir(), 'slip-applog-'))
