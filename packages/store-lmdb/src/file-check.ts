@@ -17,24 +17,30 @@ export const DATABASES = { data: 'data', deleted: 'deleted', meta: 'meta' } as c
  */
 export type CheckDepth = 'head' | 'structure' | 'records'
 
+export interface CheckOptions {
+  /** For a file that CURRENT names: it was LMDB's, so that all else it may be is damage. */
+  readonly named?: boolean
+  /**
+   * For a file somebody may be writing to: damage is believed when it is seen again. More than the head
+   * needs a read transaction that is open meanwhile, so that no page of the commit is used again.
+   */
+  readonly live?: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Decides by plain reads whether the native library may open `path`. SnapshotError `InvalidFormat` with
  * `at` 0 for a file that is not LMDB's, `Corrupted` with `at` for a damaged one, `NotFound`, `Io`.
- * `named` is for a file that CURRENT names: it was LMDB's, so that all else it may be is damage.
- * `live` is for one somebody may be writing to: damage is believed when it is seen again.
  * Gives the state the fold is in.
  */
 export async function checkFile(
   path: string,
   depth: CheckDepth,
-  options: {
-    readonly named?: boolean
-    readonly live?: boolean
-    readonly signal?: AbortSignal | undefined
-  } = {},
+  options: CheckOptions = {},
 ): Promise<FoldState> {
+  const attempts = options.live !== true ? 1 : depth === 'head' ? LIVE_ATTEMPTS : PINNED_ATTEMPTS
   for (let attempt = 1; ; attempt++) {
-    const last = options.live !== true || attempt >= LIVE_ATTEMPTS
+    const last = attempt >= attempts
     const file = await open(path, 'r').catch((cause: unknown) => {
       if (systemCode(cause) === 'ENOENT')
         throw new SnapshotError('NotFound', `there is no fold at ${path}`, { path, cause })
@@ -80,6 +86,8 @@ export async function checkLockFile(path: string): Promise<void> {
 }
 
 const LIVE_ATTEMPTS = 20
+/** Only the two meta pages and the size of the file change under who has a read transaction. */
+const PINNED_ATTEMPTS = 3
 const LIVE_PAUSE_MS = 5
 
 async function checkOpened(

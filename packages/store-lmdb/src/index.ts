@@ -1,5 +1,7 @@
+export type { FileUsage, OpenTransaction } from './file-usage.ts'
 export { lmdb } from './lmdb-location.ts'
 export type { LmdbOptions } from './lmdb-options.ts'
 export { LmdbReader, type LmdbReaderOptions } from './lmdb-reader.ts'
 export { LmdbSnapshot } from './lmdb-snapshot.ts'
 export { verifyLmdb, type LmdbVerdict } from './verify-lmdb.ts'
+export { writeLmdb, type FoldSource } from './write-lmdb.ts'

@@ -40,7 +40,7 @@ export interface LmdbDatabase {
 export interface LmdbRoot extends LmdbDatabase {
   readonly env: {
     readonly address: number
-    info(): { readonly lastPageNumber: number; readonly numReaders: number }
+    info(): { readonly lastPageNumber: number; readonly mapSize: number; readonly maxReaders: number }
     stat(): { readonly pageSize: number }
   }
   openDB(name: string, options: object): LmdbDatabase | undefined

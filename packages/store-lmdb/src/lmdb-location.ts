@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SnapshotError, type SnapshotLocation, type WaitOptions } from '@slip/kv-core'
 import { nodeFileSystem, systemCode, WriterLock } from '@slip/kv-core/store-parts'
@@ -25,15 +25,19 @@ export function lmdb(options: LmdbOptions): SnapshotLocation<LmdbSnapshot> {
   }
 }
 
-/** Renames the directory to `PATH.damaged-TIME`, a name that was free, under its lock. */
+/** Renames what is there to `PATH.damaged-TIME`, a name that was free, under its lock. */
 async function setAside(options: LmdbOptions): Promise<string> {
   return locked(options, {}, async (path) => {
+    const facts = await stat(path).catch((cause: unknown) => {
+      throw systemCode(cause) === 'ENOENT' ? notFound(path, cause) : cause
+    })
     const stamp = new Date().toISOString().replaceAll(/[-:]/g, '').replace('.', '')
     for (let attempt = 0; ; attempt++) {
       const name = `${path}.damaged-${stamp}${attempt === 0 ? '' : `-${attempt}`}`
       try {
-        // Claims the name: a directory may be renamed over an empty one.
-        await mkdir(name, { mode: 0o700 })
+        // Claims the name: a directory may be renamed over an empty one, and a file over a file.
+        if (facts.isDirectory()) await mkdir(name, { mode: 0o700 })
+        else await writeFile(name, '', { flag: 'wx', mode: 0o600 })
       } catch (error) {
         if (systemCode(error) === 'EEXIST') continue
         throw error
@@ -42,9 +46,7 @@ async function setAside(options: LmdbOptions): Promise<string> {
         await rename(path, name)
       } catch (error) {
         await rm(name, { recursive: true, force: true })
-        if (systemCode(error) === 'ENOENT')
-          throw new SnapshotError('NotFound', `there is no fold at ${path}`, { path, cause: error })
-        throw error
+        throw systemCode(error) === 'ENOENT' ? notFound(path, error) : error
       }
       await nodeFileSystem.syncDirectory(dirname(path))
       return name
@@ -102,6 +104,10 @@ async function locked<T>(
   } finally {
     await lock?.release()
   }
+}
+
+function notFound(path: string, cause: unknown): SnapshotError {
+  return new SnapshotError('NotFound', `there is no fold at ${path}`, { path, cause })
 }
 
 function alreadyExists(path: string): SnapshotError {

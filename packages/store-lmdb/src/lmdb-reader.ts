@@ -10,12 +10,14 @@ import {
   type WaitOptions,
   type WatchCursor,
 } from '@slip/kv-core'
-import { systemCode } from '@slip/kv-core/store-parts'
+import { currentHolder, nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
 import { FoldCut } from './fold-cut.ts'
 import { canonicalDirectory, CURRENT_NAME, readCurrent } from './fold-directory.ts'
 import { FoldReads } from './fold-reads.ts'
+import { GENERATION, type FoldState } from './fold-state.ts'
+import { fileUsage, type FileUsage } from './file-usage.ts'
 import { FoldView } from './fold-view.ts'
 import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
 import { asIo } from './open-directory.ts'
@@ -27,11 +29,16 @@ const SLOWEST_POLL_MS = 50
 /** What a reader needs to know of where a fold is. */
 export type LmdbReaderOptions = Pick<LmdbOptions, 'path' | 'maxReaders' | 'verifyReads'>
 
+/** Which fold was checked, and at which commit. */
+export type CheckedCommit = Pick<FoldState, 'foldId' | 'cursor' | 'entries' | 'deletedKeys'>
+
 /**
  * Reads a fold that another process or thread writes, without its lock. What it shows is one commit,
  * the same until `refresh`, and never an earlier one after that.
  */
 export class LmdbReader extends FoldReads implements AsyncDisposable {
+  /** Of the layout. */
+  readonly generation: number = GENERATION
   protected readonly verifyReads: boolean
   readonly #options: LmdbReaderOptions
   readonly #directory: string
@@ -93,6 +100,31 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
         )
       await delay(pause, undefined, { signal: options.signal }).catch(() => options.signal?.throwIfAborted())
       await this.#reopening
+    }
+  }
+
+  /** Who has the fold open for writing, when anybody does. */
+  async holder(): Promise<{ readonly pid: number; readonly host: string } | undefined> {
+    const found = await currentHolder(nodeFileSystem, this.#directory)
+    return found && { pid: found.pid, host: found.host }
+  }
+
+  /** How the file is used, by this commit and by all readers. */
+  async usage(): Promise<FileUsage> {
+    const { environment } = this.cut()
+    return fileUsage(this.#open.file, environment)
+  }
+
+  /**
+   * Reads every page and record of the newest commit by plain reads, beside a writer too: nothing is used
+   * again of what the commit shown here can see. SnapshotError `Corrupted` with `at`.
+   */
+  async check(options: WaitOptions = {}): Promise<CheckedCommit> {
+    const cut = this.cut().retain()
+    try {
+      return await checkFile(this.#open.file, 'records', { named: true, live: true, signal: options.signal })
+    } finally {
+      cut.release()
     }
   }
 
@@ -198,7 +230,9 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
     if (current === undefined) throw notFound(directory)
     const file = join(directory, current.name)
     try {
-      await checkFile(file, 'head', { named: true, live: true })
+      const { foldId } = await checkFile(file, 'head', { named: true, live: true })
+      if (Buffer.compare(foldId, current.foldId) !== 0)
+        throw new SnapshotError('ForeignFold', `${file} belongs to another fold`, { path: file })
       await checkLockFile(file)
       const environment = openEnvironment(file, {
         // So that a writer that joins it in this process can keep its word.

@@ -24,6 +24,8 @@ import {
   type CurrentFold,
 } from './fold-directory.ts'
 import { FoldReads } from './fold-reads.ts'
+import { GENERATION } from './fold-state.ts'
+import { fileUsage, type FileUsage } from './file-usage.ts'
 import { MAX_VALUE_BYTES } from './fold-record.ts'
 import { FoldView } from './fold-view.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
@@ -56,6 +58,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     maxKeyBytes: MAX_KEY_BYTES,
     maxValueBytes: MAX_VALUE_BYTES,
   }
+  /** Of the layout. */
+  readonly generation: number = GENERATION
   /** A commit is whole or not there: opening never repairs anything. */
   readonly recovery: Recovery | undefined = undefined
   protected readonly verifyReads: boolean
@@ -155,6 +159,35 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     })
   }
 
+  /**
+   * Writes the fold to a new file without free pages and swaps it in; reads go on, applies wait. A failure
+   * leaves the old file in use. Resolves with the sizes in bytes.
+   */
+  async compact(options: WaitOptions = {}): Promise<{ readonly before: number; readonly after: number }> {
+    return this.#turns.take(async () => {
+      this.#mustBeOpen()
+      options.signal?.throwIfAborted()
+      const before = this.stats.bytes
+      const { foldId } = this.#fold.cut.state
+      const next = { ...(await nextFold(this.#directory)), foldId }
+      const file = join(this.#directory, next.name)
+      try {
+        await reserveRoom(file)
+        await this.#fold.copyTo(file)
+        await this.#swapIn(next)
+      } catch (error) {
+        await removeFile(file).catch(() => undefined)
+        throw asIo(error, 'compacting', this.#directory)
+      }
+      return { before, after: this.stats.bytes }
+    })
+  }
+
+  /** How the file is used, by the newest commit and by all readers. */
+  async usage(): Promise<FileUsage> {
+    return this.#turns.take(async () => fileUsage(this.#fold.file, this.cut().environment))
+  }
+
   async stage(options: WaitOptions = {}): Promise<StagedFold> {
     this.#mustBeOpen()
     options.signal?.throwIfAborted()
@@ -169,7 +202,11 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     })
     const staged = new StagedFile(
       fold,
-      async () => this.#turns.take(async () => this.#adopt(next)),
+      async () =>
+        this.#turns.take(async () => {
+          await this.#swapIn(next)
+          this.#staged = undefined
+        }),
       async () => removeFile(file),
     )
     this.#staged = staged
@@ -206,8 +243,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     }
   }
 
-  /** Puts a staged file, closed, in the place of the one in use. */
-  async #adopt(next: CurrentFold): Promise<void> {
+  /** Puts a file that is whole and closed in the place of the one in use. */
+  async #swapIn(next: CurrentFold): Promise<void> {
     this.#mustBeOpen()
     // Before any reader of this process, which would open it for reading only, learns of it.
     const fold = await openFile(this.#directory, next, this.#options, { make: false, check: 'head' })
@@ -223,7 +260,6 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     this.#fold = fold
     this.#durable = fold.cut.state.cursor
     this.#provable = true
-    this.#staged = undefined
     await forgetDoubt(this.#directory)
     await before.retire()
     this.#removeLater(before.file)

@@ -184,21 +184,28 @@ class Walk {
 
   async #overflow(first: number, length: number, tally: Tally): Promise<Buffer> {
     const { pageBytes } = this.#meta
-    const count = Math.floor((PAGE_HEADER_BYTES - 1 + length) / pageBytes) + 1
-    this.#reach(first, count)
-    tally.overflowPages += count
+    const needed = Math.floor((PAGE_HEADER_BYTES - 1 + length) / pageBytes) + 1
+    this.#mustBeInside(first, needed)
     const bytes = Buffer.allocUnsafe(PAGE_HEADER_BYTES + length)
     if ((await readFully(this.#file, bytes, first * pageBytes)) < bytes.length)
       throw new Damage(first, 'overflow pages behind the end of the file')
-    const stated = readU64(bytes, 0) === first && bytes.readUInt32LE(20) === count
+    // A value that a transaction makes shorter again keeps the pages of the longer one.
+    const count = bytes.readUInt32LE(20)
+    const stated = readU64(bytes, 0) === first && count >= needed
     if (!stated || (bytes.readUInt16LE(18) & PAGE_FLAG.overflow) === 0)
       throw new Damage(first, 'it is no overflow page')
+    this.#reach(first, count)
+    tally.overflowPages += count
     return bytes.subarray(PAGE_HEADER_BYTES)
   }
 
-  #reach(first: number, count: number): void {
+  #mustBeInside(first: number, count: number): void {
     if (!(first >= 2 && first + count - 1 <= this.#meta.lastPage))
       throw new Damage(Math.min(first, this.#meta.lastPage), 'it is out of bounds')
+  }
+
+  #reach(first: number, count: number): void {
+    this.#mustBeInside(first, count)
     for (let page = first; page < first + count; page++) {
       const bit = 1 << (page & 7)
       if ((this.#reached[page >> 3]! & bit) !== 0) throw new Damage(page, 'it is reached twice')
