@@ -13,7 +13,7 @@ const MAY_IMPORT = {
   'store-applog': ['kv-core'],
   'store-lmdb': ['kv-core'],
   conformance: ['kv-core'],
-  cli: ['kv-core', 'memory', 'nats', 'store-applog'],
+  cli: ['kv-core', 'memory', 'nats', 'store-applog', 'store-lmdb'],
 }
 
 const FORBIDDEN = [

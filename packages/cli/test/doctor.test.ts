@@ -42,6 +42,7 @@ const BOUND: Binding = {
   evictionSeen: false,
 }
 const FOLD: FoldFacts = {
+  backend: 'append-log',
   generation: 3,
   cursor: WatchCursor.fromRevision(12n),
   entries: 8,
@@ -51,6 +52,15 @@ const FOLD: FoldFacts = {
   lineage: encodeLineage({ binding: BOUND, anchors: [] }),
   torn: undefined,
   holder: undefined,
+  usage: undefined,
+}
+
+const USAGE = {
+  freeBytes: 100,
+  mapBytes: 2 ** 36,
+  maxReaders: 512,
+  readers: 1,
+  oldestReader: { pid: 7, behind: 2_000 },
 }
 
 const levels = (findings: readonly Finding[]): Record<string, string> =>
@@ -117,6 +127,13 @@ describe('a fold', () => {
     ['with an unfinished write', { torn: { bytes: 7 } }, {}, { fold: 'warn' }],
     ['with an unfinished write of its writer', { torn: { bytes: 7 }, holder: { pid: 1, host: 'h' } }, {}, {}],
     ['of generation 2', { generation: 2, lineage: undefined }, {}, { binding: 'warn' }],
+    ['in LMDB, whose layout is of generation 2', { backend: 'lmdb', generation: 2, usage: USAGE }, {}, {}],
+    [
+      'in LMDB, with a reader that keeps most of its file',
+      { backend: 'lmdb', generation: 2, usage: { ...USAGE, freeBytes: 900 } },
+      {},
+      { readers: 'warn' },
+    ],
     ['on a full disk', { freeBytes: 1_999 }, {}, { disk: 'warn' }],
   ])('%s', (_, fold, source, expected) => {
     expect(troubles(ofFold(fold, source))).toEqual(expected)

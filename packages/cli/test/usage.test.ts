@@ -135,12 +135,15 @@ const WRONG: readonly (readonly [readonly string[], string])[] = [
   [['get', 'log:x', 'a', '--json=1'], 'does not take an argument'],
   [['get', 'x', 'a'], 'write log:PATH'],
   [['get', 'log:', 'a'], 'names no file'],
-  [['get', 'lmdb:x', 'a'], 'needs @slip/store-lmdb'],
+  [['get', 'lmdb:', 'a'], 'names no file'],
+  [['convert', 'log:x', 'lmdb:y', '--format', '3'], '--format is for log: folds'],
   [['ls', 'log:x', '--limit'], 'argument missing'],
   [['ls', 'log:x', '--limit', '-1'], 'not a whole number'],
   [['verify'], 'PATH… missing'],
   [['follow', 'b'], '--fold is missing'],
-  [['follow', 'b', '--fold', 'lmdb:x'], 'needs @slip/store-lmdb'],
+  [['follow', 'b', '--fold', 'lmdb:x', '--format', '3'], '--format is for log: folds'],
+  [['follow', 'b', '--fold', 'lmdb:x', '--durability', 'never'], 'not one of os, interval, batch'],
+  [['follow', 'b', '--fold', 'x'], 'write log:PATH or lmdb:PATH'],
   [['follow', 'b', '--fold', 'log:x', '--audit', 'soon'], 'not a duration'],
   [['follow', 'b', '--fold', 'log:x', '--audit', '30d'], 'more than 24d'],
   [['follow', 'b', '--fold', 'log:x', '--stale-after', '0s'], 'less than 1ms'],
@@ -282,7 +285,7 @@ test('a stack trace is shown only when asked for', async () => {
 test('a password in a URL is not printed back, wherever the URL stands', async () => {
   const url = 'nats://user:s3cret%21@127.0.0.1:1'
   const env = { SLIP_DEBUG: '1' }
-  for (const args of [[url], ['get', 'log:x', 'a', url], ['verify', `lmdb:${url}`]]) {
+  for (const args of [[url], ['get', 'log:x', 'a', url], ['get', url, 'a']]) {
     const { stderr, stdout } = await slip([...args, '--json'], { env })
     expect(stderr).toContain('***@127.0.0.1:1')
     expect(stderr + stdout).not.toMatch(/s3cret|%21/)

@@ -225,9 +225,10 @@ class OpenFile {
 
 async function openFile(directory: string, options: LmdbReaderOptions): Promise<OpenFile> {
   for (let attempt = 1; ; attempt++) {
-    const { ino } = await stat(join(directory, CURRENT_NAME))
+    // Before it is read, so that a swap in between shows.
+    const { ino } = await stat(join(directory, CURRENT_NAME)).catch(absent)
     const current = await readCurrent(directory)
-    if (current === undefined) throw notFound(directory)
+    if (current === undefined || ino === undefined) throw notFound(directory)
     const file = join(directory, current.name)
     try {
       const { foldId } = await checkFile(file, 'head', { named: true, live: true })
@@ -246,6 +247,11 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
       if (!(SnapshotError.is(error) && error.code === 'NotFound') || attempt >= OPEN_ATTEMPTS) throw error
     }
   }
+}
+
+function absent(error: unknown): { readonly ino: undefined } {
+  if (!['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
+  return { ino: undefined }
 }
 
 async function isWritable(file: string): Promise<'writableFile' | 'readOnlyFile'> {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, stat } from 'node:fs/promises'
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LmdbReader, LmdbSnapshot } from '@slip/store-lmdb'
@@ -101,6 +101,10 @@ test('before the first writer there is nothing to read, and asking makes nothing
   const path = join(await scratch(), 'fold')
   await expect(LmdbReader.open({ path })).rejects.toMatchObject({ code: 'NotFound' })
   await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' })
+  await mkdir(path)
+  await expect(LmdbReader.open({ path })).rejects.toMatchObject({ code: 'NotFound' })
+  await writeFile(join(path, 'notes.txt'), 'mine')
+  await expect(LmdbReader.open({ path })).rejects.toMatchObject({ code: 'InvalidFormat', at: 0 })
 })
 
 test('a process may read a fold first and write it later, in any order of closing', async () => {

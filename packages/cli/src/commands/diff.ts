@@ -4,7 +4,8 @@ import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
 import { withBucket } from '../bucket/with-bucket.ts'
 import { foldPrefixes } from '../fold/binding-line.ts'
 import { compareFold, narrowed } from '../fold/compare.ts'
-import { withReader } from '../fold/fold-location.ts'
+import { foldAddress } from '../fold/fold-address.ts'
+import { withReader } from '../fold/with-reader.ts'
 import { skippedNames } from '../fold/skipped-names.ts'
 import { EXIT } from '../output/exit-code.ts'
 import { Progress } from '../output/progress.ts'
@@ -24,8 +25,9 @@ export const diff: Command = {
   exits: ['1  they differ', '3  the bucket cannot be read', '4  the fold is damaged or not a fold'],
   example: 'slip diff log:./routes.slip routes',
   async run({ words: [fold = '', name = ''], options, output }) {
-    return await withReader(fold, output, async (reader) => {
+    return await withReader(foldAddress(fold), output, async (reader) => {
       const prefixes = prefixesToCompare(foldPrefixes(reader.lineage), options.list('prefix'))
+      await reader.check?.()
       return await withBucket(options, name, async (bucket) => {
         const progress = new Progress(output.quiet)
         const { at, ...counts } = await compareFold(

@@ -2,7 +2,6 @@ import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { KvError, SnapshotError, WatchCursor, type SourceDescription, type WatchScope } from '@slip/kv-core'
 import type { NatsConnection } from '@slip/nats'
-import { AppendLogReader } from '@slip/store-applog'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
 import { withConnection } from '../bucket/with-bucket.ts'
 import type { Command } from '../command/command.ts'
@@ -11,7 +10,8 @@ import { failure, ok, type Finding } from '../doctor/finding.ts'
 import { foldFindings, type FoldFacts } from '../doctor/fold-findings.ts'
 import { watchFinding } from '../doctor/watch-finding.ts'
 import { foldPrefixes } from '../fold/binding-line.ts'
-import { foldAddress, mustExist } from '../fold/fold-location.ts'
+import { foldAddress, mustExist } from '../fold/fold-address.ts'
+import { backendOf, type OpenedFold } from '../fold/fold-backend.ts'
 import { EXIT, explain } from '../output/exit-code.ts'
 import { withoutSecrets } from '../output/secrets.ts'
 
@@ -22,7 +22,7 @@ export const doctor: Command = {
   details:
     'Changes nothing. A line a finding: {check, level: ok | warn | fail, message, fix}. Checks: connection, bucket, storage, eviction (what drop and keep mean there), history, room, watch; with --fold also fold, binding, resume (what a follower would do), count, disk.',
   options: {
-    fold: { value: 'FOLD', help: 'a fold of the bucket, log:PATH' },
+    fold: { value: 'FOLD', help: 'a fold of the bucket, log:PATH or lmdb:PATH' },
     ...CONNECTION_OPTIONS,
   },
   exits: ['1  a check failed'],
@@ -90,9 +90,10 @@ async function foldFacts(text: string | undefined): Promise<FoldFacts | Finding 
   if (text === undefined) return { given: false }
   const address = foldAddress(text)
   await mustExist(address)
-  let reader: AppendLogReader
+  const backend = await backendOf(address)
+  let reader: OpenedFold
   try {
-    reader = await AppendLogReader.open({ path: address.path })
+    reader = await backend.open(address.path)
   } catch (error) {
     if (!SnapshotError.is(error)) throw error
     return failure('fold', error.message, explain(error).hint)
@@ -101,6 +102,7 @@ async function foldFacts(text: string | undefined): Promise<FoldFacts | Finding 
     const { bavail, bsize } = await statfs(dirname(address.path))
     const { generation, cursor, lineage, recovery, holder, stats } = reader
     return {
+      backend: backend.name,
       generation,
       cursor,
       lineage,
@@ -110,6 +112,7 @@ async function foldFacts(text: string | undefined): Promise<FoldFacts | Finding 
       bytes: stats.bytes,
       freeBytes: bavail * bsize,
       torn: recovery,
+      usage: await reader.usage?.(),
     }
   } finally {
     await reader.close()

@@ -1,5 +1,6 @@
 import type { Command } from '../command/command.ts'
-import { withReader } from '../fold/fold-location.ts'
+import { foldAddress } from '../fold/fold-address.ts'
+import { withReader } from '../fold/with-reader.ts'
 import { EXIT } from '../output/exit-code.ts'
 import { entryLine, shown } from '../output/wire.ts'
 
@@ -13,7 +14,7 @@ export const get: Command = {
   exits: ['1  the key is absent', '4  the fold is damaged or not a fold'],
   example: 'slip get log:./routes.slip route.eu.web',
   async run({ words: [fold = '', key = ''], output }) {
-    return await withReader(fold, output, async (reader) => {
+    return await withReader(foldAddress(fold), output, async (reader) => {
       const entry = reader.get(key)
       if (entry === undefined) return EXIT.no
       await output.answer(entryLine(entry), shown(entry.value))

@@ -1,6 +1,7 @@
 import type { Command } from '../command/command.ts'
 import { bindingLine } from '../fold/binding-line.ts'
-import { foldAddress, withReader } from '../fold/fold-location.ts'
+import { bareOrFoldAddress } from '../fold/fold-address.ts'
+import { withReader } from '../fold/with-reader.ts'
 import { EXIT } from '../output/exit-code.ts'
 import { revisionJson } from '../output/wire.ts'
 
@@ -9,16 +10,15 @@ export const inspect: Command = {
   words: ['FOLD'],
   summary: 'Says what a fold is: its cursor, size, bucket and holder.',
   details:
-    'FOLD may be a bare path. JSON: {kind, backend, generation, cursor (hex), revision, entries, bytes, binding, recovery, holder}.',
+    'FOLD may be a bare path. JSON: {kind, backend, generation, cursor (hex), revision, entries, bytes, binding, recovery, holder}; of LMDB also {freeBytes, mapBytes, maxReaders, readers, oldestReader}: what of the file later commits use again, the read transactions of other processes, and the one that keeps the most.',
   options: {},
   exits: ['4  the fold is damaged or not a fold'],
   example: 'slip inspect log:./routes.slip',
   async run({ words: [fold = ''], output }) {
-    const { path } = foldAddress(fold, { bare: true })
-    return await withReader(`log:${path}`, output, async (reader) => {
+    return await withReader(await bareOrFoldAddress(fold), output, async (reader, { name: backend }) => {
       const line = {
         kind: 'fold',
-        backend: 'append-log',
+        backend,
         generation: reader.generation,
         cursor: reader.cursor.toHex(),
         revision: revisionJson(reader.cursor.revision),
@@ -27,11 +27,12 @@ export const inspect: Command = {
         binding: bindingLine(reader.lineage),
         recovery: reader.recovery ?? null,
         holder: reader.holder ?? null,
+        ...(await reader.usage?.()),
       }
       await output.answer(
         line,
         Object.entries(line)
-          .map(([name, value]) => `${name.padEnd(11)} ${plain(value)}`)
+          .map(([name, value]) => `${name.padEnd(12)} ${plain(value)}`)
           .join('\n'),
       )
       return EXIT.done

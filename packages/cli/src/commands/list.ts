@@ -1,5 +1,6 @@
 import type { Command } from '../command/command.ts'
-import { withReader } from '../fold/fold-location.ts'
+import { foldAddress } from '../fold/fold-address.ts'
+import { withReader } from '../fold/with-reader.ts'
 import { RANGE_OPTIONS, rangeOptions } from '../fold/range-flags.ts'
 import { EXIT } from '../output/exit-code.ts'
 import { entryLine, keyLine, shown, shownKey } from '../output/wire.ts'
@@ -14,7 +15,8 @@ export const ls: Command = {
   example: 'slip ls log:./routes.slip route.eu.',
   async run({ words: [fold = '', prefix = ''], options, output }) {
     const range = rangeOptions(options)
-    return await withReader(fold, output, async (reader) => {
+    return await withReader(foldAddress(fold), output, async (reader) => {
+      await reader.check?.()
       for (const entry of reader.entries(prefix, range)) {
         await output.answer(keyLine(entry.key, entry.version), shownKey(entry.key))
         if (!output.wanted) break
@@ -35,7 +37,8 @@ export const dump: Command = {
   example: 'slip dump log:./routes.slip --json > routes.ndjson',
   async run({ words: [fold = '', prefix = ''], options, output }) {
     const range = rangeOptions(options)
-    return await withReader(fold, output, async (reader) => {
+    return await withReader(foldAddress(fold), output, async (reader) => {
+      await reader.check?.()
       for (const entry of reader.entries(prefix, range)) {
         await output.answer(entryLine(entry), `${shownKey(entry.key)}\t${shown(entry.value)}`)
         if (!output.wanted) break

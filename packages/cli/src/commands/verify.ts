@@ -1,7 +1,6 @@
-import { stat } from 'node:fs/promises'
-import { verifyAppendLog, type AppendLogVerdict } from '@slip/store-applog'
 import type { Command } from '../command/command.ts'
-import { foldAddress } from '../fold/fold-location.ts'
+import { bareOrFoldAddress } from '../fold/fold-address.ts'
+import { backendOf, type FoldVerdict } from '../fold/fold-backend.ts'
 import { EXIT, explain } from '../output/exit-code.ts'
 import { revisionJson } from '../output/wire.ts'
 
@@ -18,18 +17,20 @@ export const verify: Command = {
   words: ['PATH…'],
   summary: 'Checks every byte of one or many folds; changes nothing.',
   details:
-    'PATH is log:PATH or bare. JSON, a line a path: {path, verdict, at, bytes, generation, entries, cursor, revision}. Verdicts: intact, torn (an unfinished last write, normal after a crash), corrupt, foreign, missing.',
+    'PATH is log:PATH, lmdb:PATH or bare. JSON, a line a path: {path, verdict, at, bytes, generation, entries, cursor, revision}. Verdicts: intact, torn (an unfinished last write, normal after a crash), corrupt, foreign, missing.',
   options: {},
   exits: ['2  wrong usage, or a path is missing or cannot be read', '4  a fold is corrupt, or not a fold'],
   example: 'slip verify log:./routes.slip',
   async run({ words, output }) {
     let worst: number = EXIT.done
-    const addresses = words.map((given) => [given, foldAddress(given, { bare: true }).path] as const)
+    const addresses = await Promise.all(
+      words.map(async (given) => [given, await bareOrFoldAddress(given)] as const),
+    )
     let unreadable: unknown
-    for (const [given, path] of addresses) {
-      let found: AppendLogVerdict
+    for (const [given, address] of addresses) {
+      let found: FoldVerdict
       try {
-        found = await verdictOf(path)
+        found = await (await backendOf(address)).verify(address.path)
       } catch (error) {
         // One path that cannot be read keeps nobody from hearing about the others.
         unreadable ??= error
@@ -56,14 +57,4 @@ export const verify: Command = {
     output.warn(explain(unreadable).message)
     return worst
   },
-}
-
-async function verdictOf(path: string): Promise<AppendLogVerdict> {
-  const code = await stat(path).then(
-    (facts) => (facts.isDirectory() ? 'EISDIR' : undefined),
-    (error: unknown) => (error as NodeJS.ErrnoException).code,
-  )
-  if (code === 'EISDIR') return { verdict: 'foreign' }
-  if (code === 'ENOTDIR' || code === 'ELOOP') return { verdict: 'missing' }
-  return await verifyAppendLog(path)
 }

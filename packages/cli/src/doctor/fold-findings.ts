@@ -5,11 +5,16 @@ import {
   type SourceDescription,
   type WatchCursor,
 } from '@slip/kv-core'
+import type { FoldUsage } from '../fold/fold-backend.ts'
 import { failure, ok, warning, type Finding } from './finding.ts'
+
+/** Commits that a read transaction may be behind without a word. */
+const FAR_BEHIND = 1_000
 
 /** What is known of a fold without its writer's lock. */
 export interface FoldFacts {
-  readonly generation: 2 | 3
+  readonly backend: 'append-log' | 'lmdb'
+  readonly generation: number
   readonly cursor: WatchCursor
   readonly entries: number
   readonly deletedKeys: number
@@ -18,6 +23,7 @@ export interface FoldFacts {
   readonly lineage: Uint8Array | undefined
   readonly torn: { readonly bytes: number } | undefined
   readonly holder: { readonly pid: number; readonly host: string } | undefined
+  readonly usage: FoldUsage | undefined
 }
 
 /** What a follower of the fold's own scope would make of it if it began now. */
@@ -29,13 +35,14 @@ export function foldFindings(fold: FoldFacts, source: SourceDescription): Findin
     bound(fold, lineage),
     resume(fold, lineage, source),
     ...(count === undefined ? [] : [count]),
+    ...(fold.usage === undefined ? [] : [readers(fold.usage, fold.bytes)]),
     room(fold),
   ]
 }
 
-function file({ generation, entries, cursor, torn, holder }: FoldFacts): Finding {
+function file({ backend, generation, entries, cursor, torn, holder }: FoldFacts): Finding {
   const held = holder === undefined ? 'nobody holds it' : `held by process ${holder.pid} on ${holder.host}`
-  const message = `generation ${generation}, ${entries} entries at revision ${cursor.revision ?? 'none'}; ${held}`
+  const message = `${backend === 'lmdb' ? 'LMDB, ' : ''}generation ${generation}, ${entries} entries at revision ${cursor.revision ?? 'none'}; ${held}`
   return torn === undefined || holder !== undefined
     ? ok('fold', message)
     : warning(
@@ -45,14 +52,14 @@ function file({ generation, entries, cursor, torn, holder }: FoldFacts): Finding
       )
 }
 
-function bound({ generation }: FoldFacts, lineage: Lineage | undefined): Finding {
+function bound(fold: FoldFacts, lineage: Lineage | undefined): Finding {
   if (lineage === undefined)
     return warning(
       'binding',
-      generation === 2
+      isLog2(fold)
         ? 'a log of generation 2 says neither which bucket it is of nor which keys were deleted: it is followed without checks of its lineage and its count'
         : 'the fold does not say which bucket it is of',
-      generation === 2
+      isLog2(fold)
         ? 'convert it with slip convert --format 3, unless it is shared with the Rust system'
         : 'follow the bucket it is of: that is written into it',
     )
@@ -110,11 +117,12 @@ function resume(
 
 /** Counts speak only of one revision, which a live bucket leaves at once, and neither of what was skipped nor of a scope that is not known. */
 function counted(
-  { cursor, entries, deletedKeys, generation }: FoldFacts,
+  fold: FoldFacts,
   lineage: Lineage | undefined,
   { keyCount, lastRevision }: SourceDescription,
 ): Finding | undefined {
-  if (generation !== 3 || keyCount === undefined || cursor.revision !== lastRevision) return undefined
+  const { cursor, entries, deletedKeys } = fold
+  if (isLog2(fold) || keyCount === undefined || cursor.revision !== lastRevision) return undefined
   if (lineage === undefined || lineage.skipped !== undefined) return undefined
   const { whenEvicted, scope } = lineage.binding
   if (whenEvicted === 'keep' || 'sha256' in scope) return undefined
@@ -125,8 +133,26 @@ function counted(
     : failure('count', message, 'follow it: its audit builds it anew; slip diff says which keys differ')
 }
 
-function room({ bytes, freeBytes }: FoldFacts): Finding {
-  const message = `${freeBytes} bytes free beside a log of ${bytes}`
+function isLog2({ backend, generation }: FoldFacts): boolean {
+  return backend === 'append-log' && generation === 2
+}
+
+/** A read transaction that stays open keeps every page that later commits replaced. */
+function readers({ oldestReader, readers: count, freeBytes }: FoldUsage, bytes: number): Finding {
+  const { pid, behind } = oldestReader ?? { behind: 0 }
+  const oldest = behind === 0 ? '' : `, the oldest of process ${pid}, ${behind} commits behind`
+  const message = `${count} read transactions in other processes${oldest}; ${freeBytes} of ${bytes} bytes wait to be used again`
+  return behind >= FAR_BEHIND && freeBytes > bytes / 2
+    ? warning(
+        'readers',
+        message,
+        `refresh or close what process ${pid} reads with, then shrink the file with slip compact`,
+      )
+    : ok('readers', message)
+}
+
+function room({ backend, bytes, freeBytes }: FoldFacts): Finding {
+  const message = `${freeBytes} bytes free beside a ${backend === 'lmdb' ? 'file' : 'log'} of ${bytes}`
   return freeBytes >= 2 * bytes
     ? ok('disk', message)
     : warning(

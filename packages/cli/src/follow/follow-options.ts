@@ -1,8 +1,8 @@
-import type { FollowOptions, WatchScope } from '@slip/kv-core'
-import { appendLog, type AppendLogOptions, type AppendLogSnapshot } from '@slip/store-applog'
+import type { FollowOptions, SnapshotStore, WatchScope } from '@slip/kv-core'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs, LONGEST_TIMER, oneOf, optional } from '../command/units.ts'
-import { foldAddress } from '../fold/fold-location.ts'
+import { foldAddress } from '../fold/fold-address.ts'
+import { backendOf, type PlaceOptions } from '../fold/fold-backend.ts'
 import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
 import { UsageError } from '../output/usage-error.ts'
 import { FoldPlace } from './set-aside.ts'
@@ -12,7 +12,7 @@ const SYNC_INTERVAL_MS = 1_000
 const TIMER = { least: '1ms', most: LONGEST_TIMER }
 
 export const FOLLOW_OPTIONS: OptionSpecs = {
-  fold: { value: 'FOLD', help: 'required: log:PATH' },
+  fold: { value: 'FOLD', help: 'required: log:PATH or lmdb:PATH' },
   prefix: { value: 'P', help: 'only keys that start with it', multiple: true },
   once: { help: 'end when caught up and audited' },
   'when-evicted': {
@@ -34,14 +34,17 @@ export const FOLLOW_OPTIONS: OptionSpecs = {
   },
   durability: {
     value: 'os|interval|batch',
-    help: `when a write is synced: by the system, every second, each batch; default os`,
+    help: `when a write is synced: by the system, every second, each batch; default os for log:, batch for lmdb:`,
   },
   oversize: { value: 'skip|fail', help: 'a key or value the fold cannot hold; default skip' },
   'on-foreign': {
     value: 'refuse|rebuild',
     help: 'a file that is no fold, or the fold of another bucket or scope: refuse it, or set it aside; default refuse',
   },
-  format: { value: '2|3', help: 'generation to create; 2 is what the Rust system reads; default 3' },
+  format: {
+    value: '2|3',
+    help: 'generation of the log to create; 2 is what the Rust system reads; default 3',
+  },
   ...LOCK_OPTIONS,
 }
 
@@ -55,19 +58,19 @@ export const LATER_OPTIONS: OptionSpecs = {
   metrics: { value: 'HOST:PORT', help: 'not in this version' },
 }
 
-type CommandLineOptions = Omit<FollowOptions<AppendLogSnapshot>, 'source' | 'store'> & {
-  readonly store: FoldPlace<AppendLogSnapshot>
+type CommandLineOptions = Omit<FollowOptions, 'source' | 'store'> & {
+  readonly store: FoldPlace<SnapshotStore>
 }
 
 /** The options of `follow()`; UsageError for what cannot be. */
-export function followOptions(options: ParsedOptions): CommandLineOptions {
+export async function followOptions(options: ParsedOptions): Promise<CommandLineOptions> {
   const later = LATER.find((name) => options.text(name) !== undefined)
   if (later !== undefined) throw new UsageError(`--${later} is not in this version of slip`, 'follow')
   const prefixes = options.list('prefix')
   const scope: WatchScope = prefixes.length === 0 ? 'all' : { prefixes }
   const onForeign = oneOf(options.text('on-foreign') ?? 'refuse', 'on-foreign', ['refuse', 'rebuild'])
   return {
-    store: new FoldPlace(appendLog(logOptions(options)), { replaceForeign: onForeign === 'rebuild' }),
+    store: await foldPlace(options, { replaceForeign: onForeign === 'rebuild' }),
     onForeignFold: onForeign,
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
@@ -91,18 +94,28 @@ export function followOptions(options: ParsedOptions): CommandLineOptions {
   }
 }
 
-function logOptions(options: ParsedOptions): AppendLogOptions & { readonly waitLockMs?: number } {
+async function foldPlace(
+  options: ParsedOptions,
+  how: { readonly replaceForeign: boolean },
+): Promise<FoldPlace<SnapshotStore>> {
   const fold = options.text('fold')
   if (fold === undefined) throw new UsageError('--fold is missing', 'follow')
-  const durability = oneOf(options.text('durability') ?? 'os', 'durability', ['os', 'interval', 'batch'])
-  const format = optional(options.text('format'), (text) => oneOf(text, 'format', ['2', '3']))
-  const lockMs = waitLockMs(options)
-  return {
-    path: foldAddress(fold).path,
-    durability: durability === 'interval' ? { intervalMs: SYNC_INTERVAL_MS } : durability,
-    ...(format === undefined ? {} : { format: format === '2' ? 2 : 3 }),
-    ...(lockMs === undefined ? {} : { waitLockMs: lockMs }),
+  const address = foldAddress(fold)
+  const format = options.text('format')
+  if (format !== undefined && address.backend !== 'log')
+    throw new UsageError('--format is for log: folds: LMDB has one layout', 'follow')
+  const place: PlaceOptions = {
+    path: address.path,
+    durability: optional(options.text('durability'), durabilityOf),
+    format: optional(format, (text) => (oneOf(text, 'format', ['2', '3']) === '2' ? 2 : 3)),
+    waitLockMs: waitLockMs(options),
   }
+  return new FoldPlace((await backendOf(address)).place(place), how)
+}
+
+function durabilityOf(text: string): NonNullable<PlaceOptions['durability']> {
+  const asked = oneOf(text, 'durability', ['os', 'interval', 'batch'])
+  return asked === 'interval' ? { intervalMs: SYNC_INTERVAL_MS } : asked
 }
 
 function optionalField<K extends string, T>(
