@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises'
 import { SnapshotError, type SnapshotLocation, type SnapshotStore } from '@slip/kv-core'
 import type { ForeignAside } from '../fold/repaired.ts'
+import { sizeOf } from '../fold/size-of.ts'
 import { withHint } from '../output/exit-code.ts'
 
 /**
- * A fold's place that tells where a fold went which is set aside. With `replaceForeign` a file that is
+ * A fold's place that tells where a fold went which is set aside. With `replaceForeign` what is
  * no fold is set aside too, instead of being refused.
  */
 export class FoldPlace<S extends SnapshotStore> implements SnapshotLocation<S> {
@@ -32,7 +32,7 @@ export class FoldPlace<S extends SnapshotStore> implements SnapshotLocation<S> {
           'It was not touched: use another path, or --on-foreign rebuild to set it aside.',
         )
       const movedTo = await this.setAside()
-      this.foreign = { verdict: 'foreign', at: 0, bytes: (await stat(movedTo)).size, movedTo }
+      this.foreign = { verdict: 'foreign', at: 0, bytes: await sizeOf(movedTo), movedTo }
       return await this.#place.open(options)
     }
   }
