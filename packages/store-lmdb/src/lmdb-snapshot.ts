@@ -161,7 +161,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
 
   /**
    * Writes the fold to a new file without free pages and swaps it in; reads go on, applies wait. A failure
-   * leaves the old file in use. Resolves with the sizes in bytes.
+   * leaves the old file in use, or the handle done where it cannot be told which is. Resolves with the sizes
+   * in bytes.
    */
   async compact(options: WaitOptions = {}): Promise<{ readonly before: number; readonly after: number }> {
     return this.#turns.take(async () => {
@@ -176,7 +177,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
         await this.#fold.copyTo(file)
         await this.#swapIn(next)
       } catch (error) {
-        await removeFile(file).catch(() => undefined)
+        if (await isStill(this.#directory, basename(this.#fold.file)))
+          await removeFile(file).catch(() => undefined)
         throw asIo(error, 'compacting', this.#directory)
       }
       return { before, after: this.stats.bytes }
