@@ -8,6 +8,7 @@ import { damageCases } from './store-cases/damage.ts'
 import { deletedKeyCases } from './store-cases/deleted-keys.ts'
 import { faultCases } from './store-cases/faults.ts'
 import { handleCases } from './store-cases/handles.ts'
+import { killedRebuildCases } from './store-cases/killed-rebuilds.ts'
 import { limitCases } from './store-cases/limits.ts'
 import { lineageCases } from './store-cases/lineage.ts'
 import { outsideCases } from './store-cases/outside.ts'
@@ -41,6 +42,7 @@ export function storeCases(suite: StoreSuite): readonly ConformanceCase[] {
       ...recoveryCases,
       ...damageCases,
       ...crashCases,
+      ...killedRebuildCases,
       ...readerCases,
       ...faultCases,
       ...outsideCases,

@@ -25,6 +25,18 @@ const CAUGHT: readonly [store: string, caughtBy: string, says: RegExp][] = [
   ['cuts off what it cannot read and refuses', 'damage/spliced', /a file that is refused is left as it was/],
   ['starts anew over what it cannot read', 'damage/foreign', /moved aside and reported/],
   ['keeps its lineage in a file of its own, and does without', 'damage/removed', /lineage removed/],
+  [
+    'takes the old fold away before it puts the new one there',
+    'staging/killed',
+    /which was committed, or the one after/,
+  ],
+  ['writes the cursor, and a moment later its data', 'durability/unsynced-tail', /entries after kill/],
+  ['writes nothing before it is synced', 'durability/acknowledged-apply', /was acknowledged/],
+  [
+    'takes a fold that another process has open',
+    'lock/other-process',
+    /opening what another process holds is refused/,
+  ],
   ['says yes to what did not fit', 'outside/small-disk', /is refused with Io or Backend, not undefined/],
   ['ends its process when a write fails', 'outside/file-limit', /the process ended with 7/],
   ['throws what the system threw', 'outside/failing-calls', /failed with E\w+: a typed error/],

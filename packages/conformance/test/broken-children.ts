@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SnapshotError, type SnapshotLocation } from '@slip/kv-core'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SnapshotError, type SnapshotLocation, type SnapshotStore } from '@slip/kv-core'
 import { override } from './override.ts'
 import { header } from './reference-log.ts'
 import { referenceLocation } from './reference-store.ts'
@@ -38,6 +39,70 @@ export const brokenChildren: Readonly<Record<string, (path: string) => SnapshotL
         return override(store, {
           apply: (...update) => (damaged ? Promise.resolve() : store.apply(...update)),
         })
+      },
+    }
+  },
+  'takes the old fold away before it puts the new one there': (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        const store = await location.open()
+        return override(store, {
+          stage: async () => {
+            const staged = await store.stage!()
+            return override(staged, {
+              commit: async () => {
+                await rm(path)
+                await sleep(25)
+                await staged.commit()
+              },
+            })
+          },
+        })
+      },
+    }
+  },
+  'writes the cursor, and a moment later its data': (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        const store = await location.open()
+        return override(store, {
+          apply: async (batch, cursor, options) => {
+            await store.apply([], cursor, options)
+            await sleep(2)
+            await store.apply(batch, cursor)
+          },
+        })
+      },
+    }
+  },
+  'writes nothing before it is synced': (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        const store = await location.open()
+        const waiting: Parameters<SnapshotStore['apply']>[] = []
+        return override(store, {
+          apply: async (...update) => void waiting.push(update),
+          sync: async () => {
+            for (const update of waiting.splice(0)) await store.apply(...update)
+            return store.sync()
+          },
+        })
+      },
+    }
+  },
+  'takes a fold that another process has open': (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        await rm(`${path}.lock`, { force: true })
+        return location.open()
       },
     }
   },
