@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, realpath, rename, rm, stat, writeFile }
 import { basename, dirname, join, resolve } from 'node:path'
 import { bytesToHex, hexToBytes, SnapshotError } from '@slip/kv-core'
 import { nodeFileSystem, portableCrc32c, syncData, systemCode } from '@slip/kv-core/store-parts'
+import { checkFile } from './file-check.ts'
 import { FOLD_ID_BYTES, GENERATION } from './fold-state.ts'
 
 /** Names the file in use: what swaps a fold is the rename of this. */
@@ -12,6 +13,8 @@ const CURRENT_DRAFT = 'CURRENT.draft'
 const UNSYNCED_NAME = 'UNSYNCED'
 /** There while a failed sync leaves open what of the file is on disk. */
 const DOUBTFUL_NAME = 'DOUBTFUL'
+/** What a new file may need before its first commit. */
+export const FIRST_BYTES: number = 256 * 1024
 const FILE_PATTERN = /^fold-(\d{8})\.mdb$/
 const OWN_NAMES = /^(fold-\d{8}\.mdb(-lock)?|CURRENT\.draft|UNSYNCED|DOUBTFUL)$/
 const CURRENT_PATTERN = /^slip-lmdb (\d+) (fold-\d{8}\.mdb) ([0-9a-f]{32}) ([0-9a-f]{8})\n$/
@@ -38,7 +41,8 @@ export async function canonicalDirectory(path: string, makeAbove: boolean): Prom
 /**
  * What the directory holds. undefined where a fold may be made: nothing, or only what a crash left
  * before the first one was complete. SnapshotError `InvalidFormat` with `at` 0 for somebody else's
- * directory or file, and for a layout that is not known here; `Corrupted` for a damaged CURRENT.
+ * directory or file, and for a layout that is not known here; `Corrupted` for a damaged CURRENT, and for a
+ * fold that has lost it.
  */
 export async function readCurrent(directory: string): Promise<CurrentFold | undefined> {
   let text: string
@@ -123,7 +127,9 @@ export async function removeLeftovers(directory: string, keep: string | undefine
 export async function isOccupied(path: string): Promise<boolean> {
   try {
     const facts = await stat(path)
-    return !facts.isDirectory() || (await readdir(path)).some((name) => !OWN_NAMES.test(name))
+    if (!facts.isDirectory()) return true
+    const names = await readdir(path)
+    return names.some((name) => !OWN_NAMES.test(name)) || (await orphanIn(path, names)) !== undefined
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return false
     throw error
@@ -131,11 +137,39 @@ export async function isOccupied(path: string): Promise<boolean> {
 }
 
 async function mustBeFree(directory: string): Promise<void> {
+  const orphan = await orphanIn(directory, await readdir(directory).catch(() => []))
+  if (orphan !== undefined)
+    throw new SnapshotError('Corrupted', `${directory} has lost its ${CURRENT_NAME}: ${orphan} is a fold`, {
+      path: join(directory, CURRENT_NAME),
+      at: 0,
+    })
   if (await isOccupied(directory))
     throw new SnapshotError('InvalidFormat', `${directory} holds something that is no fold`, {
       path: directory,
       at: 0,
     })
+}
+
+/** The file of a fold among these names: where none is named by CURRENT, one that was ever committed to has lost its name. */
+async function orphanIn(directory: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names)
+    if (FILE_PATTERN.test(name) && !(await isNewborn(join(directory, name)))) return name
+  return undefined
+}
+
+/** Whether a file is what a crash leaves of one that was being made. */
+async function isNewborn(file: string): Promise<boolean> {
+  try {
+    return (await checkFile(file, 'head')).commit === 0n
+  } catch (error) {
+    if (!SnapshotError.is(error)) throw error
+    return (await sizeOf(file)) <= FIRST_BYTES
+  }
+}
+
+async function sizeOf(file: string): Promise<number> {
+  const facts = await stat(file).catch(() => undefined)
+  return facts?.size ?? 0
 }
 
 /** Remembers that commits from here on may be half on disk when the machine goes down. */

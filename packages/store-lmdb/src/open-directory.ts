@@ -5,6 +5,7 @@ import { nodeFileSystem, syncData, systemCode, WriterLock } from '@slip/kv-core/
 import { checkFile, type CheckDepth } from './file-check.ts'
 import {
   canonicalDirectory,
+  FIRST_BYTES,
   CURRENT_NAME,
   forgetDoubt,
   isDoubtful,
@@ -21,9 +22,6 @@ import {
 } from './fold-directory.ts'
 import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
 import { OpenFold, syncFile } from './open-fold.ts'
-
-/** What a new file may need before its first commit. */
-const FIRST_BYTES = 256 * 1024
 
 /** A fold open for writing, the lock of its directory held. */
 export interface OpenDirectory {

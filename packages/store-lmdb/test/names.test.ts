@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { nodeFileSystem } from '@slip/kv-core/store-parts'
-import { LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
+import { lmdb, LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
 import { afterEach, expect, test, vi } from 'vitest'
 import { at, plain, put, scratch } from './scratch.ts'
 
@@ -103,4 +103,23 @@ test('a doubtful fold whose copy cannot be named for good is not opened, and not
   expect([plain(after), after.durableCursor.revision]).toEqual([[['a', '1', at(1).toHex()]], 1n])
   await after.close()
   expect(await readdir(path)).not.toContain('DOUBTFUL')
+})
+
+test('a fold that has lost its CURRENT is damaged, and not the beginning of a new one', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path })
+  await store.close()
+  await rm(join(path, 'CURRENT'))
+  // Nobody ever committed to it: that is how a crash at birth leaves it.
+  const again = await LmdbSnapshot.open({ path })
+  await again.apply([put('a', '1', 1)], at(1))
+  await again.close()
+  await rm(join(path, 'CURRENT'))
+
+  await expect(LmdbSnapshot.open({ path })).rejects.toMatchObject({ code: 'Corrupted' })
+  expect(await lmdb({ path }).exists()).toBe(true)
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'corrupt' })
+  expect(await foldsIn(path)).toHaveLength(1)
+  const aside = await lmdb({ path }).setAside()
+  expect(await foldsIn(aside)).toHaveLength(1)
 })
