@@ -1,85 +1,124 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { countFrom, RawJetStream } from '@slip/acceptance'
 import { NatsConnection, type NatsStore } from '@slip/nats'
-import { natsServerOrSkip, startNatsServer } from '@slip/nats-server'
-import { expect, test } from 'vitest'
+import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import {
+  AnonymousPeak,
+  fill,
+  LEAVING,
+  ReaderElsewhere,
+  rebuild,
+  reset,
+  type Rebuilt,
+} from './rebuild/rebuilding.ts'
 
 const KEYS = countFrom('SLIP_REBUILT_KEYS', 200_000)
 const BESIDES_BYTES = 200e6
-const VALUE_BYTES = 200
 const BUCKET = 'rebuilt'
-const LEAVING = 'route.7'
-const CHANGING = 'route.11'
-const CHILD = fileURLToPath(new URL('rebuild-child.mjs', import.meta.url))
+const TIMEOUT_MS = 120_000 + KEYS
 const { skip } = await natsServerOrSkip('2.12')
 
-interface Rebuilt {
-  /** Bytes resident before the fold, with it, at most while it was built anew, and at the end. */
-  readonly base: number
-  readonly before: number
-  readonly peak: number
-  readonly after: number
-  readonly entries: number
-  readonly states: readonly { readonly state: string; readonly reason?: string }[]
-  readonly seen: {
-    readonly mixed: number
-    readonly back: number
-    readonly duringRebuild: number
-    readonly longestTurnMs: number
-  }
-}
+describe.skipIf(skip || process.platform !== 'linux')(`of ${KEYS} keys`, () => {
+  let server: NatsServer
+  let connection: NatsConnection
+  let bucket: NatsStore
+  let raw: RawJetStream
+  let directory: string
+  const vanish = async (): Promise<unknown> =>
+    await raw.api(`STREAM.PURGE.KV_${BUCKET}`, { filter: `$KV.${BUCKET}.${LEAVING}` })
 
-type Message = { readonly ready: number } | { readonly rebuilding: string } | { readonly done: Rebuilt }
+  beforeAll(async () => {
+    server = await startNatsServer({ version: '2.12' })
+    connection = await NatsConnection.connect({ servers: server.url })
+    bucket = await connection.store(BUCKET, { history: 1 })
+    raw = await RawJetStream.connect(server.url)
+    directory = await mkdtemp(join(tmpdir(), 'slip-acceptance-'))
+    await fill(bucket, KEYS)
+  }, TIMEOUT_MS)
 
-test.skipIf(skip || process.platform !== 'linux')(
-  'a rebuild holds the new fold beside the old one and no set of keys; readers see the old one until the swap',
-  { timeout: 120_000 + KEYS },
-  async () => {
-    await using server = await startNatsServer({ version: '2.12' })
-    await using connection = await NatsConnection.connect({ servers: server.url })
-    const bucket = await connection.store(BUCKET, { history: 1 })
-    await using raw = await RawJetStream.connect(server.url)
-    const vanish = { filter: `$KV.${BUCKET}.${LEAVING}` }
-    await fill(bucket)
-    const directory = await mkdtemp(join(tmpdir(), 'slip-acceptance-'))
-    try {
-      const child = fork(CHILD, [BUCKET, server.url, join(directory, 'fold.slip'), LEAVING, CHANGING], {
-        execArgv: ['--expose-gc'],
-      })
-      let rebuilt: Rebuilt | undefined
-      child.on('message', (message: Message) => {
-        if ('ready' in message) void raw.api(`STREAM.PURGE.KV_${BUCKET}`, vanish)
-        else if ('rebuilding' in message) void bucket.writer.put(CHANGING, Buffer.from('changed'))
-        else rebuilt = message.done
-      })
-      const [code] = (await once(child, 'exit')) as [number | null]
-      expect(code).toBe(0)
-      const { base, before, peak, after, entries, states, seen } = rebuilt!
-      const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
+  beforeEach(async () => {
+    await reset(bucket)
+  })
+
+  afterAll(async () => {
+    await raw[Symbol.asyncDispose]()
+    await connection[Symbol.asyncDispose]()
+    await server[Symbol.asyncDispose]()
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  test(
+    'a rebuild holds the new fold beside the old one and no set of keys; readers see the old one until the swap',
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const path = join(directory, 'fold.slip')
+      const rebuilt = await rebuild({ bucket, servers: server.url, path }, 'append log', { vanish })
+      const { base, before, peak, after } = rebuilt
       const besides = peak - before - (before - base)
-      console.log(
-        `rebuild of ${entries} keys: the fold takes ${mb(before - base)}; while it was built anew at most ${mb(peak - before)} more, ${mb(besides)} besides a second fold; ${mb(after - base)} afterwards; a reader was late by ${Math.round(seen.longestTurnMs)} ms at most, ${seen.duringRebuild} looks at the old fold meanwhile`,
+      report(
+        'an append log',
+        rebuilt,
+        `the fold takes ${mb(before - base)}; while it was built anew at most ${mb(peak - before)} more, ${mb(besides)} besides a second fold; ${mb(after - base)} afterwards`,
       )
-      expect(entries).toBe(KEYS - 1)
-      expect(states.filter(({ state }) => state === 'resyncing')).toMatchObject([{ reason: 'countMismatch' }])
+      mustBeRebuilt(rebuilt)
+      expect(besides).toBeLessThan(BESIDES_BYTES)
+    },
+  )
+
+  test(
+    'a rebuild in LMDB holds neither fold in memory; readers in other processes see the old one until the swap',
+    { timeout: 2 * TIMEOUT_MS },
+    async () => {
+      const path = join(directory, 'fold.lmdb')
+      let elsewhere: ReaderElsewhere | undefined
+      let anonymous: AnonymousPeak | undefined
+      const rebuilt = await rebuild({ bucket, servers: server.url, path }, 'LMDB', {
+        ready: async (follower) => {
+          elsewhere = await ReaderElsewhere.start(path, KEYS)
+          anonymous = new AnonymousPeak(follower.pid!)
+        },
+        rebuilding: () => elsewhere!.rebuilding(),
+        vanish,
+      })
+      const { base, before, after } = rebuilt
+      const above = anonymous!.stop() - before
+      const seen = await elsewhere!.seen()
+      report(
+        'LMDB',
+        rebuilt,
+        `anonymous memory ${mb(base)} without a fold, ${mb(before)} with it, at most ${mb(above)} more while it was built anew, ${mb(after)} afterwards; files of ${await sizesIn(path)}; ${seen.duringRebuild} looks from another process`,
+      )
+      mustBeRebuilt(rebuilt)
       expect(seen).toMatchObject({ mixed: 0, back: 0 })
       expect(seen.duringRebuild).toBeGreaterThan(0)
-      expect(besides).toBeLessThan(BESIDES_BYTES)
-    } finally {
-      await rm(directory, { recursive: true, force: true })
-    }
-  },
-)
+      expect(above).toBeLessThan(BESIDES_BYTES)
+    },
+  )
+})
 
-async function fill(bucket: NatsStore): Promise<void> {
-  const value = Buffer.alloc(VALUE_BYTES, 'v')
-  function* puts(): Generator<{ operation: 'put'; key: string; value: Uint8Array }> {
-    for (let i = 0; i < KEYS; i++) yield { operation: 'put', key: `route.${i}`, value }
-  }
-  for await (const outcome of bucket.writer.bulk(puts())) if ('error' in outcome) throw outcome.error
+function mustBeRebuilt({ entries, states, seen }: Rebuilt): void {
+  expect(entries).toBe(KEYS - 1)
+  expect(states.filter(({ state }) => state === 'resyncing')).toMatchObject([{ reason: 'countMismatch' }])
+  expect(seen).toMatchObject({ mixed: 0, back: 0 })
+  expect(seen.duringRebuild).toBeGreaterThan(0)
+}
+
+function report(store: string, { entries, seen, hydratedMs, rebuiltMs }: Rebuilt, memory: string): void {
+  const rate = (ms: number): string => `${(ms / 1000).toFixed(1)} s (${Math.round(entries / ms)}k keys a s)`
+  console.log(
+    `rebuild of ${entries} keys in ${store}: ${memory}; filled in ${rate(hydratedMs)}, built anew in ${rate(rebuiltMs)}; a reader in the follower's process was late by ${Math.round(seen.longestTurnMs)} ms at most, ${seen.duringRebuild} looks at the old fold meanwhile`,
+  )
+}
+
+async function sizesIn(directory: string): Promise<string> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.mdb'))
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(directory, name))).size))
+  return sizes.map(mb).join(' and ')
+}
+
+function mb(bytes: number): string {
+  return `${Math.round(bytes / 1e6)} MB`
 }

@@ -3,25 +3,33 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { follow } from '@slip/kv-core'
 import { natsBucket } from '@slip/nats'
 import { appendLog } from '@slip/store-applog'
+import { lmdb } from '@slip/store-lmdb'
 
 // Follows a bucket until one key has left it, and says what the rebuild for that took and showed.
-const [bucket, servers, path, leaving, changing] = process.argv.slice(2)
+const [store, bucket, servers, path, leaving, changing] = process.argv.slice(2)
 const SAMPLE_EVERY_MS = 10
+// Pages of a mapped file are the system's to take back.
+const RESIDENT = store === 'LMDB' ? 'RssAnon' : 'VmRSS'
 
 const base = await settledBytes()
+const startedAt = performance.now()
 const fold = await follow({
   source: natsBucket(bucket, { servers }),
-  store: appendLog({ path }),
+  store: store === 'LMDB' ? lmdb({ path, durability: 'os' }) : appendLog({ path }),
   auditIntervalMs: 1_000,
 })
 const states = []
+let rebuildingAt = 0
 fold.onStatus(({ state, reason }) => {
   if (states.at(-1)?.state === state) return
   states.push({ state, reason })
-  if (state === 'resyncing') process.send({ rebuilding: reason })
+  if (state !== 'resyncing') return
+  rebuildingAt = performance.now()
+  process.send({ rebuilding: reason })
 })
 await fold.caughtUp()
-// The keys are put in order in the background.
+const hydratedMs = performance.now() - startedAt
+// The keys of an append log are put in order in the background.
 await wait(3_000)
 const before = await settledBytes()
 const oldValue = textOf(changing)
@@ -41,9 +49,11 @@ for (let swapped = false; !(swapped && fold.status.state === 'live');) {
   if (isOld && fold.status.state === 'resyncing') seen.duringRebuild++
   swapped = !isOld
 }
+const rebuiltMs = performance.now() - rebuildingAt
 const peak = kilobytes('VmHWM') * 1024
+const { entries } = fold.status
 process.send({
-  done: { base, before, peak, after: await settledBytes(), states, seen, entries: fold.status.entries },
+  done: { base, before, peak, after: await settledBytes(), states, seen, entries, hydratedMs, rebuiltMs },
 })
 await fold.close()
 process.disconnect()
@@ -57,7 +67,7 @@ async function settledBytes() {
     globalThis.gc()
     await wait(100)
   }
-  return kilobytes('VmRSS') * 1024
+  return kilobytes(RESIDENT) * 1024
 }
 
 function kilobytes(field) {
