@@ -11,8 +11,12 @@ import { toMessage, type WriterReply, type WriterRequest, type WriterStart } fro
 const port = parentPort!
 const start = workerData as WriterStart
 const { file } = start
+/** Pages a file may grow by, 16 MB, before readers that died are looked for: they keep pages from being used again. */
+const LOOK_FOR_DEAD_AFTER_PAGES = 4_096
 /** Of the file, beside the library's own. */
 let descriptor = -1
+/** How many pages the file had when dead readers were looked for. */
+let lookedAtPages = 0
 
 try {
   if (!start.make) mustBeOurs(await checkFile(file, start.check, { named: true }))
@@ -20,6 +24,7 @@ try {
   const environment = openEnvironment(file, start)
   const epoch = takeOver(environment)
   descriptor = openSync(file, 'r+')
+  lookedAtPages = pagesOf(environment.root)
   port.on('message', (request: WriterRequest) => void answer(environment, epoch, request))
   port.postMessage({} satisfies WriterReply)
 } catch (error) {
@@ -89,15 +94,23 @@ function apply(
     if (request.lineage !== undefined) must(meta.putSync(LINEAGE_KEY, encodeLineageRow(request.lineage)))
     must(meta.putSync(STATE_KEY, encodeState(state)))
   })
-  fillUp(root)
+  const pages = pagesOf(root)
+  fillUp(root, pages)
+  if (pages - lookedAtPages < LOOK_FOR_DEAD_AFTER_PAGES) return
+  root.readerCheck()
+  lookedAtPages = pages
+}
+
+function pagesOf({ env }: LmdbRoot): number {
+  return env.info().lastPageNumber + 1
 }
 
 /**
  * A commit that frees its own last pages leaves the file shorter than its meta page says, which is
  * legal but looks like a truncation: the file gets the missing zeros.
  */
-function fillUp({ env }: LmdbRoot): void {
-  const needed = (env.info().lastPageNumber + 1) * env.stat().pageSize
+function fillUp({ env }: LmdbRoot, pages: number): void {
+  const needed = pages * env.stat().pageSize
   if (fstatSync(descriptor).size < needed) ftruncateSync(descriptor, needed)
 }
 

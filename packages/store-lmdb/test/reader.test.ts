@@ -163,6 +163,33 @@ test('readers that were killed give their slots back, and do not make the file g
   await store.close()
 })
 
+test('a reader that stands still lets the file grow, and no more once it is killed', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  let revision = 0
+  const grown = async (): Promise<number> => {
+    const before = store.stats.bytes
+    for (let i = 0; i < 100; i++) {
+      revision++
+      const batch = Array.from({ length: 40 }, (_, j) =>
+        put(`k${j}`, `${revision}`.padStart(16_000), revision),
+      )
+      await store.apply(batch, at(revision))
+    }
+    return store.stats.bytes - before
+  }
+  await grown()
+  const { child, started, result } = startReader(path)
+  await started
+  child.kill('SIGSTOP')
+  expect(await grown()).toBeGreaterThan(40e6)
+  child.kill('SIGKILL')
+  await expect(result).rejects.toThrow()
+  expect(await grown()).toBeLessThan(20e6)
+  expect(await grown()).toBeLessThan(4e6)
+  await store.close()
+})
+
 function startReader(
   path: string,
   ms = READ_MS,
