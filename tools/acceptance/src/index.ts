@@ -1,4 +1,5 @@
 export { listBucket, type ListedValue } from './bucket-listing.ts'
+export { ComputedHistory } from './computed-history.ts'
 export {
   ADMIN,
   allCells,
@@ -40,6 +41,7 @@ export {
   type NetworkCell,
   type Observation,
   type ScopeName,
+  type StoreName,
   type ProcessCell,
 } from './matrix/index.ts'
 export { countFrom, runSeed, SeededRandom } from './seeded-random.ts'

@@ -18,7 +18,15 @@ const { skip } = await natsServerOrSkip(VERSION)
 
 /** A follower that was away is the one that only its own mechanisms can tell. */
 function cellOf(fault: FaultId): Cell {
-  return { version: VERSION, fault, state: 'stopped', scope: 'all', after: 'quiet', policy: 'drop' }
+  return {
+    version: VERSION,
+    fault,
+    state: 'stopped',
+    scope: 'all',
+    after: 'quiet',
+    policy: 'drop',
+    store: 'append log',
+  }
 }
 
 async function observed(faults: readonly FaultId[]): Promise<ReadonlyMap<FaultId, Observation>> {

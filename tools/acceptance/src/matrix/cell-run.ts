@@ -74,6 +74,7 @@ export class CellRun implements AsyncDisposable {
       directory: parts.directory,
       scope,
       connection: parts.connection,
+      store: situation.store,
       // Small batches, so that there is a place to stand still in the middle of a few updates.
       follow: { batch: { maxCount: 4, windowMs: 1 }, whenEvicted: situation.policy, ...parts.follow },
     })

@@ -28,6 +28,9 @@ export type Aftermath = 'writes' | 'quiet'
 /** Whether the fold mirrors the bucket, or keeps what the bucket evicts. */
 export type Policy = 'drop' | 'keep'
 
+/** What keeps the fold. */
+export type StoreName = 'append log' | 'LMDB'
+
 /** What a cell is, the fault aside. */
 export interface Situation {
   readonly version: ServerLine
@@ -35,6 +38,7 @@ export interface Situation {
   readonly scope: ScopeName
   readonly after: Aftermath
   readonly policy: Policy
+  readonly store: StoreName
 }
 
 export interface Cell extends Situation {
@@ -46,43 +50,44 @@ const AFTERMATHS: readonly Aftermath[] = ['writes', 'quiet']
 export const COUNTED_SCOPES: readonly ScopeName[] = ['all', 'prefix', 'prefixes']
 const SILENT: readonly FaultId[] = ['H1', 'H2', 'H3', 'H4', 'H5', 'H6', 'H7', 'H8']
 
-/** Every cell of one server version. */
-export function allCells(version: ServerLine): readonly Cell[] {
+/** Every cell of one server version and one store. */
+export function allCells(version: ServerLine, store: StoreName): readonly Cell[] {
+  const policy = 'drop'
   const counted = FAULTS.flatMap((fault) =>
     STATES.flatMap((state) =>
       COUNTED_SCOPES.flatMap((scope) =>
-        aftermathsOf(fault).map((after): Cell => ({ version, fault, state, scope, after, policy: 'drop' })),
+        aftermathsOf(fault).map((after): Cell => ({ version, fault, state, scope, after, policy, store })),
       ),
     ),
   )
   const states: readonly FollowerState[] = ['live', 'stopped']
   const uncounted = SILENT.flatMap((fault) =>
-    states.map((state): Cell => ({ version, fault, state, scope: 'part', after: 'quiet', policy: 'drop' })),
+    states.map((state): Cell => ({ version, fault, state, scope: 'part', after: 'quiet', policy, store })),
   )
-  return [...counted, ...uncounted, ...keptCells(version)]
+  return [...counted, ...uncounted, ...keptCells(version, store)]
 }
 
 /** A bucket that evicts cannot send such a follower into a repair. */
-function keptCells(version: ServerLine): readonly Cell[] {
+function keptCells(version: ServerLine, store: StoreName): readonly Cell[] {
   const states = STATES.filter((state) => state !== 'resync')
   return FAULTS.flatMap((fault, i) =>
     states.flatMap((state, j) =>
       aftermathsOf(fault).map((after): Cell => {
         const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
-        return { version, fault, state, scope, after, policy: 'keep' }
+        return { version, fault, state, scope, after, policy: 'keep', store }
       }),
     ),
   )
 }
 
 /** Each fault in each state once; scopes and aftermaths take turns. */
-export function sampleCells(version: ServerLine): readonly Cell[] {
+export function sampleCells(version: ServerLine, store: StoreName): readonly Cell[] {
   return FAULTS.flatMap((fault, i) =>
     STATES.map((state, j): Cell => {
       const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
       const aftermaths = aftermathsOf(fault)
       const after = aftermaths[(i + j) % aftermaths.length]!
-      return { version, fault, state, scope, after, policy: 'drop' }
+      return { version, fault, state, scope, after, policy: 'drop', store }
     }),
   )
 }

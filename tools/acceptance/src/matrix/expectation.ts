@@ -61,9 +61,16 @@ export function repairOf({ fault, version }: Pick<Cell, 'fault' | 'version'>): E
   }
 }
 
-/** What is wrong with how a cell ended; empty when it ended as it has to. */
-export function shortcomings(expected: Expectation, seen: Observation): readonly string[] {
-  const { repairs, status, verified } = seen
+/**
+ * What is wrong with how a cell ended; empty when it ended as it has to. `repairMs`: how long a repair may
+ * take once the status told of it, beyond the budget for everything.
+ */
+export function shortcomings(
+  expected: Expectation,
+  seen: Observation,
+  { repairMs = 0 }: { readonly repairMs?: number } = {},
+): readonly string[] {
+  const { repairs, status, verified, detectedMs = 0, rightMs } = seen
   if (expected.ends === 'told') {
     const told = status.unverified.includes(expected.unverified)
     return told ? [] : [`unverified is [${status.unverified.join(', ')}], without ${expected.unverified}`]
@@ -74,8 +81,9 @@ export function shortcomings(expected: Expectation, seen: Observation): readonly
   if (expected.ends === 'kept' && expected.orRefused === true && refused) return []
   const found: string[] = []
   if (!seen.right) found.push(`${claim(status)}, but ${seen.differences.slice(0, 5).join('; ')}`)
-  else if (seen.rightMs !== undefined && seen.rightMs > BUDGET_MS)
-    found.push(`right only after ${seen.rightMs.toFixed(0)} ms`)
+  else if (rightMs !== undefined && rightMs > BUDGET_MS + repairMs)
+    found.push(`right only after ${rightMs.toFixed(0)} ms`)
+  else if (detectedMs > BUDGET_MS) found.push(`detected only after ${detectedMs.toFixed(0)} ms`)
   if (!verified && expected.ends !== 'kept') found.push(`verified only through ${status.verifiedThrough}`)
   const allowed: readonly string[] = expected.ends === 'repaired' ? expected.by : []
   const strange = repairs.filter((reason) => !allowed.includes(reason))
@@ -84,9 +92,10 @@ export function shortcomings(expected: Expectation, seen: Observation): readonly
   return found.length === 0 ? [] : [...found, `its states: ${seen.history.join(', ')}`]
 }
 
-/** Whether a follower came to be right, but it, or its audit, took longer than it may. */
-export function isLate({ right, rightMs, verified }: Observation): boolean {
-  return right && ((rightMs !== undefined && rightMs > BUDGET_MS) || !verified)
+/** Whether a follower came to be right, or was about to, but it, or its audit, took longer than it may. */
+export function isLate({ right, rightMs, status, verified }: Observation): boolean {
+  if (!right) return status.state === 'resyncing'
+  return (rightMs !== undefined && rightMs > BUDGET_MS) || !verified
 }
 
 function claim({ state, verifiedThrough, unverified }: FollowStatus): string {

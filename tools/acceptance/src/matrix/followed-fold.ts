@@ -8,10 +8,13 @@ import {
   type FollowState,
   type FollowStatus,
   type KvUpdate,
+  type SnapshotLocation,
   type WatchScope,
 } from '@slip/kv-core'
 import { natsBucket, type NatsConnectionConfig } from '@slip/nats'
 import { appendLog } from '@slip/store-applog'
+import { lmdb } from '@slip/store-lmdb'
+import type { StoreName } from './cell.ts'
 import type { Held, Holding } from './matrix-bucket.ts'
 
 /** How often a cell's follower compares its number of keys with the bucket's. */
@@ -22,9 +25,16 @@ export interface FollowedOptions {
   readonly directory: string
   readonly scope: WatchScope
   readonly connection: NatsConnectionConfig
+  /** @default 'append log' */
+  readonly store?: StoreName
   readonly follow?:
     | Partial<Pick<FollowOptions, 'whenEvicted' | 'repair' | 'auditIntervalMs' | 'staleAfterMs' | 'batch'>>
     | undefined
+}
+
+const LOCATIONS: Readonly<Record<StoreName, (path: string) => SnapshotLocation>> = {
+  'append log': (path) => appendLog({ path: `${path}.slip` }),
+  LMDB: (path) => lmdb({ path: `${path}.lmdb`, durability: 'os' }),
 }
 
 /** Where a follower is to stand still: in `apply`, once a batch of this phase reached this revision. */
@@ -39,7 +49,7 @@ export interface StatusEvent {
   readonly reason: string | undefined
 }
 
-/** A follower in this process over an append log, with the state that its `apply` was given beside it. */
+/** A follower in this process, with the state that its `apply` was given beside it. */
 export class FollowedFold implements AsyncDisposable {
   /** Every change of state or reason, over all of its starts. */
   readonly events: StatusEvent[] = []
@@ -67,11 +77,11 @@ export class FollowedFold implements AsyncDisposable {
   }
 
   async start(hold?: Hold): Promise<void> {
-    const { bucket, directory, scope, connection } = this.#options
+    const { bucket, directory, scope, connection, store = 'append log' } = this.#options
     this.#gate = hold === undefined ? undefined : new Gate(hold)
     this.#follower = await follow({
       source: natsBucket(bucket, connection),
-      store: appendLog({ path: join(directory, `${bucket}.slip`) }),
+      store: LOCATIONS[store](join(directory, bucket)),
       scope,
       auditIntervalMs: AUDIT_INTERVAL_MS,
       ...this.#options.follow,

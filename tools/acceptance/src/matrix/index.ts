@@ -7,6 +7,7 @@ export {
   type Cell,
   type FaultId,
   type ScopeName,
+  type StoreName,
 } from './cell.ts'
 export { ClusterWorld } from './cluster-world.ts'
 export {

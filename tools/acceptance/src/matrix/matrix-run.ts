@@ -1,12 +1,12 @@
 import type { ServerLine } from '@slip/nats-server'
-import { cellTitle, isRollback, type Cell } from './cell.ts'
+import { cellTitle, isRollback, type Cell, type StoreName } from './cell.ts'
 import type { Observation } from './cell-run.ts'
 import { MatrixServer } from './matrix-server.ts'
 import { inPool } from './pool.ts'
 import { runRollbackCells } from './rollback-group.ts'
 
-/** So many cells run at a time; most of the time each waits. */
-const WIDTH = 16
+/** So many cells run at a time; most of the time each waits. A thread is started for each file that LMDB opens. */
+const WIDTH: Readonly<Record<StoreName, number>> = { 'append log': 16, LMDB: 6 }
 
 /** All cells of one server version under way; each can be waited for by itself. */
 export class MatrixRun implements AsyncDisposable {
@@ -20,13 +20,18 @@ export class MatrixRun implements AsyncDisposable {
     this.#observations = observations
   }
 
+  /** `cells` are of one store. */
   static async start(version: ServerLine, cells: readonly Cell[]): Promise<MatrixRun> {
     const server = await MatrixServer.start(version)
     const rolled = cells.filter(isRollback)
     const group = runRollbackCells(version, rolled)
     group.catch(() => undefined)
     const others = cells.filter((cell) => !isRollback(cell))
-    const pool = inPool(others, WIDTH, async (cell) => await server.run(cell))
+    const pool = inPool(
+      others,
+      WIDTH[cells[0]?.store ?? 'append log'],
+      async (cell) => await server.run(cell),
+    )
     const ofGroup = rolled.map((cell) => [cell, fromGroup(group, cell)] as const)
     return new MatrixRun(server, new Map([...pool, ...ofGroup]))
   }

@@ -20,7 +20,15 @@ export function networkCells(version: ServerLine): readonly NetworkCell[] {
   return faults.flatMap((fault, i) =>
     (['live', 'hydrating', 'catchingUp', 'resync'] as const).map((state, j) => {
       const scope = COUNTED_SCOPES[(i + j) % COUNTED_SCOPES.length]!
-      return { version, fault, state, scope, after: 'quiet', policy: 'drop' } as const
+      return {
+        version,
+        fault,
+        state,
+        scope,
+        after: 'quiet',
+        policy: 'drop',
+        store: 'append log',
+      } as const
     }),
   )
 }

@@ -1,4 +1,4 @@
-import { FAULTS, STATES, type Cell, type FaultId, type FollowerState } from './cell.ts'
+import { FAULTS, STATES, type Cell, type FaultId, type FollowerState, type StoreName } from './cell.ts'
 import type { Observation } from './cell-run.ts'
 import type { Expectation } from './expectation.ts'
 import { faultTitle } from './fault-titles.ts'
@@ -12,9 +12,13 @@ export interface CellOutcome {
   readonly seen: Observation | undefined
 }
 
-/** The cells of one server version as text: a summary, and a line for each fault and state. */
-export function outcomeTable(serverVersion: string, outcomes: readonly CellOutcome[]): string {
-  const summary = `fault matrix on nats-server ${serverVersion}: ${outcomes.length} cells: ${tally(outcomes)}; ${times(outcomes)}`
+/** The cells of one server version and store as text: a summary, and a line for each fault and state. */
+export function outcomeTable(
+  serverVersion: string,
+  store: StoreName,
+  outcomes: readonly CellOutcome[],
+): string {
+  const summary = `fault matrix on nats-server ${serverVersion}, folds in the ${store}: ${outcomes.length} cells: ${tally(outcomes)}; ${times(outcomes)}`
   const rows = FAULTS.flatMap((fault) => rowsOf(fault, outcomes))
   return [summary, ...rows].join('\n')
 }

@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { KvError } from '@slip/kv-core'
 import type { NatsStore } from '@slip/nats'
 
 /** A key that leaves the bucket without a word, and one that changes while the fold is built anew for it. */
@@ -80,7 +81,7 @@ export async function rebuild(
       await how.vanish()
     } else {
       how.rebuilding?.()
-      await bucket.writer.put(CHANGING, Buffer.from('changed'))
+      await change(bucket)
     }
   }
   child.on('message', (message: Message) => {
@@ -93,6 +94,17 @@ export async function rebuild(
   if (failure !== undefined) throw failure
   if (code !== 0 || rebuilt === undefined) throw new Error(`the follower ended with ${code}`)
   return rebuilt
+}
+
+/** A server that lists millions of keys for a consumer acknowledges nothing meanwhile. */
+async function change(bucket: NatsStore): Promise<void> {
+  for (;;)
+    try {
+      await bucket.writer.put(CHANGING, Buffer.from('changed'))
+      return
+    } catch (error) {
+      if (!KvError.is(error) || error.code !== 'OutcomeUnknown') throw error
+    }
 }
 
 /** Reads a fold in LMDB in another process, until it has been swapped for a second. */
