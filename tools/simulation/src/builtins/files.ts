@@ -7,6 +7,7 @@ import { type SimDisk, systemError } from '../disk/sim-disk.ts'
 import { activeWorld } from '../world/active-world.ts'
 import type { World } from '../world/world.ts'
 import { readProc } from './process-identity.ts'
+import { isRealFile, REAL_CALLS, RealFiles } from './real-files.ts'
 
 /** Of the disk's one directory, above any that the system gives. */
 const DIRECTORY_DESCRIPTOR = 2 ** 30
@@ -14,10 +15,12 @@ const DIRECTORY_DESCRIPTOR = 2 ** 30
 type AnyCall = (...args: never[]) => unknown
 
 const disks = new WeakMap<World, SimDisk>()
+const realFiles = new WeakMap<World, RealFiles>()
 
 /** Makes `disk` what the file system of `world` has at the disk's path. */
 export function mount(world: World, disk: SimDisk): void {
   disks.set(world, disk)
+  realFiles.set(world, new RealFiles(world, disk))
 }
 
 /** An open file of the simulated disk, with the calls of Node's FileHandle that the product makes. */
@@ -156,7 +159,21 @@ export function installFiles(): void {
       nameOn(disk, path)
     }),
   })
+  routeRealFiles()
   installSync()
+}
+
+/** Calls for real files go there, the others where they went. */
+function routeRealFiles(): void {
+  for (const name of REAL_CALLS) {
+    const simulated = files[name] as (...args: unknown[]) => unknown
+    const routed = (path: string, ...rest: unknown[]): unknown => {
+      const world = activeWorld()
+      if (world === undefined || !isRealFile(disks.get(world)!, path)) return simulated(path, ...rest)
+      return Reflect.apply(realFiles.get(world)!.calls[name], undefined, [path, ...rest])
+    }
+    Object.assign(files, { [name]: routed })
+  }
 }
 
 /** A directory is synced by its descriptor, through a promise. */
@@ -169,12 +186,16 @@ function installSync(): void {
     fsync: whenReal('fsync', fsync, async (descriptor: number): Promise<void> => {
       const world = activeWorld()
       if (world === undefined) return await sync(descriptor)
-      if (descriptor !== DIRECTORY_DESCRIPTOR)
-        throw new Error(`the simulated disk has no descriptor ${descriptor}`)
       const disk = disks.get(world)!
-      await disk.perform('syncDirectory', '.', () => disk.directory.sync())
+      if (descriptor === DIRECTORY_DESCRIPTOR)
+        await disk.perform('syncDirectory', '.', () => disk.directory.sync())
+      else await realFiles.get(world)!.sync(descriptor, 'syncDirectory')
     }),
-    fdatasync: whenReal('fdatasync', fdatasync, refusing('fdatasync', dataSync)),
+    fdatasync: whenReal('fdatasync', fdatasync, async (descriptor: number): Promise<void> => {
+      const world = activeWorld()
+      if (world === undefined) await dataSync(descriptor)
+      else await realFiles.get(world)!.sync(descriptor, 'sync')
+    }),
   })
 }
 

@@ -1,9 +1,11 @@
 import { syncBuiltinESMExports } from 'node:module'
 import { installClocks } from './clocks.ts'
 import { installFiles } from './files.ts'
+import { installLmdbLibrary } from './lmdb-library.ts'
 import { installProcessIdentity } from './process-identity.ts'
 import { installRandomness } from './randomness.ts'
 import { installSockets } from './sockets.ts'
+import { installThreads } from './threads.ts'
 import { installTimers } from './timers.ts'
 
 /*
@@ -16,4 +18,6 @@ installRandomness()
 installProcessIdentity()
 installSockets()
 installFiles()
+installThreads()
+installLmdbLibrary()
 syncBuiltinESMExports()

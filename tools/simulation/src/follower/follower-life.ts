@@ -5,8 +5,8 @@ import {
   type Follower,
   type KvUpdate,
   type SnapshotLocation,
+  type SnapshotStore,
 } from '@slip/kv-core'
-import { appendLog, type AppendLogSnapshot } from '@slip/store-applog'
 import type { SimBucket } from '../bucket/sim-bucket.ts'
 import { ApplyCheck } from '../oracle/apply-check.ts'
 import { contentOf } from '../oracle/fold-content.ts'
@@ -26,7 +26,6 @@ import type { Wire } from '../wire/wire.ts'
 import { ChangesCheck } from '../oracle/changes-check.ts'
 import { observedLocation, type Observation } from './observed-store.ts'
 
-export const LOG_PATH = '/disk/fold.log'
 const LOOK_EVERY_MS = 1_000
 
 /** What every life of a follower is made of. */
@@ -38,6 +37,8 @@ export interface Surroundings {
   readonly ledger: Ledger
   readonly verdict: Verdict
   readonly writers: WriterWatch
+  /** Where the fold is. */
+  readonly location: SnapshotLocation
   readonly applyRandom: Random
   applyFaults: ApplyFaults
   /** The fold changed. */
@@ -54,7 +55,7 @@ export class FollowerLife implements Deliveries {
   last: LastDelivery | undefined
   /** When the last listing began that was answered to its end. */
   listedMs: number = -1
-  follower: Follower<AppendLogSnapshot> | undefined
+  follower: Follower<SnapshotStore> | undefined
   /** Settles when the process is gone. */
   ended = false
   closing = false
@@ -149,10 +150,9 @@ export class FollowerLife implements Deliveries {
     if (!this.closing) verdict.violated(8, 'the follower ended without an error, and nobody asked it to')
   }
 
-  #location(): SnapshotLocation<AppendLogSnapshot> {
-    const { profile, ledger, verdict, writers, plantedApply } = this.#around
-    const { durability, compact, maxValueBytes } = profile.follower
-    const location = appendLog({ path: LOG_PATH, durability, compact })
+  #location(): SnapshotLocation {
+    const { location, profile, ledger, verdict, writers, plantedApply } = this.#around
+    const { maxValueBytes } = profile.follower
     return observedLocation(location, {
       process: this.process,
       ledger,
@@ -169,7 +169,7 @@ export class FollowerLife implements Deliveries {
     })
   }
 
-  #observe(follower: Follower<AppendLogSnapshot>): void {
+  #observe(follower: Follower<SnapshotStore>): void {
     const { verdict, profile, world } = this.#around
     const found = contentOf(follower.store)
     const cursor = Number(follower.cursor.revision ?? 0n)

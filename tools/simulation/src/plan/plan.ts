@@ -1,6 +1,6 @@
 import type { Random } from '../world/random.ts'
 import type { Action, Deed, Round } from './action.ts'
-import { type Profile, profileOf } from './profile.ts'
+import { type Profile, profileOf, type StoreKind } from './profile.ts'
 
 /** Everything a seed decides beforehand; what is left to chance is decided as the world goes. */
 export interface Plan {
@@ -12,8 +12,9 @@ const SECOND = 1_000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 
-export function planOf(random: Random): Plan {
-  const profile = profileOf(random)
+/** `store`: what keeps the fold; the seed decides it unless given. */
+export function planOf(random: Random, ofStore: Random, store?: StoreKind): Plan {
+  const profile = profileOf(random, ofStore, store)
   const next = { id: 0 }
   const rounds = Array.from({ length: random.between(1, 3) }, () => roundOf(random, profile, next))
   return { profile, rounds }

@@ -18,6 +18,13 @@ export interface FollowerProfile {
   readonly maxValueBytes: number
 }
 
+/** What keeps the fold. */
+export const STORES = ['log', 'lmdb'] as const
+export type StoreKind = (typeof STORES)[number]
+
+/** One world in so many has its fold in LMDB, whose threads and files are real and take real time. */
+const LMDB_EVERY = 40
+
 /** How the caller's own `apply` behaves. */
 export interface ApplyFaults {
   readonly fails: number
@@ -27,6 +34,9 @@ export interface ApplyFaults {
 
 /** What kind of world a seed makes. */
 export interface Profile {
+  readonly store: StoreKind
+  /** How much of a fold in LMDB is read before it is opened. */
+  readonly check: 'head' | 'structure' | 'records'
   readonly keys: readonly string[]
   readonly bucket: StoreConfig
   readonly follower: FollowerProfile
@@ -42,9 +52,13 @@ export type FaultGroup = (typeof FAULT_GROUPS)[number]
 
 const PREFIXES = ['a.', 'b.', 'c.', 'd.x.'] as const
 
-export function profileOf(random: Random): Profile {
+/** `ofStore` decides only what belongs to the store, which is `wanted` or one of them. */
+export function profileOf(random: Random, ofStore: Random, wanted: StoreKind | undefined): Profile {
   const keys = keysOf(random)
+  const store = ofStore.below(LMDB_EVERY) === 0 ? 'lmdb' : 'log'
   return {
+    store: wanted ?? store,
+    check: ofStore.pick(['head', 'head', 'structure', 'records']),
     keys,
     bucket: bucketOf(random),
     follower: followerOf(random),

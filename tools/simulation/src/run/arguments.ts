@@ -1,10 +1,11 @@
 import { GAP_NAMES, KNOWN_GAPS, type KnownGap } from '../oracle/known-gaps.ts'
-import { FAULT_GROUPS, type FaultGroup } from '../plan/profile.ts'
+import { FAULT_GROUPS, type FaultGroup, type StoreKind, STORES } from '../plan/profile.ts'
 import { PLANTS } from './plants.ts'
 
-export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--plant NAME] [--refuse GAPS]
-       simulate --count N [--from S] [--workers W] [--failures F] [--plant NAME] [--refuse GAPS]
-       simulate --shrink --seed S [--plant NAME] [--refuse GAPS]
+export const USAGE: string = `usage: simulate --seed S [--trace] [--keep 1,2,3] [--without ${FAULT_GROUPS.join(',')}] [--store NAME] [--plant NAME] [--refuse GAPS]
+       simulate --count N [--from S] [--workers W] [--failures F] [--store NAME] [--plant NAME] [--refuse GAPS]
+       simulate --shrink --seed S [--store NAME] [--plant NAME] [--refuse GAPS]
+stores: ${STORES.join(', ')}; the seed decides unless given
 gaps: all or ${GAP_NAMES.join(', ')}
 plants: ${Object.entries(PLANTS)
   .map(([name, { bug }]) => `${name} (${bug})`)
@@ -25,6 +26,8 @@ export interface Arguments {
   readonly keep: readonly number[] | undefined
   readonly without: readonly FaultGroup[]
   readonly plant: string | undefined
+  /** What keeps the fold; the seed decides it unless given. */
+  readonly store: StoreKind | undefined
   /** Known gaps that are not excused. */
   readonly refused: readonly KnownGap[]
 }
@@ -41,6 +44,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
   }
   const number = (name: string, fallback: number): number => Number(values.get(name) ?? fallback)
   const plant = values.get('--plant')
+  const store = values.get('--store')
   const without = namesIn(values.get('--without'))
   const refuse = values.get('--refuse')
   const refused = refuse === 'all' ? GAP_NAMES : namesIn(refuse)
@@ -61,6 +65,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
       .map(Number),
     without: without as FaultGroup[],
     plant,
+    store: store as StoreKind | undefined,
     refused: refused as KnownGap[],
   }
   const numbers = [
@@ -78,6 +83,7 @@ export function parseArguments(words: readonly string[]): Arguments | undefined 
     parsed.failures > 0 &&
     refused.every((gap) => Object.hasOwn(KNOWN_GAPS, gap)) &&
     without.every((group) => (FAULT_GROUPS as readonly string[]).includes(group)) &&
+    (store === undefined || (STORES as readonly string[]).includes(store)) &&
     (plant === undefined || Object.hasOwn(PLANTS, plant))
   return sound ? parsed : undefined
 }
@@ -95,6 +101,7 @@ const VALUED = new Set([
   '--keep',
   '--without',
   '--plant',
+  '--store',
   '--refuse',
 ])
 
@@ -105,14 +112,16 @@ export function commandOf(
     readonly keep?: readonly number[] | undefined
     readonly without?: readonly FaultGroup[]
     readonly plant?: string | undefined
+    readonly store?: StoreKind | undefined
     readonly refused?: readonly KnownGap[]
   } = {},
 ): string {
-  const { keep, without = [], plant, refused = [] } = options
+  const { keep, without = [], plant, store, refused = [] } = options
   return [
     `pnpm --filter @slip/simulation simulate --seed ${seed}`,
     keep === undefined ? '' : ` --keep ${keep.length === 0 ? ',' : keep.join(',')}`,
     without.length === 0 ? '' : ` --without ${without.join(',')}`,
+    store === undefined ? '' : ` --store ${store}`,
     plant === undefined ? '' : ` --plant ${plant}`,
     refused.length === 0
       ? ''

@@ -1,13 +1,12 @@
 import { follow, KvError, SnapshotError } from '@slip/kv-core'
-import { appendLog } from '@slip/store-applog'
+import { AppendLogSnapshot } from '@slip/store-applog'
 import type { SimDisk } from '../disk/sim-disk.ts'
-import { LOG_PATH } from '../follower/follower-life.ts'
+import { LOG_NAME } from '../follower/fold-location.ts'
 import { observedLocation } from '../follower/observed-store.ts'
 import { contentDifference, contentOf } from '../oracle/fold-content.ts'
 import type { Action, FollowerDeed } from '../plan/action.ts'
 import type { FollowerHome } from './follower-home.ts'
 
-const LOG_NAME = 'fold.log'
 /** The magic of the file stays: without it the file would not be known as ours. */
 const FLIP_FROM = 8
 
@@ -95,7 +94,7 @@ export class FollowerDeeds {
     for (const process of world.host.processes.values()) world.kill(process)
     world.host.bootId = world.bootId(world.scheduler.steps)
     this.#disk.crash()
-    ledger.powerLost()
+    if (this.#home.around.profile.store === 'log') ledger.powerLost()
     if (flipBit && this.#disk.flipBit(LOG_NAME, FLIP_FROM)) {
       ledger.damaged()
       verdict.count('bits flipped')
@@ -137,19 +136,21 @@ export class FollowerDeeds {
 
   #compact(): void {
     this.#inFollower((follower) => {
-      follower.store.compact().catch((error: unknown) => this.#mustBeTyped(error, 'compact()'))
+      const { store } = follower
+      if (!(store instanceof AppendLogSnapshot)) return
+      store.compact().catch((error: unknown) => this.#mustBeTyped(error, 'compact()'))
     })
   }
 
   /** Another process tries to follow with the same fold. */
   #secondOpener(): void {
-    const { world, ledger, verdict, writers } = this.#home.around
+    const { location, world, ledger, verdict, writers } = this.#home.around
     const process = world.spawn('second')
     const open = async (): Promise<void> => {
       try {
         const second = await follow({
           source: () => new Promise(() => undefined),
-          store: observedLocation(appendLog({ path: LOG_PATH }), {
+          store: observedLocation(location, {
             process,
             ledger,
             verdict,

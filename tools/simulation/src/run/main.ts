@@ -20,6 +20,7 @@ export async function main(words: readonly string[]): Promise<number> {
     keep: args.keep,
     without: args.without,
     plant: args.plant === undefined ? undefined : PLANTS[args.plant],
+    store: args.store,
     refused: args.refused,
   }
   if (args.seed !== undefined) return one(args.seed, args, options)
@@ -61,6 +62,7 @@ async function many(args: Arguments, options: Omit<SimulationOptions, 'seed'>): 
 async function spread(args: Arguments): Promise<Summary> {
   const words = ['--failures', String(args.failures)]
   if (args.plant !== undefined) words.push('--plant', args.plant)
+  if (args.store !== undefined) words.push('--store', args.store)
   if (args.refused.length > 0) words.push('--refuse', args.refused.join(','))
   const ranges = Array.from({ length: Math.ceil(args.count / RANGE) }, (_, i) => ({
     from: args.from + i * RANGE,

@@ -2,6 +2,7 @@ import { SimBucket } from '../bucket/sim-bucket.ts'
 import { mount } from '../builtins/files.ts'
 import { HEALTHY_DISK } from '../disk/disk-faults.ts'
 import { SimDisk } from '../disk/sim-disk.ts'
+import { foldLocation, LOG_NAME } from '../follower/fold-location.ts'
 import type { Surroundings } from '../follower/follower-life.ts'
 import { bucketDifferences, type FoldMeaning, prefixViolation } from '../oracle/fold-check.ts'
 import { contentOf, type FoldContent } from '../oracle/fold-content.ts'
@@ -52,6 +53,8 @@ export interface Ways {
   readonly plant?: Plant | undefined
   /** Known gaps that are not excused; none unless given. */
   readonly refused?: readonly KnownGap[] | undefined
+  /** For real files; nothing is there unless given. */
+  readonly directory?: string | undefined
 }
 
 /** One world from its beginning to its end: rounds of storm and calm around one follower. */
@@ -70,13 +73,18 @@ export class Simulation {
   readonly #followerDeeds: FollowerDeeds
   #checking = false
 
-  private constructor(world: World, plan: Plan, bucket: SimBucket, { plant, refused }: Ways) {
+  private constructor(
+    world: World,
+    plan: Plan,
+    bucket: SimBucket,
+    { plant, refused, directory = '/disk' }: Ways,
+  ) {
     const { profile } = plan
     this.#world = world
     this.#plan = plan
     this.#bucket = bucket
     this.verdict = new Verdict(world)
-    this.#disk = new SimDisk(world, '/disk')
+    this.#disk = new SimDisk(world, directory)
     this.#disk.forgetsSync = plant?.forgetsSync === true
     world.host.namesAreTaken = plant?.locksNothing !== true
     mount(world, this.#disk)
@@ -97,6 +105,7 @@ export class Simulation {
       ledger: this.#ledger,
       verdict: this.verdict,
       writers: new WriterWatch(this.verdict),
+      location: foldLocation(directory, profile),
       applyRandom: world.random('apply'),
       applyFaults: QUIET_APPLY,
       committed: () => this.#checkSoon(),
@@ -155,7 +164,7 @@ export class Simulation {
     this.home.close(3_600_000)
     await this.#until(() => this.home.life!.ended, RECOVERY_MS, 8, 'close() did not end')
     this.#disk.crash()
-    this.#ledger.powerLost()
+    if (this.#plan.profile.store === 'log') this.#ledger.powerLost()
     this.home.up()
     await this.#recovered()
   }
@@ -288,7 +297,7 @@ export class Simulation {
 }
 
 function lossUnknown({ directory }: SimDisk): boolean {
-  return directory.find('fold.log')?.hasLost === true && directory.find('fold.log.doubtful') === undefined
+  return directory.find(LOG_NAME)?.hasLost === true && directory.find(`${LOG_NAME}.doubtful`) === undefined
 }
 
 function isBucketDeed(action: Action): action is Action & BucketDeed {

@@ -20,6 +20,12 @@ export interface Task {
   cancelled: boolean
 }
 
+/** Work of real threads and files that belongs to a step. */
+interface Held {
+  readonly owner: SimProcess
+  readonly work: () => Promise<void>
+}
+
 /** How much time one step takes of a process, and how often its event loop stalls. */
 export interface Pace {
   readonly stepMs: number
@@ -37,6 +43,7 @@ export class Scheduler {
   readonly #random: Random
   readonly #trace: Trace
   #tasks: Task[] = []
+  readonly #held: Held[] = []
   #order = 0
 
   /** `kernel` owns what no process does. */
@@ -101,6 +108,27 @@ export class Scheduler {
     this.current = task.owner
     task.run()
     return true
+  }
+
+  /**
+   * Something outside of the world has to happen before the next step. The seed has decided its place in the
+   * order of things, and the clock of the world stands still however long it takes.
+   */
+  hold(owner: SimProcess, work: () => Promise<void>): void {
+    this.#held.push({ owner, work })
+  }
+
+  get holds(): boolean {
+    return this.#held.length > 0
+  }
+
+  /** Does what the next step has to wait for, one after the other; `turn` drains the microtasks in between. */
+  async settle(turn: () => Promise<void>): Promise<void> {
+    for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) {
+      this.current = next.owner
+      await next.work()
+      await turn()
+    }
   }
 
   /** Between two steps the world acts by itself. */
