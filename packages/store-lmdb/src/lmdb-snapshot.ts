@@ -262,7 +262,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     this.#fold = fold
     this.#durable = fold.cut.state.cursor
     this.#provable = true
-    await forgetDoubt(this.#directory)
+    // The new fold is in use: where the doubt stays, the next opener writes it anew for nothing.
+    await forgetDoubt(this.#directory).catch(() => undefined)
     await before.retire()
     this.#removeLater(before.file)
   }

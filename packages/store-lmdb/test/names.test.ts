@@ -89,6 +89,20 @@ test('a swap that fails before CURRENT is replaced leaves the fold as it was, an
   await reopened.close()
 })
 
+test('a swap that was made is told as made, whatever becomes of the doubt about the fold before', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path })
+  await store.apply([put('old', '1', 1)], at(1))
+  const staged = await store.stage()
+  await staged.apply([put('new', '2', 2)], at(2))
+  // Not to be removed as a file is.
+  await mkdir(join(path, 'DOUBTFUL'))
+  await staged.commit()
+  await store.apply([put('on', '3', 3)], at(3))
+  expect([[...store.keys()], store.durableCursor.revision]).toEqual([['new', 'on'], 3n])
+  await store.close()
+})
+
 test('a doubtful fold whose copy cannot be named for good is not opened, and not lost', async () => {
   const path = join(await scratch(), 'fold')
   const store = await LmdbSnapshot.open({ path })
