@@ -22,12 +22,6 @@ test(
 )
 
 describe('one seed', () => {
-  const tracesOf = (output: string): readonly string[] =>
-    output
-      .trim()
-      .split('\n')
-      .map((line) => (JSON.parse(line) as { readonly hash: string }).hash)
-
   test(
     'gives the same trace in another process, whatever was run before it',
     async () => {
@@ -63,6 +57,35 @@ describe('one seed', () => {
       expect(second.output === first.output).toBe(true)
     },
     11 * MINUTE,
+  )
+})
+
+describe('a fold in LMDB, whose files and threads are real', () => {
+  const inLmdb = (...words: readonly string[]): ReturnType<typeof simulator> =>
+    simulator(['--store', 'lmdb', ...words], 15 * MINUTE)
+
+  test(
+    'gives the same trace twice in one process, and in another',
+    async () => {
+      const { code, output } = await inLmdb('--from', '100', '--count', '1')
+      expect(output).toContain('1 of them twice with the same trace')
+      expect(code, output).toBe(0)
+      const [again] = tracesOf((await inLmdb('--json', '--from', '100', '--count', '1')).output)
+      expect(output).toContain(`trace ${again}`)
+    },
+    31 * MINUTE,
+  )
+
+  test(
+    'that is committed after its cursor is found out',
+    async () => {
+      const words = ['--json', '--plant', 'cursorFirst', '--count', '30', '--failures', '1']
+      const { code, output } = await inLmdb(...words)
+      expect(code, output).toBe(1)
+      const { failures } = JSON.parse(output.trim().split('\n').at(-1)!) as Found
+      expect(PLANTS['cursorFirst']!.breaks).toContain(failures[0]!.promise)
+    },
+    16 * MINUTE,
   )
 })
 
@@ -111,10 +134,21 @@ describe('a planted bug', () => {
   )
 })
 
+interface Found {
+  readonly hash: string
+  readonly failures: readonly { readonly promise: number }[]
+}
+
+function tracesOf(output: string): readonly string[] {
+  const lines = output.trim().split('\n')
+  return lines.map((line) => (JSON.parse(line) as Found).hash)
+}
+
 test.each([
   ['nothing'],
   ['a seed that is no number', '--seed', 'x'],
   ['an unknown plant', '--seed', '1', '--plant', 'weed'],
+  ['an unknown store', '--seed', '1', '--store', 'tape'],
   ['an unknown word', '--seed', '1', '--fast'],
   ['no simulations', '--count', '0'],
 ])(

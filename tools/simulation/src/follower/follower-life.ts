@@ -5,7 +5,6 @@ import {
   type Follower,
   type KvUpdate,
   type SnapshotLocation,
-  type SnapshotStore,
 } from '@slip/kv-core'
 import type { SimBucket } from '../bucket/sim-bucket.ts'
 import { ApplyCheck } from '../oracle/apply-check.ts'
@@ -55,7 +54,7 @@ export class FollowerLife implements Deliveries {
   last: LastDelivery | undefined
   /** When the last listing began that was answered to its end. */
   listedMs: number = -1
-  follower: Follower<SnapshotStore> | undefined
+  follower: Follower | undefined
   /** Settles when the process is gone. */
   ended = false
   closing = false
@@ -169,7 +168,7 @@ export class FollowerLife implements Deliveries {
     })
   }
 
-  #observe(follower: Follower<SnapshotStore>): void {
+  #observe(follower: Follower): void {
     const { verdict, profile, world } = this.#around
     const found = contentOf(follower.store)
     const cursor = Number(follower.cursor.revision ?? 0n)

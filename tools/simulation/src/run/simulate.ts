@@ -98,7 +98,7 @@ function drive(world: World, simulation: Simulation): Promise<void> {
           verdict.violated(0, `the world did not end within ${MOST_STEPS} steps`)
         if (over || verdict.violation !== undefined || !step(world, verdict)) {
           scheduler.rest()
-          for (const process of [...world.host.processes.values()]) world.kill(process)
+          for (const process of world.host.processes.values()) world.kill(process)
           scheduler.settle(eventLoopTurn).then(() => realSetImmediate(resolve), reject)
           return
         }
