@@ -97,7 +97,8 @@ class DamagedFolds {
   }
 
   async #open(damage: Damage, kind: string, module: string, checked: boolean, tally: Tally): Promise<void> {
-    const { file, bytes, what } = damage
+    const { file, bytes } = damage
+    const what = `${damage.what}, opened with ${module === this.#module ? 'childModule' : 'checkedModule'}`
     const directory = join(this.#scratch, `${++this.#made}`)
     const path = join(directory, this.#name)
     const files = new Map(this.files)
