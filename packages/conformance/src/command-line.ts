@@ -9,7 +9,7 @@ MODULE exports \`suite\` (a StoreSuite or a SourceSuite), or as its default expo
   --list            print the ids and titles of the cases, run none
   --only ID         only the case ID, or the cases whose ids begin with ID; repeatable
   --seed N          of the random cases (the scorecard prints it)
-  --kills N         processes to kill with -9 (20)
+  --kills N         processes to kill with -9 (12)
   --damages N       damaged folds to open (60)
   --read-ms N       how long reader processes read beside a writer, in milliseconds (2000)
   --readers N       how many of them (2)

@@ -12,6 +12,7 @@ export type {
   FileFault,
   JudgeFileCall,
   OpenProcessReader,
+  OutsideFault,
   ProcessReader,
   StoreFixture,
   StoreSuite,

@@ -1,6 +1,6 @@
 /** How much the cases do that repeat themselves. */
 export interface RunCounts {
-  /** Processes killed with -9. @default `SLIP_KILLS` of the environment, else 20 */
+  /** Processes killed with -9. @default `SLIP_KILLS` of the environment, else 12 */
   readonly kills: number
   /** Damaged folds opened, over all kinds of damage. @default `SLIP_DAMAGES`, else 60 */
   readonly damages: number
@@ -17,7 +17,7 @@ const VARIABLES: Readonly<Record<keyof RunCounts, string>> = {
   readers: 'SLIP_READERS',
 }
 
-const DEFAULTS: RunCounts = { kills: 20, damages: 60, readMs: 2_000, readers: 2 }
+const DEFAULTS: RunCounts = { kills: 12, damages: 60, readMs: 2_000, readers: 2 }
 
 /** The suite's counts, else the environment's, else the defaults. `RangeError` for what is no positive whole number. */
 export function runCounts({ counts = {} }: { readonly counts?: Partial<RunCounts> }): RunCounts {

@@ -32,15 +32,18 @@ export interface StoreSuite {
   /** Damage from outside to the files of a closed fold; needs `childModule` and `path`. */
   readonly damage?: DamageRules
   /**
-   * The fold on a small file system, under a limit on the size of files, and with system calls that fail;
-   * needs `childModule` and `path`. What this machine cannot do is skipped.
+   * The fold on a small file system, under a limit on the size of files, and with system calls that fail:
+   * all of it, or what is named; needs `childModule` and `path`. What this machine cannot do is skipped.
    */
-  readonly outsideFaults?: boolean
+  readonly outsideFaults?: boolean | readonly OutsideFault[]
   /** A fixture each of whose file calls asks `judge` first, for a store that has a port to the file system. */
   readonly createFaulty?: (judge: JudgeFileCall) => Promise<StoreFixture>
   /** A module whose default export is an `OpenProcessReader`, for the feature `multiProcessReaders`; needs `path`. */
   readonly readerModule?: URL
 }
+
+/** What the cases `outside/` do to the world a store lives in. */
+export type OutsideFault = 'small-disk' | 'file-limit' | 'failing-calls'
 
 /** What a store promises of folds that were damaged from outside. */
 export interface DamageRules {

@@ -101,6 +101,18 @@ export const brokenDetails: readonly BrokenDetail[] = [
         ...rest,
       ),
   })),
+  store('stages what is over its limits', 'limits/staged', (of) => ({
+    stage: async () => {
+      const staged = await of.stage!()
+      return override(staged, {
+        apply: (batch, ...rest) =>
+          staged.apply(
+            batch.filter(({ key }) => Buffer.byteLength(key) <= REFERENCE_FEATURES.maxKeyBytes),
+            ...rest,
+          ),
+      })
+    },
+  })),
   store('keeps one byte less than it says', 'limits/value-kept', (of) =>
     reading(of, (entry) => ({ ...entry, value: entry.value.slice(0, REFERENCE_FEATURES.maxValueBytes - 1) })),
   ),

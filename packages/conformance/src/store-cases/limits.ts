@@ -32,6 +32,39 @@ export const limitCases: readonly CaseTemplate<StoreSuite>[] = [
       }),
   },
   {
+    id: 'limits/staged',
+    title: 'a staged fold refuses a key or a value one byte over as the fold does, and goes on without it',
+    promise: 15,
+    needs: ({ features }) =>
+      features.staging
+        ? (tooLarge(features.maxKeyBytes, MOST_BYTES_TO_WRITE) ??
+          tooLarge(features.maxValueBytes, MOST_BYTES_TO_MAKE))
+        : 'has no staging',
+    run: (suite) =>
+      StoreHarness.with(suite, async (harness) => {
+        const { maxKeyBytes, maxValueBytes } = suite.features
+        const store = await harness.open()
+        await store.apply(FIXTURE, at(7))
+        const staged = await store.stage!()
+        await staged.apply([put('a', 'v', 11)], at(11))
+        for (const over of [
+          put('k'.repeat(maxKeyBytes + 1), 'v', 12),
+          put('large', new Uint8Array(maxValueBytes + 1), 12),
+        ])
+          await rejectsSnapshot(
+            () => staged.apply([put('b', 'v', 12), over], at(12)),
+            'LimitExceeded',
+            'one byte over in a staged fold',
+          )
+        assertHolds(store, FoldModel.of(FIXTURE), 'after the refusals')
+        assert.equal(staged.has('b'), false, 'nothing of a refused batch is staged')
+        await staged.apply([put('c', 'v', 13)], at(13))
+        await staged.commit()
+        const model = FoldModel.of([put('a', 'v', 11), put('c', 'v', 13)])
+        assertHolds(await harness.reopen(store), model, 'after the commit and a reopen')
+      }),
+  },
+  {
     id: 'limits/value',
     title: 'a value one byte over the limit is LimitExceeded before anything is written',
     promise: 15,

@@ -10,7 +10,7 @@ import { ForkedChild } from '../forked-child.ts'
 import { SeededRandom, chooseSeed } from '../seeded-random.ts'
 import { withSmallDisk } from '../small-disk.ts'
 import { StoreHarness } from '../store-harness.ts'
-import type { StoreSuite } from '../store-suite.ts'
+import type { OutsideFault, StoreSuite } from '../store-suite.ts'
 
 const DISK_BYTES = 6 * 1024 * 1024
 const BALLAST_BYTES = 1024 * 1024
@@ -22,10 +22,13 @@ const TOO_MANY = 2_500
 const CALLS = 'write,pwrite64,pwritev,pwritev2,fsync,fdatasync,ftruncate,msync'
 const RUNS = 5
 
-const needs = ({ features, outsideFaults }: StoreSuite): string | undefined => {
-  if (!features.durable) return 'not durable'
-  return outsideFaults === true ? undefined : 'the suite does not say outsideFaults'
-}
+const needs =
+  (fault: OutsideFault) =>
+  ({ features, outsideFaults = false }: StoreSuite): string | undefined => {
+    if (!features.durable) return 'not durable'
+    const asked = typeof outsideFaults === 'boolean' ? outsideFaults : outsideFaults.includes(fault)
+    return asked ? undefined : `the outsideFaults of the suite leave ${fault} out`
+  }
 
 export const outsideCases: readonly CaseTemplate<StoreSuite>[] = [
   {
@@ -33,7 +36,7 @@ export const outsideCases: readonly CaseTemplate<StoreSuite>[] = [
     title:
       'on a disk that fills up an apply is refused with a typed error, nothing acknowledged is lost, and with room again it goes on',
     promise: 9,
-    needs,
+    needs: needs('small-disk'),
     run: (suite, tally) =>
       inPlace(suite, async ({ module, path }) =>
         withSmallDisk(DISK_BYTES, async (disk) => {
@@ -59,7 +62,7 @@ export const outsideCases: readonly CaseTemplate<StoreSuite>[] = [
     title:
       'at the limit on the size of files an apply is refused with a typed error, and without the limit it goes on',
     promise: 9,
-    needs,
+    needs: needs('file-limit'),
     run: (suite) =>
       inPlace(suite, async ({ module, path }) => {
         if (process.platform === 'win32') throw new CaseSkipped('Windows has no such limit')
@@ -76,7 +79,7 @@ export const outsideCases: readonly CaseTemplate<StoreSuite>[] = [
     title:
       'system calls on its files that fail become typed errors; what opens afterwards is committed and holds all that was acknowledged',
     promise: 9,
-    needs,
+    needs: needs('failing-calls'),
     run: (suite, tally) =>
       inPlace(suite, async ({ module, path }) => {
         await mustHaveStrace()
