@@ -1,8 +1,9 @@
 import type { Msg, NatsConnection } from '@nats-io/nats-core'
-import type { WaitOptions } from '@slip/kv-core'
+import { KvError, type WaitOptions } from '@slip/kv-core'
 
 import { orAbort } from './abort.ts'
 import { asKvError, refusal, type ApiErrorReply, type Attempt } from './errors.ts'
+import { onConnectionTrouble } from './session/connection-trouble.ts'
 
 /** Requests to the JetStream API of one connection, under its prefix or domain. */
 export class JetStreamApi {
@@ -19,7 +20,8 @@ export class JetStreamApi {
 
   /**
    * One request; `subject` is without the prefix. Throws KvError; what the server refused has its
-   * `err_code` as `code` of the cause.
+   * `err_code` as `code` of the cause. One that is under way when the connection is lost ends with it: it is
+   * not answered on another one.
    */
   async request(
     subject: string,
@@ -49,13 +51,39 @@ export class JetStreamApi {
   ): Promise<Msg> {
     options.signal?.throwIfAborted()
     const timeout = options.timeoutMs ?? this.timeoutMs
+    const what = operationOf(subject)
     try {
       const reply = this.#connection.request(`${this.prefix}.${subject}`, payload, { timeout })
-      return await orAbort(reply, options.signal)
+      return await orAbort(unlessLost(this.#connection, reply, what, attempt), options.signal)
     } catch (error) {
       if (options.signal?.aborted === true && error === options.signal.reason) throw error
-      throw asKvError(error, operationOf(subject), attempt)
+      throw asKvError(error, what, attempt)
     }
+  }
+}
+
+async function unlessLost(
+  connection: NatsConnection,
+  reply: Promise<Msg>,
+  what: string,
+  attempt: Attempt,
+): Promise<Msg> {
+  reply.catch(() => undefined)
+  let stop = (): void => undefined
+  const lost = new Promise<never>((_, reject) => {
+    stop = onConnectionTrouble(connection, (cause, trouble) => {
+      if (trouble === 'lost')
+        reject(
+          new KvError(attempt === 'write' ? 'OutcomeUnknown' : cause.code, `${what}: ${cause.message}`, {
+            cause,
+          }),
+        )
+    })
+  })
+  try {
+    return await Promise.race([reply, lost])
+  } finally {
+    stop()
   }
 }
 

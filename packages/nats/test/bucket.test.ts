@@ -1,9 +1,10 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
-import { KvError } from '@slip/kv-core'
 import { NatsConnection, natsConnect } from '@slip/nats'
 import { natsServerOrSkip, SERVER_MATRIX, startNatsServer } from '@slip/nats-server'
 import { describe, expect, test } from 'vitest'
+
+import { codeOf } from './code-of.ts'
 
 const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes)
 
@@ -180,15 +181,6 @@ for (const version of SERVER_MATRIX) {
       expect(connection.capabilities.ttl).toBe(false)
     })
   })
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-    return 'it did not fail'
-  } catch (error) {
-    return KvError.is(error) ? error.code : String(error)
-  }
 }
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

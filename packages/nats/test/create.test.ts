@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KvError } from '@slip/kv-core'
 import { NatsConnection } from '@slip/nats'
 import { natsServerOrSkip, SERVER_MATRIX, startNatsServer } from '@slip/nats-server'
 import { describe, expect, test } from 'vitest'
+
+import { codeOf } from './code-of.ts'
 
 /** A stop signal takes effect when the machine gets to it. */
 const STOPPING_MS = 300
@@ -47,13 +48,4 @@ for (const version of SERVER_MATRIX) {
         .toBe('mine')
     })
   })
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-    return 'it did not fail'
-  } catch (error) {
-    return KvError.is(error) ? error.code : String(error)
-  }
 }

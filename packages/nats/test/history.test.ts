@@ -3,6 +3,7 @@ import { KvError, type KvHistory } from '@slip/kv-core'
 import { natsServerOrSkip, SERVER_MATRIX, startNatsServer } from '@slip/nats-server'
 import { describe, expect, test } from 'vitest'
 
+import { codeOf } from './code-of.ts'
 import type { BucketContext } from '../src/bucket-context.ts'
 import { NatsHistory } from '../src/session/history.ts'
 import { wholeMs } from '../src/session/stored-message.ts'
@@ -132,7 +133,7 @@ for (const version of SERVER_MATRIX) {
         Array.from({ length: 3_000 }, (_, i) => `other.${i}`),
         'v',
       )
-      const code = await history.firstAfter(101n, { prefix: 'nod' }).catch((error: unknown) => codeOf(error))
+      const code = await codeOf(history.firstAfter(101n, { prefix: 'nod' }))
       expect(code).toBe('Unsupported')
       expect(counted.requests()).toBeLessThan(400)
       // That one question was too much says nothing of the others.
@@ -147,7 +148,7 @@ for (const version of SERVER_MATRIX) {
       const importing = await connect({ servers: server.url, user: 'reader', pass: 'pw' })
       try {
         const history = new NatsHistory(contextOf(importing, 'b'))
-        expect(await history.at(1n).catch((error: unknown) => codeOf(error))).toBe('Unsupported')
+        expect(await codeOf(history.at(1n))).toBe('Unsupported')
       } finally {
         await importing.close()
         await admin.close()
@@ -196,8 +197,4 @@ function counting(context: BucketContext): { readonly context: BucketContext; re
     return await context.api(...request)
   }
   return { context: { ...context, api }, requests: () => requests }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return KvError.is(error) ? error.code : undefined
 }

@@ -5,6 +5,8 @@ import { NatsConnection, natsConnect } from '@slip/nats'
 import { natsServerOrSkip, SERVER_MATRIX, startNatsServer } from '@slip/nats-server'
 import { describe, expect, test, vi } from 'vitest'
 
+import { codeOf } from './code-of.ts'
+
 /** A stop signal takes effect when the machine gets to it. */
 const STOPPING_MS = 300
 
@@ -227,15 +229,6 @@ async function fill(store: KvStore, count: number, value = 'v'): Promise<void> {
     (_, i) => ({ operation: 'put', key: `k.${i}`, value }) as const,
   )
   for await (const outcome of store.writer!.bulk(operations)) if ('error' in outcome) throw outcome.error
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-    return 'it did not fail'
-  } catch (error) {
-    return KvError.is(error) ? error.code : String(error)
-  }
 }
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

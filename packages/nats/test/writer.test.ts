@@ -4,6 +4,8 @@ import { NatsConnection } from '@slip/nats'
 import { natsServerOrSkip, SERVER_MATRIX, startNatsServer } from '@slip/nats-server'
 import { describe, expect, test } from 'vitest'
 
+import { codeOf } from './code-of.ts'
+
 /** A stop signal takes effect when the machine gets to it. */
 const STOPPING_MS = 300
 
@@ -157,13 +159,4 @@ async function bulk(
   const codes: string[] = []
   for await (const { key, error } of outcomes) codes.push(error === undefined ? key : error.code)
   return codes
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-    return 'it did not fail'
-  } catch (error) {
-    return KvError.is(error) ? error.code : String(error)
-  }
 }

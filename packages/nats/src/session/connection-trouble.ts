@@ -6,7 +6,10 @@ import {
   type NatsConnection,
 } from '@nats-io/nats-core'
 
-type Listener = (error: KvError) => void
+/** `replaced`: a new connection is there, and what was sent on it before anybody was told goes on. */
+export type Trouble = 'lost' | 'replaced'
+
+type Listener = (error: KvError, trouble: Trouble) => void
 
 const listenersOf = new WeakMap<NatsConnection, Set<Listener>>()
 
@@ -29,8 +32,8 @@ export function onConnectionTrouble(connection: NatsConnection, listener: Listen
 
 async function readEvents(connection: NatsConnection, listeners: Set<Listener>): Promise<void> {
   let refusal: KvError | undefined
-  const tell = (error: KvError) => {
-    for (const listener of Array.from(listeners)) listener(error)
+  const tell = (error: KvError, trouble: Trouble = 'lost') => {
+    for (const listener of Array.from(listeners)) listener(error, trouble)
   }
   void connection.closed().then((cause) => tell(closedError(cause, refusal)))
   for await (const event of connection.status()) {
@@ -50,7 +53,7 @@ async function readEvents(connection: NatsConnection, listeners: Set<Listener>):
         break
       case 'reconnect':
         refusal = undefined
-        tell(new KvError('Unreachable', 'the connection was replaced'))
+        tell(new KvError('Unreachable', 'the connection was replaced'), 'replaced')
         break
       default:
         break
