@@ -1,11 +1,11 @@
 import { connect } from '@nats-io/transport-node'
-import { KvError, type KvHistory } from '@slip/kv-core'
+import type { KvHistory } from '@slip/kv-core'
 import { natsServerOrSkip, SERVER_MATRIX, startNatsServer } from '@slip/nats-server'
 import { describe, expect, test } from 'vitest'
 
-import { codeOf } from './code-of.ts'
 import type { BucketContext } from '../src/bucket-context.ts'
 import { NatsHistory } from '../src/session/history.ts'
+import { codeOf } from './code-of.ts'
 import { wholeMs } from '../src/session/stored-message.ts'
 import { contextOf, World } from './session-fixture.ts'
 

@@ -59,7 +59,9 @@ test('ranges over long keys that share their first bytes agree with a sorted lis
     Array.from({ length: random(5) }, () => letters[random(letters.length)]!).join('')
   const keyLike = (): string =>
     // By characters: half of one is no key.
-    `${[...stems[random(stems.length)]!].slice(0, random(3) === 0 ? random(490) : 500).join('')}${word()}`
+    `${Array.from(stems[random(stems.length)]!)
+      .slice(0, random(3) === 0 ? random(490) : 500)
+      .join('')}${word()}`
   const keys = new Set(Array.from({ length: 300 }, keyLike).filter((key) => key !== ''))
   await store.apply(
     [...keys].map((key, i) => put(key, key, i + 1)),
