@@ -6,6 +6,8 @@ import { at, put } from './updates.ts'
 export interface DamageQuestion {
   readonly module: string
   readonly path: string
+  /** Whether it is read at all once it is open. */
+  readonly reads: boolean
   /** Where the fold goes on with one more put of the key `after`; left out it is only read. */
   readonly goOnAt: number | undefined
 }
@@ -23,14 +25,14 @@ export interface DamageAnswer {
 }
 
 answerQuestions(async (question): Promise<DamageAnswer> => {
-  const { module, path, goOnAt } = question as DamageQuestion
+  const { module, path, reads, goOnAt } = question as DamageQuestion
   const { default: locate } = (await import(module)) as { default: (path: string) => SnapshotLocation }
   let answer: DamageAnswer = { opened: false }
   try {
     const store = await locate(path).open()
     answer = { opened: true, ...(store.recovery === undefined ? {} : { recovery: store.recovery }) }
     try {
-      answer = { ...answer, contents: contentsOf(store) }
+      if (reads) answer = { ...answer, contents: contentsOf(store) }
       if (goOnAt !== undefined) await store.apply([put('after', 'damage', goOnAt)], at(goOnAt))
     } finally {
       await store.close()

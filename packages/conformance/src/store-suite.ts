@@ -48,10 +48,11 @@ export type OutsideFault = 'small-disk' | 'file-limit' | 'failing-calls'
 /** What a store promises of folds that were damaged from outside. */
 export interface DamageRules {
   /**
-   * `all`: whatever opens and is read is right, or a typed error. `some`: no damage ends the process and no
-   * error is untyped; wrong data is found by `checkedModule`, when there is one.
+   * `all`: whatever opens and is read is right, or a typed error. `some`: wrong data may be read, but no damage
+   * ends the process and no error is untyped. `opening`: the same of opening and closing alone; what reading a
+   * damaged fold does is not asked.
    */
-  readonly detects: 'all' | 'some'
+  readonly detects: 'all' | 'some' | 'opening'
   /** Like `childModule`, with every check the store has: what it opens and reads is right, or a typed error. */
   readonly checkedModule?: URL
   /** `update` for a format that keeps the whole updates of a torn commit. @default 'commit' */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { storeCases, type StoreSuite } from '@slip/conformance'
+import { storeCases, type DamageRules, type StoreSuite } from '@slip/conformance'
 import { afterAll, describe, expect, test } from 'vitest'
 import { brokenChildren } from './broken-children.ts'
 import { brokenPorts } from './broken-ports.ts'
@@ -41,6 +41,29 @@ const CAUGHT: readonly [store: string, caughtBy: string, says: RegExp][] = [
   ['ends its process when a write fails', 'outside/file-limit', /the process ended with 7/],
   ['throws what the system threw', 'outside/failing-calls', /failed with E\w+: a typed error/],
 ]
+
+test('what a store does not promise of damage is not asked of it', async () => {
+  const module = (store: string): URL => new URL(`?store=${encodeURIComponent(store)}`, modules)
+  const honest = pathToFileURL(join(compiled.directory, 'reference-store.js'))
+  const cuts = (store: string, damage: DamageRules): Promise<void> =>
+    storeCases({
+      ...referenceSuite({ childModule: module(store) }),
+      seed: 5,
+      counts: { damages: 140 },
+      damage,
+    })
+      .find(({ id }) => id === 'damage/cut')!
+      .run()
+  const losing = 'goes on after damage with what it loses at once'
+  await cuts(losing, { detects: 'some' })
+  await cuts(losing, { detects: 'some', checkedModule: honest })
+  const checked = cuts('dies when it reads', { detects: 'opening', checkedModule: module(losing) })
+  await expect(checked).rejects.toThrow(/opened with checkedModule/)
+  await cuts('dies when it reads', { detects: 'opening' })
+  await expect(cuts('dies when it reads', { detects: 'some' })).rejects.toThrow(
+    /opened with childModule.*SIGBUS/,
+  )
+})
 
 /** The same for what other processes read with. */
 const READERS_CAUGHT: readonly [reader: string, caughtBy: string, says: RegExp][] = [

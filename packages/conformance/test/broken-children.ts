@@ -26,6 +26,21 @@ export const brokenChildren: Readonly<Record<string, (path: string) => SnapshotL
     process.kill(process.pid, 'SIGBUS')
     await new Promise(() => {})
   }),
+  'dies when it reads': (path) => {
+    const location = referenceLocation(path)
+    return {
+      ...location,
+      open: async () => {
+        const store = await location.open()
+        return override(store, {
+          range: () => {
+            process.kill(process.pid, 'SIGBUS')
+            throw new RangeError('the signal comes before this')
+          },
+        })
+      },
+    }
+  },
   'throws what it was thrown': onRefusal(async (_path, error) => {
     throw new Error('unexpected token in line 7', { cause: error })
   }),

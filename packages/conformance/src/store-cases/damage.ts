@@ -88,15 +88,21 @@ class DamagedFolds {
   async check(damage: Damage, kind: string, tally: Tally): Promise<void> {
     const { detects, checkedModule } = this.#rules
     tally('damages')
-    await this.#open(damage, kind, this.#module, detects === 'all', tally)
-    if (checkedModule !== undefined) await this.#open(damage, kind, checkedModule.href, true, tally)
+    await this.#open(damage, kind, this.#module, detects, tally)
+    if (checkedModule !== undefined) await this.#open(damage, kind, checkedModule.href, 'all', tally)
   }
 
   async end(): Promise<void> {
     await this.#child.kill()
   }
 
-  async #open(damage: Damage, kind: string, module: string, checked: boolean, tally: Tally): Promise<void> {
+  async #open(
+    damage: Damage,
+    kind: string,
+    module: string,
+    detects: DamageRules['detects'],
+    tally: Tally,
+  ): Promise<void> {
     const { file, bytes } = damage
     const what = `${damage.what}, opened with ${module === this.#module ? 'childModule' : 'checkedModule'}`
     const directory = join(this.#scratch, `${++this.#made}`)
@@ -105,8 +111,8 @@ class DamagedFolds {
     if (bytes === undefined) files.delete(file)
     else files.set(file, bytes)
     await writeFold(path, files)
-    const goOnAt = checked ? this.#history.length + 1 : undefined
-    const question: DamageQuestion = { module, path, goOnAt }
+    const goOnAt = detects === 'all' ? this.#history.length + 1 : undefined
+    const question: DamageQuestion = { module, path, reads: detects !== 'opening', goOnAt }
     const answer = await this.#child.ask<DamageAnswer>(question).catch((error: unknown) => {
       this.#child = ForkedChild.start('damage-child')
       throw new Error(`${what}: ${String(error)}`, { cause: error })
@@ -116,7 +122,7 @@ class DamagedFolds {
     if (answer.code !== undefined)
       assert.ok(REFUSALS.includes(answer.code), `${what}: one of ${REFUSALS.join(', ')}, not ${answer.code}`)
     if (!answer.opened && bytes !== undefined) await this.#isUntouched(join(path, file), bytes, what)
-    if (answer.contents !== undefined && checked) this.#isRight(answer, kind, what)
+    if (answer.contents !== undefined && detects === 'all') this.#isRight(answer, kind, what)
     await rm(directory, { recursive: true, force: true })
   }
 
