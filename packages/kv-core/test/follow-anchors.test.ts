@@ -1,4 +1,4 @@
-import { decodeLineage, KvError } from '@slip/kv-core'
+import { decodeLineage, KvError, type SourceOpener } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation, textOf } from './map-store.ts'
@@ -106,8 +106,71 @@ describe('a bucket that was rolled back and written further than before', () => 
     await using run = await FollowRun.start({ bucket, location })
     await run.caughtUp()
     expect(run.reasons).toEqual([])
-    expect(bucket.asked.slice(0, 3)).toEqual(['at 3', 'at 3', 'firstAfter 3'])
+    expect(bucket.asked.slice(0, 3)).toEqual(['at 3', 'at 3', 'at 3'])
     expect(run.follower.status.relisted).toBe(0)
+  })
+})
+
+describe('a bucket that is put back between the proof of its history and the start of the watch', () => {
+  /** Does `change` once, when a watch is asked for and has yet to begin. */
+  function beforeWatch(bucket: TestBucket, change: () => void): SourceOpener {
+    let done = false
+    return async () => {
+      const source = bucket.source()
+      const { watcher } = source
+      return {
+        ...source,
+        watcher: {
+          ...watcher,
+          watch: (scope, options) => {
+            if (!done) change()
+            done = true
+            return watcher.watch(scope, options)
+          },
+        },
+      }
+    }
+  }
+
+  test('is not gone on with: nothing of the new history is committed on top of the old', async () => {
+    const bucket = bucketOf('a', 'b', 'c')
+    const location = await folded(bucket)
+    const commits = location.commits.length
+    const source = beforeWatch(bucket, () => {
+      bucket.rollBack(1n)
+      for (const key of ['x', 'b', 'y', 'z']) bucket.put(key, 'second time')
+    })
+    await using run = await FollowRun.start({ bucket, location, source, auditIntervalMs: false })
+    await run.caughtUp()
+    expect(run.reasons).toEqual(['unproven', 'bucketRolledBack'])
+    expect(run.states.slice(0, run.states.indexOf('resyncing'))).not.toContain('live')
+    expect(run.keys).toEqual(['a', 'b', 'x', 'y', 'z'])
+    expect(textOf(run.follower, 'b')).toBe('second time')
+    expect(location.commits).toHaveLength(commits)
+  })
+
+  test('is found with one question more, and none where nothing was proven', async () => {
+    const bucket = bucketOf('a', 'b', 'c')
+    const location = new MapLocation()
+    {
+      await using run = await FollowRun.start({ bucket, location, auditIntervalMs: false })
+      await run.caughtUp()
+      expect(bucket.asked).toEqual([])
+    }
+    await using run = await FollowRun.start({ bucket, location, auditIntervalMs: false })
+    await run.caughtUp()
+    expect(bucket.asked).toEqual(['at 3', 'at 3'])
+  })
+
+  test('is asked for again when it does not answer', async () => {
+    const bucket = bucketOf('a', 'b', 'c')
+    const location = await folded(bucket)
+    const source = beforeWatch(bucket, () => (bucket.historyFails = new KvError('Timeout', 'no answer')))
+    await using run = await FollowRun.start({ bucket, location, source })
+    await run.until(() => run.reasons.includes('unanswered'))
+    bucket.historyFails = undefined
+    await run.caughtUp()
+    expect(run.follower.status.unverified).toEqual([])
   })
 })
 

@@ -111,6 +111,14 @@ export const SMALL: readonly Configuration[] = [
     byRevision: true,
   }),
   attaching({ name: 'recreated while the watch opens', ...two, eras: 2, faults: ['recreate'], gap: true }),
+  attaching({
+    name: 'rolled back while the watch opens',
+    ...two,
+    eras: 2,
+    faults: ['rollback'],
+    gap: true,
+    reconnects: true,
+  }),
 ]
 
 /** About a million states: every test run. */

@@ -33,6 +33,8 @@ export interface SessionPorts {
     cursor: WatchCursor,
     settled: boolean,
   ): Promise<FlushOutcome>
+  /** The first batch is here, so the watch has begun; gives whether to go on, and with false has ended the session. */
+  onBegun?(): Promise<boolean>
   /** The source is waited for. */
   onPull?(): void
   /** The source yielded a batch, which came at `receivedAtMs` where it says that. */
@@ -102,6 +104,7 @@ class SessionLoop implements CutSession {
   #isPulling = false
   #over = false
   #hasEnded = false
+  #hasBegun = false
   #timer: NodeJS.Timeout | undefined
   #armedForMs = Infinity
 
@@ -202,6 +205,10 @@ class SessionLoop implements CutSession {
 
   async #take(batch: WatchBatch): Promise<SessionEnd | undefined> {
     const { suspect } = this.#ports
+    if (!this.#hasBegun) {
+      this.#hasBegun = true
+      if ((await this.#ports.onBegun?.()) === false) return this.#stopped()
+    }
     const position = this.#position
     this.#slices.begin()
     let nowMs = performance.now()

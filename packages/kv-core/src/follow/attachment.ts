@@ -26,6 +26,16 @@ export interface Attached {
   readonly provenHistory: boolean
   /** Whether a listing has to equal the fold before anything is claimed of it. */
   readonly reconcile: boolean
+  /** Asks once more for what was proven; undefined where nothing was. Rejects when the source does not say. */
+  readonly proveAgain?: ProveAgain | undefined
+}
+
+type ProveAgain = (signal: AbortSignal, describe: () => Promise<SourceDescription>) => Promise<boolean>
+
+interface Decided {
+  readonly decision: AttachDecision
+  readonly proven: boolean
+  readonly proveAgain?: ProveAgain
 }
 
 /** What the attach kernel is asked about a fold. */
@@ -133,7 +143,7 @@ export class Attachment<S extends SnapshotStore, T> {
     const stored = this.#storedLineage()
     const ring = new AnchorRing(stored?.anchors ?? [], stored?.anchorsComplete === true)
     const fold = this.#standing(stored)
-    const { decision, proven } = await this.#decide(source, described, fold, finding, ring)
+    const { decision, proven, proveAgain } = await this.#decide(source, described, fold, finding, ring)
     const evictionSeen = this.#sawEviction(described, fold, decision)
     const binding = this.#bindingTo(described, evictionSeen, stored?.binding)
     switch (decision.action) {
@@ -159,6 +169,7 @@ export class Attachment<S extends SnapshotStore, T> {
           verifiedLineage: stored !== undefined,
           provenHistory: proven,
           reconcile: decision.action === 'reconcile',
+          proveAgain,
         })
     }
   }
@@ -177,7 +188,13 @@ export class Attachment<S extends SnapshotStore, T> {
       settled: bound.settled,
       appliedAtMs: bound.ring.newest?.timeMs,
     }
-    const { decision, proven } = await this.#decide(source, described, staged, finding, bound.ring)
+    const { decision, proven, proveAgain } = await this.#decide(
+      source,
+      described,
+      staged,
+      finding,
+      bound.ring,
+    )
     const goesOn =
       decision.action === 'resume' ||
       decision.action === 'reconcile' ||
@@ -185,7 +202,7 @@ export class Attachment<S extends SnapshotStore, T> {
     if (goesOn) {
       const provenHistory = proven || decision.action === 'fresh'
       if (!provenHistory) bound.doubt()
-      return { ...IN_REBUILD, bound, provenHistory, reconcile: decision.action === 'reconcile' }
+      return { ...IN_REBUILD, bound, provenHistory, reconcile: decision.action === 'reconcile', proveAgain }
     }
     await this.close()
     if (rebuild.inPlace) {
@@ -217,7 +234,7 @@ export class Attachment<S extends SnapshotStore, T> {
     fold: FoldStanding,
     finding: RebuildReason | undefined,
     ring: AnchorRing,
-  ): Promise<{ readonly decision: AttachDecision; readonly proven: boolean }> {
+  ): Promise<Decided> {
     const decision = attachDecision(this.#settings, described, fold, { finding })
     const cursor = fold.cursor.revision
     const asked = source.watcher.history
@@ -232,9 +249,15 @@ export class Attachment<S extends SnapshotStore, T> {
     } catch (cause) {
       throw new Unanswered(cause)
     }
+    const proveAgain: ProveAgain = (signal, describe) =>
+      this.#guard.isStill(history, { ring, cursor }, { ...question, signal }, async () => {
+        const { action } = attachDecision(this.#settings, await describe(), fold)
+        return action === 'resume'
+      })
     return {
       decision: attachDecision(this.#settings, described, fold, { history }),
       proven: history === 'same' && fold.settled === true,
+      ...(history === undefined ? {} : { proveAgain }),
     }
   }
 

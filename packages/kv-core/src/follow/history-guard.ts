@@ -41,6 +41,26 @@ export class HistoryGuard {
     return this.#ask(fold, trusted, question)
   }
 
+  /**
+   * Once the watch has begun, of a fold that has not moved since `verdict`: whether it would be no worse now. A server
+   * that was put back in between would be followed as if it had not been. `reaches`: whether the bucket says that the
+   * fold may go on, which is asked where its messages do not show it. Rejects when the bucket does not answer.
+   */
+  async isStill(
+    verdict: HistoryVerdict | undefined,
+    fold: FoldHistory,
+    question: HistoryQuestion,
+    reaches: () => Promise<boolean>,
+  ): Promise<boolean> {
+    const isNoWorse = (now: HistoryVerdict | undefined): boolean =>
+      now === 'same' || (now === 'unknown' && verdict === 'unknown')
+    const answer = await askHistory(fold, undefined, question)
+    if (answer === undefined) return true
+    if (!isNoWorse(answer.verdict) || answer.reachesCursor) return isNoWorse(answer.verdict)
+    // It may end below the cursor, and be written up to it by the time it is described: so the history comes last.
+    return (await reaches()) && isNoWorse((await askHistory(fold, undefined, question))?.verdict)
+  }
+
   /** During a session, of the fold as it is at this moment. */
   async inSession(fold: FoldHistory, question: HistoryQuestion): Promise<HistoryVerdict | undefined> {
     const now = { ring: fold.ring.copy(), cursor: fold.cursor }
@@ -66,8 +86,9 @@ export class HistoryGuard {
     question: HistoryQuestion,
   ): Promise<HistoryVerdict | undefined> {
     const now = { ring: fold.ring.copy(), cursor: fold.cursor }
-    const verdicts = [await askHistory(now, trusted, question)]
-    if (this.#proven !== undefined) verdicts.push(await askHistory(this.#proven, undefined, question))
+    const verdicts = [(await askHistory(now, trusted, question))?.verdict]
+    if (this.#proven !== undefined)
+      verdicts.push((await askHistory(this.#proven, undefined, question))?.verdict)
     const verdict = ORDER.find((each) => verdicts.includes(each))
     if (verdict === 'same') this.#proven = now
     return verdict

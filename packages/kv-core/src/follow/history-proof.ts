@@ -24,6 +24,13 @@ export interface HistoryQuestion {
   readonly signal: AbortSignal
 }
 
+/** What a bucket said of a history. */
+export interface HistoryAnswer {
+  readonly verdict: HistoryVerdict
+  /** Whether a message was seen at or above the cursor: a bucket that ends below it shows none. */
+  readonly reachesCursor: boolean
+}
+
 /**
  * Asks a bucket once whether it has the history of a fold. Anchors above `trusted` may be of another
  * history than the others. undefined when the bucket may not be asked, or there is nothing to ask for.
@@ -33,7 +40,7 @@ export async function askHistory(
   fold: FoldHistory,
   trusted: bigint | undefined,
   question: HistoryQuestion,
-): Promise<HistoryVerdict | undefined> {
+): Promise<HistoryAnswer | undefined> {
   if (fold.ring.size === 0 && !fold.ring.complete) return undefined
   try {
     return await ask(fold, trusted, question)
@@ -48,7 +55,7 @@ async function ask(
   { ring, cursor }: FoldHistory,
   trusted: bigint | undefined,
   { history, scope, historyPerKey, signal }: HistoryQuestion,
-): Promise<HistoryVerdict> {
+): Promise<HistoryAnswer> {
   const anchors = ring.anchors.toReversed()
   const { complete } = ring
   const claim = { anchors, complete, cursor, trusted, historyPerKey }
@@ -69,7 +76,11 @@ async function ask(
   }
   for (;;) {
     const step = protocol.judgeHistory(evidence)
-    if ('verdict' in step) return step.verdict
+    if ('verdict' in step) {
+      const seen = [...evidence.at, ...evidence.firstAfter, ...(evidence.newest ?? [])]
+      const reachesCursor = seen.some((message) => message !== undefined && message.revision >= cursor)
+      return { verdict: step.verdict, reachesCursor }
+    }
     switch (step.ask) {
       case 'at': {
         const found = await answers(step.revisions, (revision) => history.at(revision, options))

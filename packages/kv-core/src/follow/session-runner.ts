@@ -163,6 +163,16 @@ export class SessionRunner<S extends SnapshotStore, T> {
           if (rebuild !== undefined) return await rebuild.flush(updates, cursor, settled)
           return await this.#writer.flush(updates, bytes, cursor, { phase, settled })
         },
+        onBegun: async () => {
+          try {
+            const describe = (): Promise<SourceDescription> => this.#describe(source, 'all')
+            if ((await attached.proveAgain?.(signal, describe)) !== false) return true
+            endSession('unproven')
+          } catch {
+            endSession('unanswered')
+          }
+          return false
+        },
         onPull: () => (this.#pullingSinceMs = performance.now()),
         onArrival: (receivedAtMs) => {
           this.#pullingSinceMs = undefined

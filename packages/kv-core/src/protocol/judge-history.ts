@@ -85,9 +85,10 @@ function lowerBound({ anchors, complete, cursor }: HistoryEvidence): bigint {
   return oldest === undefined ? cursor : oldest - 1n
 }
 
-/** Passes over everything that is stored between `from` and the cursor. */
+/** Passes over everything that is stored between `from` and the cursor: of nothing, where they are the same. */
 function walk(evidence: HistoryEvidence, from: bigint): HistoryStep | 'clean' {
   const { anchors, at, cursor, firstAfter, historyPerKey } = evidence
+  if (from >= cursor) return 'clean'
   let leftovers = 0
   for (const message of firstAfter) {
     if (message === undefined || message.revision > cursor) return 'clean'

@@ -129,7 +129,7 @@ function rollBack(shape: AttachShape, s: AttachState): boolean {
   forgetBackup(shape, s, s.last)
   if (options.survives === true) s.sent = Math.min(s.sent, s.last)
   else if (s.mode === WATCHING) s.dead = 1
-  else if (s.mode === ATTACHED) endSession(s, {})
+  else if (s.mode === ATTACHED && options.reconnects !== true) endSession(s, {})
   return true
 }
 

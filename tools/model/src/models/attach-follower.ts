@@ -113,6 +113,15 @@ export class AttachFollower {
     }
   }
 
+  #staged(s: AttachState): AttachInput['fold'] {
+    return {
+      binding: this.judgement.binding(s.bind, s.bindSeen),
+      cursor: this.#positions.cursor(s.stagedCursor),
+      populated: s.stagedCursor > 0,
+      settled: s.stagedUnsettled === 0,
+    }
+  }
+
   /** A listing has to come first, where it says something. */
   #doubt(s: AttachState): void {
     if (this.judgement.listingIsTruth(s)) s.unsure = 1
@@ -120,13 +129,7 @@ export class AttachFollower {
 
   /** A rebuild that was under way when a session ended. */
   #goOn(s: AttachState, source: SourceDescription, finding: RebuildReason | undefined): void {
-    const staged = {
-      binding: this.judgement.binding(s.bind, s.bindSeen),
-      cursor: this.#positions.cursor(s.stagedCursor),
-      populated: s.stagedCursor > 0,
-      settled: s.stagedUnsettled === 0,
-    }
-    const decision = this.judgement.decide(s, staged, source, finding, s.staged)
+    const decision = this.judgement.decide(s, this.#staged(s), source, finding, s.staged)
     if (decision.action === 'reconcile') this.#doubt(s)
     if (
       decision.action === 'resume' ||
@@ -148,8 +151,17 @@ export class AttachFollower {
     if (s.mode !== ATTACHED) return false
     const { opensChecked = true } = this.#shape.options
     if (opensChecked && s.bind !== s.incarnation + 1) endSession(s, { finding: RECREATED })
-    else this.#open(s)
+    else if (this.#isStillProven(s)) this.#open(s)
+    else endSession(s, {})
     return true
+  }
+
+  /** Asked when the watch has begun, of a fold that was proven before. */
+  #isStillProven(s: AttachState): boolean {
+    if (this.#shape.options.provesAgain === false || this.#position(s) === 0) return true
+    const [fold, row] = s.rebuilding === 1 ? [this.#staged(s), s.staged] : [this.#standing(s), s.fold]
+    const { action } = this.judgement.decide(s, fold, this.judgement.describe(s), undefined, row)
+    return action === 'resume' || (action === 'reconcile' && s.unsure === 1)
   }
 
   #open(s: AttachState): void {

@@ -50,6 +50,10 @@ export interface AttachOptions {
   readonly gap?: boolean
   /** A watch of a bucket that was recreated since it was described fails. @default true */
   readonly opensChecked?: boolean
+  /** A server that is put back in that gap is reached again without a word. @default false */
+  readonly reconnects?: boolean
+  /** Whether the history is proven again when the watch has begun. @default true */
+  readonly provesAgain?: boolean
   /**
    * Whether another content under the same key and revision counts as equal: where the fold remembers nothing
    * of a history that is left, it cannot be told. @default false

@@ -5,8 +5,6 @@
 export const KNOWN_GAPS = {
   /** A rebuild that is given up has given `apply` keys; one that vanishes before the next rebuild is never taken back. */
   rebuildGivenUp: 'what apply was given by a rebuild that was given up is not taken back',
-  /** A server that is put back between the proof of the history and the start of the watch is not noticed. */
-  proofBeforeWatch: 'the history is proven before the watch begins, and not again',
   /** Nothing of what a fold remembers speaks of a key it never had. The status is not `live` before the count was compared. */
   cameBack:
     'a key that was purged without a word and comes back with a roll-back is missing until the next audit',
