@@ -73,6 +73,8 @@ interface Tally {
   overflowPages: number
   entries: number
   lastKey: Buffer | undefined
+  /** What the branches on the way say of the next key. */
+  atLeast: Buffer | undefined
 }
 
 class Walk {
@@ -102,7 +104,8 @@ class Walk {
 
   async #tree(name: string, tree: TreeFacts, kind: 'free' | 'main' | 'named'): Promise<void> {
     if (tree.root === undefined) return
-    const tally: Tally = { leafPages: 0, branchPages: 0, overflowPages: 0, entries: 0, lastKey: undefined }
+    const counts = { leafPages: 0, branchPages: 0, overflowPages: 0, entries: 0 }
+    const tally: Tally = { ...counts, lastKey: undefined, atLeast: undefined }
     await this.#page(tree.root, 1, { name, tree, kind, tally })
     for (const what of ['leafPages', 'branchPages', 'overflowPages', 'entries'] as const)
       if (tally[what] !== tree[what])
@@ -128,7 +131,11 @@ class Walk {
       const keyEnd = keyAt + page.readUInt16LE(at + 6)
       if (keyEnd > page.length) throw new Damage(number, 'a key outside its page')
       if (leaf) await this.#leafNode(page, number, { at, keyAt, keyEnd }, visit)
-      else await this.#page(childOf(page, at), depth + 1, visit)
+      else {
+        // The first child of a branch has no key of its own.
+        if (i > 0) separate(number, page.subarray(keyAt, keyEnd), visit)
+        await this.#page(childOf(page, at), depth + 1, visit)
+      }
     }
   }
 
@@ -158,6 +165,9 @@ class Walk {
     // The free tree is ordered by number, not by bytes.
     if (kind !== 'free' && tally.lastKey !== undefined && Buffer.compare(tally.lastKey, key) >= 0)
       throw new Damage(number, 'keys out of order')
+    if (tally.atLeast !== undefined && Buffer.compare(tally.atLeast, key) > 0)
+      throw new Damage(number, 'a key below what the branch above it says')
+    tally.atLeast = undefined
     tally.lastKey = key
     tally.entries++
     const length = page.readUInt32LE(at)
@@ -226,6 +236,14 @@ interface Node {
   readonly at: number
   readonly keyAt: number
   readonly keyEnd: number
+}
+
+/** A wrong key between two children would send a search to the wrong one. */
+function separate(number: number, key: Buffer, { kind, tally }: Visit): void {
+  if (kind === 'free') return
+  if (tally.lastKey !== undefined && Buffer.compare(tally.lastKey, key) >= 0)
+    throw new Damage(number, 'a branch that begins a child inside the one before it')
+  tally.atLeast = key
 }
 
 function childOf(page: Buffer, at: number): number {

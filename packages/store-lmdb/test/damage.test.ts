@@ -133,6 +133,32 @@ test('a root page that opening or committing would touch is checked before, what
   expect(await ask({ how: 'write', path, check: 'records' })).toEqual(expected)
 })
 
+test('a key in a branch that would send searches to the wrong page is damage, whichever way it is wrong', async () => {
+  const path = join(await scratch(), 'fold')
+  const { bytes, expected } = await fill(path)
+  const handle = await open(join(path, FILE))
+  const head = await checkHead(handle)
+  if (head.verdict !== 'plausible') throw new Error(head.what)
+  const { databases } = await walkPages(handle, head.meta)
+  await handle.close()
+  const root = databases.get('data')!.root! * 4096
+  const nodes = bytes.readUInt16LE(root + 20) >> 1
+  expect(nodes).toBeGreaterThan(3)
+  for (let i = 1; i < nodes; i++) {
+    const node = root + 24 + bytes.readUInt16LE(root + 24 + 2 * i)
+    const keyBytes = bytes.readUInt16LE(node + 6)
+    for (const by of [1, -1]) {
+      const damaged = Buffer.from(bytes)
+      damaged[node + 8]! += by
+      await writeFile(join(path, FILE), damaged)
+      const what = `the first of ${keyBytes} bytes of separator ${i} ${by}`
+      expect(await verifyLmdb(path), what).toMatchObject({ verdict: 'corrupt' })
+    }
+  }
+  await writeFile(join(path, FILE), bytes)
+  expect(await ask({ how: 'write', path, check: 'records' })).toEqual(expected)
+})
+
 test('a commit that frees its own last pages leaves no file that looks cut short, and one that legally is opens', async () => {
   const path = join(await scratch(), 'fold')
   const store = await LmdbSnapshot.open({ path, durability: 'os' })

@@ -69,6 +69,9 @@ test.skipIf(skip).each(FOLDS)(
 
       const last = await slip(['follow', 'churn', '--fold', fold, '--once', '--server', server.url])
       expect(last.code, last.stderr).toBe(0)
+      // A fold that a kill had made wrong would be found and mended, and be equal too. (Generation 2 names no
+      // bucket, so that it is reconciled by a listing.)
+      if (title !== 'generation 2') expect(last.lines.at(-1), last.stdout).toMatchObject({ relisted: 0 })
       const dump = await slip(['dump', fold])
       const dumped = new Map(
         dump.lines.map((line) => [line['key'], { value: line['value'], revision: line['revision'] }]),
