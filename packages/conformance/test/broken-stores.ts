@@ -177,7 +177,7 @@ export const brokenStores: readonly BrokenStore[] = [
       },
     })
   }),
-  broken('shows what is staged', 'staging/invisible', [], (store) => {
+  broken('shows what is staged', 'staging/invisible', ['limits/staged'], (store) => {
     let peek: FoldReader | undefined
     return override(store, {
       range: (prefix, options) => (peek ?? store).range(prefix, options),

@@ -3,7 +3,7 @@ import { KvError, type WaitOptions } from '@slip/kv-core'
 
 import { orAbort } from './abort.ts'
 import { asKvError, refusal, type ApiErrorReply, type Attempt } from './errors.ts'
-import { onConnectionTrouble } from './session/connection-trouble.ts'
+import { isDown, onConnectionTrouble, whenConnected } from './session/connection-trouble.ts'
 
 /** Requests to the JetStream API of one connection, under its prefix or domain. */
 export class JetStreamApi {
@@ -21,7 +21,7 @@ export class JetStreamApi {
   /**
    * One request; `subject` is without the prefix. Throws KvError; what the server refused has its
    * `err_code` as `code` of the cause. One that is under way when the connection is lost ends with it: it is
-   * not answered on another one.
+   * not answered on another one. One that is made while there is none waits for it within its time.
    */
   async request(
     subject: string,
@@ -42,6 +42,20 @@ export class JetStreamApi {
     return reply
   }
 
+  /** Waits for a connection where there is none; gives the milliseconds that are left for the request. */
+  async #connected({ timeoutMs = this.timeoutMs, signal }: WaitOptions, what: string): Promise<number> {
+    if (!isDown(this.#connection)) return timeoutMs
+    const startedMs = performance.now()
+    const enough = AbortSignal.timeout(timeoutMs)
+    try {
+      await whenConnected(this.#connection, signal === undefined ? enough : AbortSignal.any([signal, enough]))
+    } catch (error) {
+      if (signal?.aborted === true) throw signal.reason
+      throw new KvError('Unreachable', `${what}: no connection for ${timeoutMs} ms`, { cause: error })
+    }
+    return Math.max(1, timeoutMs - (performance.now() - startedMs))
+  }
+
   /** The same with the reply as it came. */
   async message(
     subject: string,
@@ -50,8 +64,8 @@ export class JetStreamApi {
     attempt: Attempt = 'read',
   ): Promise<Msg> {
     options.signal?.throwIfAborted()
-    const timeout = options.timeoutMs ?? this.timeoutMs
     const what = operationOf(subject)
+    const timeout = await this.#connected(options, what)
     try {
       const reply = this.#connection.request(`${this.prefix}.${subject}`, payload, { timeout })
       return await orAbort(unlessLost(this.#connection, reply, what, attempt), options.signal)

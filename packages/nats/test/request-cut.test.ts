@@ -2,7 +2,6 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { NatsConnection } from '@slip/nats'
 import { natsServerOrSkip, startNatsServer, startProxy } from '@slip/nats-server'
 import { describe, expect, test, vi } from 'vitest'
-
 import { codeOf } from './code-of.ts'
 
 /** Longer than a test may take: what ends before was not ended by the time. */
@@ -31,3 +30,25 @@ describe.skipIf(skip)('a request that is under way when the connection is lost',
     await vi.waitFor(() => request(connection), { timeout: 30_000, interval: 200 })
   })
 })
+
+test.skipIf(skip)(
+  'a request that is made while there is no connection waits for it, within its time',
+  async () => {
+    await using server = await startNatsServer()
+    await using proxy = await startProxy({ target: { port: Number(new URL(server.url).port) } })
+    await using connection = await NatsConnection.connect({ servers: proxy.url, timeoutMs: 30_000 })
+    const { reader } = await connection.store('b', {})
+    proxy.hold()
+    const cut = codeOf(connection.bucketInfo('b', { timeoutMs: NEVER_MS }))
+    proxy.refuse()
+    expect(await cut).toBe('Unreachable')
+    expect(await codeOf(reader.entry('k', { timeoutMs: 100 }))).toBe('Unreachable')
+    const waiting = reader.entry('k')
+    const stop = new AbortController()
+    const stopped = reader.entry('k', { signal: stop.signal })
+    stop.abort('enough')
+    await expect(stopped).rejects.toBe('enough')
+    proxy.release()
+    expect(await waiting).toBeUndefined()
+  },
+)

@@ -11,7 +11,13 @@ export type Trouble = 'lost' | 'replaced'
 
 type Listener = (error: KvError, trouble: Trouble) => void
 
-const listenersOf = new WeakMap<NatsConnection, Set<Listener>>()
+interface Watched {
+  readonly listeners: Set<Listener>
+  /** Between the loss of a connection and the next one. */
+  isDown: boolean
+}
+
+const watchedOf = new WeakMap<NatsConnection, Watched>()
 
 /**
  * Calls `listener` when the connection is lost, replaced, stale or closed: after any of these a
@@ -19,29 +25,60 @@ const listenersOf = new WeakMap<NatsConnection, Set<Listener>>()
  * connection share one reading of its events.
  */
 export function onConnectionTrouble(connection: NatsConnection, listener: Listener): () => void {
-  let listeners = listenersOf.get(connection)
-  if (listeners === undefined) {
-    listeners = new Set()
-    listenersOf.set(connection, listeners)
-    void readEvents(connection, listeners)
-  }
-  const registered = listeners
-  registered.add(listener)
-  return () => void registered.delete(listener)
+  const { listeners } = watch(connection)
+  listeners.add(listener)
+  return () => void listeners.delete(listener)
 }
 
-async function readEvents(connection: NatsConnection, listeners: Set<Listener>): Promise<void> {
+/** Whether the connection was lost and there is no other yet: what is sent now the client throws away. */
+export function isDown(connection: NatsConnection): boolean {
+  return watch(connection).isDown
+}
+
+/** Resolves with the next connection, or when there will be none. Rejects with the signal's reason. */
+export async function whenConnected(connection: NatsConnection, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => {
+      stop()
+      reject(signal.reason as Error)
+    }
+    const stop = onConnectionTrouble(connection, () => {
+      if (watch(connection).isDown) return
+      stop()
+      signal.removeEventListener('abort', onAbort)
+      resolve()
+    })
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+function watch(connection: NatsConnection): Watched {
+  let watched = watchedOf.get(connection)
+  if (watched === undefined) {
+    watched = { listeners: new Set(), isDown: false }
+    watchedOf.set(connection, watched)
+    void readEvents(connection, watched)
+  }
+  return watched
+}
+
+async function readEvents(connection: NatsConnection, watched: Watched): Promise<void> {
   let refusal: KvError | undefined
   const tell = (error: KvError, trouble: Trouble = 'lost') => {
-    for (const listener of Array.from(listeners)) listener(error, trouble)
+    for (const listener of Array.from(watched.listeners)) listener(error, trouble)
   }
-  void connection.closed().then((cause) => tell(closedError(cause, refusal)))
+  void connection.closed().then((cause) => {
+    watched.isDown = false
+    tell(closedError(cause, refusal))
+  })
   for await (const event of connection.status()) {
     switch (event.type) {
       case 'error':
         refusal = refusalOf(event.error) ?? refusal
         break
       case 'disconnect':
+        watched.isDown = true
         tell(refusal ?? new KvError('Unreachable', 'the connection to the server was lost'))
         break
       case 'staleConnection':
@@ -53,6 +90,7 @@ async function readEvents(connection: NatsConnection, listeners: Set<Listener>):
         break
       case 'reconnect':
         refusal = undefined
+        watched.isDown = false
         tell(new KvError('Unreachable', 'the connection was replaced'), 'replaced')
         break
       default:
