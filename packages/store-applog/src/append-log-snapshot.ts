@@ -167,6 +167,8 @@ export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
   }
 
   async apply(batch: readonly KvUpdate[], cursor: WatchCursor, options: ApplyOptions = {}): Promise<void> {
+    // Before anything is committed: a rewrite that fails leaves the fold as it was.
+    if (this.#syncEach && this.#rewriteToSync) await this.compact()
     await this.#turns.take(async () => {
       this.#reads()
       const { lineage } = options
@@ -178,9 +180,8 @@ export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
       slices.end()
       this.#cursor = cursor
       if (lineage !== undefined) this.#lineage = lineage.slice()
-      if (this.#syncEach && !this.#rewriteToSync) this.#durable = cursor
+      if (this.#syncEach) this.#durable = cursor
     })
-    if (this.#syncEach && this.#rewriteToSync) await this.sync()
     this.#maintenance.poke(this.#fold)
     if (this.#closing === undefined) this.#compactor.startIfDue()
   }

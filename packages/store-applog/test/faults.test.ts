@@ -369,6 +369,32 @@ test('under batch durability an apply whose sync fails did not happen', async ()
   await store.close()
 })
 
+test('under batch durability an apply after a failed sync did not happen when the log cannot be written anew', async () => {
+  const path = join(await scratch(), 'log')
+  let failing: 'sync' | 'draft' | undefined
+  const files = faultyFileSystem((call, of) => {
+    if (failing === 'sync') return call === 'datasync' && of === path ? { code: 'EIO' } : undefined
+    return failing === 'draft' && call === 'write' && of !== path ? { code: 'EIO' } : undefined
+  })
+  const first = await AppendLogSnapshot.open({ path, durability: 'batch' }, files)
+  await first.apply([put('a', 'v', 1)], at(1))
+  failing = 'sync'
+  await expect(first.apply([put('b', 'v', 2)], at(2))).rejects.toMatchObject({ code: 'Io' })
+  failing = undefined
+  await first.close()
+
+  const store = await AppendLogSnapshot.open({ path, durability: 'batch' }, files)
+  const found = [...store.keys()]
+  const { cursor } = store
+  failing = 'draft'
+  await expect(store.apply([put('c', 'v', 3)], at(3))).rejects.toMatchObject({ code: 'Io' })
+  expect([[...store.keys()], store.cursor.toHex()]).toEqual([found, cursor.toHex()])
+  failing = undefined
+  await store.apply([put('d', 'v', 4)], at(4))
+  expect([store.has('c'), store.durableCursor.revision]).toEqual([false, 4n])
+  await store.close()
+})
+
 test('a log that somebody else changed, cut, replaced or removed is written no more', async () => {
   const { appendFile, rm, truncate, writeFile, rename } = await import('node:fs/promises')
   const changes: [string, (path: string) => Promise<void>][] = [

@@ -67,14 +67,11 @@ export class Ledger {
   /** Somebody was told that the fold is durable through `cursor`; no position is what a store says that promises nothing. */
   durable(cursor: WatchCursor): void {
     if (this.#lossUnknown || cursor.isNone) return
-    let at = this.#states.findIndex((state) => state.acknowledged && state.cursor.equals(cursor))
-    // A commit that is not answered yet, because more is done in its turn, can be read already: then it counts as done.
-    if (at < 0) at = this.#states.findLastIndex((state) => state.cursor.equals(cursor))
+    const at = this.#states.findIndex((state) => state.acknowledged && state.cursor.equals(cursor))
     if (at < 0) {
       this.#verdict.violated(2, `durable at ${name(cursor)}, where the fold never was`)
       return
     }
-    this.#states[at]!.acknowledged = true
     if (at === this.#states.length - 1) this.#unsyncedCommits = 0
     this.#states.splice(0, at)
   }
