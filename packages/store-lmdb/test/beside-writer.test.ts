@@ -5,6 +5,8 @@ import { expect, test } from 'vitest'
 import { at, del, put, scratch, seededRandom } from './scratch.ts'
 
 const VERIFY_MS = Number(process.env['SLIP_READ_MS'] ?? 3_000)
+/** However slow the machine is. */
+const LEAST = 5
 
 test(
   'verify beside a writer at full speed reads one commit whole, and neither sees damage nor goes back',
@@ -27,7 +29,11 @@ test(
       }
     })()
     let [verified, last] = [0, 0n]
-    for (const until = performance.now() + VERIFY_MS; performance.now() < until; verified++) {
+    for (
+      const until = performance.now() + VERIFY_MS;
+      performance.now() < until || verified < LEAST;
+      verified++
+    ) {
       const found = await verifyLmdb(path)
       expect(found).toMatchObject({ verdict: 'intact', generation: 2 })
       const seen = found.verdict === 'intact' ? (found.cursor.revision ?? 0n) : -1n
@@ -38,7 +44,6 @@ test(
     await writing
     await store.close()
     console.log(`${verified} verdicts beside ${revision} commits`)
-    expect(verified).toBeGreaterThan(2)
     expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(revision) })
   },
   60_000 + VERIFY_MS,
