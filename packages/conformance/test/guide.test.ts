@@ -92,7 +92,14 @@ async function putBeforeTheLastLineOfApply(path: string, line: string): Promise<
 
 function pnpm(cwd: string, args: readonly string[]): Promise<Run> {
   const path = `${pnpmDirectory}${delimiter}${process.env['PATH'] ?? ''}`
-  return run('pnpm', args, cwd, { PATH: path, SLIP_KILLS: '4', SLIP_DAMAGES: '12', SLIP_READ_MS: '300' })
+  return run('pnpm', args, cwd, {
+    PATH: path,
+    // `pnpm init` names its own version, which pnpm would look up again at every call.
+    pnpm_config_pm_on_fail: 'ignore',
+    SLIP_KILLS: '4',
+    SLIP_DAMAGES: '12',
+    SLIP_READ_MS: '300',
+  })
 }
 
 function run(
