@@ -109,9 +109,17 @@ export async function writeCurrent(directory: string, fold: CurrentFold): Promis
 
 /** A fold for a file that does not exist yet, numbered above every one that does. */
 export async function nextFold(directory: string): Promise<CurrentFold> {
-  const numbers = (await readdir(directory)).map((name) => Number(FILE_PATTERN.exec(name)?.[1] ?? 0))
-  const number = Math.max(0, ...numbers) + 1
+  return newFold((await highestNumber(directory)) + 1)
+}
+
+export function newFold(number: number): CurrentFold {
   return { name: `fold-${String(number).padStart(8, '0')}.mdb`, foldId: randomBytes(FOLD_ID_BYTES) }
+}
+
+/** Of the files that are there; 0 when none is. */
+export async function highestNumber(directory: string): Promise<number> {
+  const numbers = (await readdir(directory)).map((name) => Number(FILE_PATTERN.exec(name)?.[1] ?? 0))
+  return Math.max(0, ...numbers)
 }
 
 /** Removes what a crash left beside `keep`. Only for the holder of the lock. */

@@ -17,8 +17,9 @@ import { Turns, type WriterLock } from '@slip/kv-core/store-parts'
 import type { FoldCut } from './fold-cut.ts'
 import {
   forgetDoubt,
+  highestNumber,
   isStill,
-  nextFold,
+  newFold,
   unmarkUnsynced,
   writeCurrent,
   type CurrentFold,
@@ -74,6 +75,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   /** False where a sync failed before: only a new file proves anything. */
   #provable: boolean
   #staged: StagedFold | undefined
+  /** Of the newest file: a fold may be staged and compacted at once. */
+  #number = 0
   #closing: Promise<void> | undefined
 
   private constructor(options: LmdbOptions, { directory, lock, fold, durable }: OpenDirectory) {
@@ -170,7 +173,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       options.signal?.throwIfAborted()
       const before = this.stats.bytes
       const { foldId } = this.#fold.cut.state
-      const next = { ...(await nextFold(this.#directory)), foldId }
+      const next = { ...(await this.#nextFold()), foldId }
       const file = join(this.#directory, next.name)
       try {
         await reserveRoom(file)
@@ -194,7 +197,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     this.#mustBeOpen()
     options.signal?.throwIfAborted()
     await this.#staged?.discard()
-    const next = await nextFold(this.#directory)
+    const next = await this.#nextFold()
     const file = join(this.#directory, next.name)
     await reserveRoom(file)
     const fold = await openFile(this.#directory, next, this.#options, {
@@ -266,6 +269,12 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     await forgetDoubt(this.#directory).catch(() => undefined)
     await before.retire()
     this.#removeLater(before.file)
+  }
+
+  async #nextFold(): Promise<CurrentFold> {
+    const highest = await highestNumber(this.#directory)
+    this.#number = Math.max(this.#number, highest) + 1
+    return newFold(this.#number)
   }
 
   async #sync(): Promise<void> {

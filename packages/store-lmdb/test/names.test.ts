@@ -137,3 +137,17 @@ test('a fold that has lost its CURRENT is damaged, and not the beginning of a ne
   const aside = await lmdb({ path }).setAside?.()
   expect(await foldsIn(aside!)).toHaveLength(1)
 })
+
+test('a fold that is staged and compacted at once gets a file for each', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path })
+  await store.apply([put('old', '1', 1)], at(1))
+  const [staged] = await Promise.all([store.stage(), store.compact()])
+  await staged.apply([put('new', '2', 2)], at(2))
+  await staged.commit()
+  expect([...store.keys()]).toEqual(['new'])
+  await store.close()
+  const reopened = await LmdbSnapshot.open({ path })
+  expect([...reopened.keys()]).toEqual(['new'])
+  await reopened.close()
+})
