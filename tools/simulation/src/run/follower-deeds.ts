@@ -1,5 +1,6 @@
 import { follow, KvError, SnapshotError } from '@slip/kv-core'
 import { AppendLogSnapshot } from '@slip/store-applog'
+import { LmdbSnapshot } from '@slip/store-lmdb'
 import type { SimDisk } from '../disk/sim-disk.ts'
 import { LOG_NAME } from '../follower/fold-location.ts'
 import { observedLocation } from '../follower/observed-store.ts'
@@ -137,7 +138,7 @@ export class FollowerDeeds {
   #compact(): void {
     this.#inFollower((follower) => {
       const { store } = follower
-      if (!(store instanceof AppendLogSnapshot)) return
+      if (!(store instanceof AppendLogSnapshot || store instanceof LmdbSnapshot)) return
       store.compact().catch((error: unknown) => this.#mustBeTyped(error, 'compact()'))
     })
   }
