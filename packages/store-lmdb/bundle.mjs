@@ -1,6 +1,6 @@
 // Puts lmdb's JavaScript, without its install scripts and what they need, beside the compiled sources. Its native half
 // is loaded by native-addon.js from the prebuilt platform packages, which must be of the same release. Then puts all the
-// writing thread needs into one file: loading the modules one by one took 100 ms of CPU at each open, and takes 30.
+// threads need into one file each: loading the modules one by one took 100 ms of CPU at each open, and takes 30.
 import { readFile, realpath, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -60,8 +60,10 @@ await writeFile(join(here, 'dist/lmdb-js.js'), lmdbChunk.code)
 await writeFile(join(here, 'dist/lmdb-js.d.ts'), await readFile(join(here, 'src/lmdb-js.d.ts')))
 await writeFile(join(here, 'dist/THIRD-PARTY.txt'), await notices(lmdbChunk.moduleIds))
 
-const threadChunk = await bundled({ input: join(here, 'dist/writer-thread.js'), external: [] })
-await writeFile(join(here, 'dist/writer-thread.bundle.js'), threadChunk.code)
+for (const thread of ['writer-thread', 'merge-thread']) {
+  const chunk = await bundled({ input: join(here, `dist/${thread}.js`), external: [] })
+  await writeFile(join(here, `dist/${thread}.bundle.js`), chunk.code)
+}
 
 /** One ES module out of `input` and all it imports, but for Node's own and `external`. */
 async function bundled({ input, external, plugins = [] }) {

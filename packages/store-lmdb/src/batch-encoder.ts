@@ -4,8 +4,12 @@ import { MAX_VALUE_BYTES, mostRecordBytes, writeRecord } from './fold-record.ts'
 import { HASHED_KEY_BYTES, hashedKey, keyOverLimit, MAX_KEY_BYTES, PLAIN_KEY_BYTES } from './stored-key.ts'
 
 const FIRST_BYTES = 64 * 1024
+/** A batch mostly needs what the one before it did; beyond this it is an exception. */
+const MOST_LIKELY_BYTES = 8 * 1024 * 1024
 const HEADER_BYTES = 7
 const NO_VALUE = new Uint8Array(0)
+
+let likelyBytes = FIRST_BYTES
 
 /** What a step of a laid-out batch does. */
 export const PUT = 1
@@ -19,7 +23,7 @@ export const REMOVE = 2
  */
 export async function encodeBatch(updates: readonly KvUpdate[]): Promise<Uint8Array<ArrayBuffer>> {
   const slices = new Slices('lmdb.encode')
-  let bytes = new Uint8Array(FIRST_BYTES)
+  let bytes = new Uint8Array(likelyBytes)
   let end = 0
   for (const update of updates) {
     const needed = HEADER_BYTES + sizeOf(update)
@@ -32,21 +36,33 @@ export async function encodeBatch(updates: readonly KvUpdate[]): Promise<Uint8Ar
     if (slices.due()) await slices.pause()
   }
   slices.end()
+  likelyBytes = Math.min(Math.max(FIRST_BYTES, end + (end >> 5)), MOST_LIKELY_BYTES)
   return bytes.subarray(0, end)
 }
 
-/** Calls `step` for each step of a laid-out batch. */
-export function eachStep(
-  bytes: Uint8Array,
-  step: (what: number, key: Uint8Array, record: Uint8Array) => void,
-): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+/** Where the parts of a step are in its batch: what it does, its key, and its record up to `to`. */
+export interface Step {
+  readonly what: number
+  readonly at: number
+  readonly keyFrom: number
+  /** Where the record begins. */
+  readonly keyTo: number
+  readonly to: number
+}
+
+export function stepAt(bytes: Uint8Array, at: number): Step {
+  const keyFrom = at + HEADER_BYTES
+  const keyTo = keyFrom + (bytes[at + 1]! | (bytes[at + 2]! << 8))
+  const recordBytes = bytes[at + 3]! | (bytes[at + 4]! << 8) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 24)
+  return { what: bytes[at]!, at, keyFrom, keyTo, to: keyTo + recordBytes }
+}
+
+/** Calls `visit` for each step of a laid-out batch. */
+export function eachStep(bytes: Uint8Array, visit: (step: Step) => void): void {
   for (let at = 0; at < bytes.length;) {
-    const what = bytes[at]!
-    const keyEnd = at + HEADER_BYTES + view.getUint16(at + 1, true)
-    const recordEnd = keyEnd + view.getUint32(at + 3, true)
-    step(what, bytes.subarray(at + HEADER_BYTES, keyEnd), bytes.subarray(keyEnd, recordEnd))
-    at = recordEnd
+    const step = stepAt(bytes, at)
+    visit(step)
+    at = step.to
   }
 }
 
@@ -84,9 +100,14 @@ function writeStep(bytes: Uint8Array, at: number, update: KvUpdate): number {
     longKey: hashed ? key : undefined,
     value: put?.value ?? NO_VALUE,
   })
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const keyLength = keyTo - keyFrom
+  const recordLength = end - keyTo
   bytes[at] = put === undefined ? REMOVE : PUT
-  view.setUint16(at + 1, keyTo - keyFrom, true)
-  view.setUint32(at + 3, end - keyTo, true)
+  bytes[at + 1] = keyLength
+  bytes[at + 2] = keyLength >>> 8
+  bytes[at + 3] = recordLength
+  bytes[at + 4] = recordLength >>> 8
+  bytes[at + 5] = recordLength >>> 16
+  bytes[at + 6] = recordLength >>> 24
   return end
 }

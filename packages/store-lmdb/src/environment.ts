@@ -1,11 +1,16 @@
 import { SnapshotError } from '@slip/kv-core'
 import { DATABASES } from './file-check.ts'
 import { decodeLineageRow, decodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
+import { textKeyEncoder } from './key-text.ts'
+import { decodeLayers, LAYERS_KEY, type Layers } from './layer-row.ts'
+import { LayerStack } from './layer-stack.ts'
 import { nativeAddon, open, type LmdbDatabase, type LmdbRoot, type ReadOptions } from './lmdb-js.js'
 import { keyEncoder } from './stored-key.ts'
 
 /** 64 GiB of addresses, which cost nothing; the library maps more when a file grows beyond. */
 const FIRST_MAP_BYTES = 2 ** 36
+/** Room for the runs of a fold that is hydrated in bulk. */
+const MAX_DATABASES = 1_536
 
 /** An open file of LMDB with the databases of a fold. One thread's; a process shares what is below. */
 export interface Environment {
@@ -13,6 +18,9 @@ export interface Environment {
   readonly data: LmdbDatabase
   readonly deleted: LmdbDatabase
   readonly meta: LmdbDatabase
+  readonly layers: LayerStack
+  /** A database that is used by the text of its keys; it is made where this is a writer's. */
+  byText(name: string): LmdbDatabase | undefined
 }
 
 export interface EnvironmentOptions {
@@ -36,7 +44,7 @@ export function openEnvironment(file: string, options: EnvironmentOptions): Envi
     const root = open(file, {
       ...codec,
       noSubdir: true,
-      maxDbs: 4,
+      maxDbs: MAX_DATABASES,
       maxReaders: options.maxReaders,
       pageSize: 4096,
       permissionsMode: 0o600,
@@ -68,12 +76,12 @@ export function openEnvironment(file: string, options: EnvironmentOptions): Envi
         throw new SnapshotError('InvalidFormat', `${file} has no database ${name}`, { path: file, at: 0 })
       return opened
     }
-    return {
-      root,
-      data: database(DATABASES.data),
-      deleted: database(DATABASES.deleted),
-      meta: database(DATABASES.meta),
-    }
+    const byText = (name: string): LmdbDatabase | undefined =>
+      root.openDB(name, { ...codec, keyEncoder: textKeyEncoder })
+    const data = database(DATABASES.data)
+    const deleted = database(DATABASES.deleted)
+    const layers = new LayerStack({ data, deleted }, byText)
+    return { root, data, deleted, meta: database(DATABASES.meta), layers, byText }
   } catch (error) {
     throw nativeError(error, 'opening', file)
   }
@@ -89,6 +97,12 @@ const sharedBytes = {
 export function readState(meta: LmdbDatabase, options?: ReadOptions): FoldState | undefined {
   const bytes = meta.getBinaryFast(STATE_KEY, options)
   return bytes === undefined ? undefined : decodeState(bytes, meta.lastSize)
+}
+
+/** The layers above the sorted databases; undefined where there are none. */
+export function readLayers(meta: LmdbDatabase, options?: ReadOptions): Layers | undefined {
+  const bytes = meta.getBinaryFast(LAYERS_KEY, options)
+  return bytes === undefined ? undefined : decodeLayers(bytes, meta.lastSize)
 }
 
 export function readLineage(meta: LmdbDatabase, options?: ReadOptions): Uint8Array | undefined {

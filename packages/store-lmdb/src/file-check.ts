@@ -3,9 +3,11 @@ import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SnapshotError } from '@slip/kv-core'
 import { portableCrc32c, systemCode } from '@slip/kv-core/store-parts'
+import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
 import { recordIsIntact } from './fold-record.ts'
 import { decodeState, STATE_KEY, type FoldState } from './fold-state.ts'
 import { checkHead } from './head-check.ts'
+import { ARRIVALS_NAME, decodeLayers, isLayerName, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
 import { walkPages } from './page-walk.ts'
 
 /** The databases of a fold, and nothing else is in its file. */
@@ -121,17 +123,18 @@ async function checkOpened(
   if (damage !== undefined)
     throw new SnapshotError('Corrupted', `${path} is damaged: ${damage.what}`, { path, at: damage.at })
   for (const name of databases.keys())
-    if (!Object.hasOwn(DATABASES, name))
+    if (!Object.hasOwn(DATABASES, name) && !isLayerName(name))
       throw new SnapshotError(options.foreign, `${path} is no fold: it has a database ${name}`, {
         path,
         at: 0,
       })
-  const { state } = rows
+  const { state, layers } = rows
   if (state === undefined) throw new SnapshotError('Corrupted', `${path} has no state`, { path })
-  const counts = { [DATABASES.data]: state.entries, [DATABASES.deleted]: state.deletedKeys }
-  for (const [name, counted] of Object.entries(counts)) {
+  const counts = countsOf(layers ?? { base: state, runs: [], arrivals: { from: 0, to: 0 } })
+  for (const name of new Set([...counts.keys(), ...databases.keys()])) {
     const found = databases.get(name)?.entries ?? 0
-    if (found !== counted)
+    const counted = counts.get(name) ?? 0
+    if (found !== counted && name !== DATABASES.meta)
       throw new SnapshotError('Corrupted', `${path} states ${counted} ${name} records and has ${found}`, {
         path,
       })
@@ -139,9 +142,20 @@ async function checkOpened(
   return state
 }
 
+/** How many records each database is said to have. */
+function countsOf({ base, runs, arrivals }: Layers): ReadonlyMap<string, number> {
+  return new Map([
+    [DATABASES.data, base.entries],
+    [DATABASES.deleted, base.deletedKeys],
+    [ARRIVALS_NAME, arrivals.to - arrivals.from],
+    ...runs.map((records, i) => [runName(i), records] as const),
+  ])
+}
+
 /** Checks what the databases of a fold hold, and keeps its state. */
 class RowCheck {
   state: FoldState | undefined
+  layers: Layers | undefined
   readonly #records: boolean
 
   /** `records`: whether the checksums of entries and deleted keys are looked at. */
@@ -150,9 +164,31 @@ class RowCheck {
   }
 
   isIntact(database: string, key: Buffer, value: Buffer): boolean {
-    if (database !== DATABASES.meta) return !this.#records || recordIsIntact(value, value.length, key)
+    if (database !== DATABASES.meta) return !this.#records || isIntactIn(database, key, value)
     if (value.length < 4 || portableCrc32c(0, value, 4, value.length) !== value.readUInt32LE(0)) return false
     if (key.toString() === STATE_KEY) this.state = decodeState(value, value.length)
+    if (key.toString() === LAYERS_KEY) this.layers = decodeLayers(value, value.length)
     return true
   }
+}
+
+function isIntactIn(database: string, key: Buffer, value: Buffer): boolean {
+  if (database === ARRIVALS_NAME) return batchIsIntact(value)
+  if (!isLayerName(database)) return recordIsIntact(value, value.length, key)
+  return isStep(value[0]) && recordIsIntact(value.subarray(1), value.length - 1, key)
+}
+
+function batchIsIntact(batch: Buffer): boolean {
+  for (let at = 0; at < batch.length;) {
+    const { what, keyFrom, keyTo, to } = stepAt(batch, at)
+    const record = batch.subarray(keyTo, to)
+    if (!isStep(what) || to > batch.length) return false
+    if (!recordIsIntact(record, record.length, batch.subarray(keyFrom, keyTo))) return false
+    at = to
+  }
+  return true
+}
+
+function isStep(what: number | undefined): boolean {
+  return what === PUT || what === REMOVE
 }

@@ -1,7 +1,10 @@
 import { SnapshotError } from '@slip/kv-core'
-import { readState, type Environment } from './environment.ts'
+import { readLayers, readState, type Environment } from './environment.ts'
 import type { FoldState } from './fold-state.ts'
-import type { ReadOptions } from './lmdb-js.js'
+import type { Layers } from './layer-row.ts'
+import type { FoldDatabases } from './layer-stack.ts'
+import type { FoldDatabase } from './layered-database.ts'
+import type { ReadOptions, ReadTransaction } from './lmdb-js.js'
 
 /** Something that reads from a cut and must stop before its transaction ends. */
 export interface CutUser {
@@ -16,33 +19,51 @@ export class FoldCut {
   readonly environment: Environment
   readonly options: ReadOptions
   readonly state: FoldState
+  /** What is above the sorted databases; undefined where nothing is. */
+  readonly layers: Layers | undefined
+  readonly data: FoldDatabase
+  readonly deleted: FoldDatabase
   readonly #users = new Set<CutUser>()
   readonly #ended: () => void
   #references = 1
   #open = true
 
-  private constructor(environment: Environment, options: ReadOptions, state: FoldState, ended: () => void) {
+  private constructor(
+    environment: Environment,
+    options: ReadOptions,
+    found: { readonly state: FoldState; readonly layers: Layers | undefined } & FoldDatabases,
+    ended: () => void,
+  ) {
     this.environment = environment
     this.options = options
-    this.state = state
+    this.state = found.state
+    this.layers = found.layers
+    this.data = found.data
+    this.deleted = found.deleted
     this.#ended = ended
   }
 
   /** Pins the newest commit; `ended` is called when it is let go. SnapshotError `Corrupted`, `InvalidFormat`. */
   static newest(environment: Environment, file: string, ended: () => void): FoldCut {
-    const { root, meta } = environment
-    root.resetReadTxn()
-    const transaction = root.useReadTransaction()
-    // So that nothing else ever reads through this transaction, and cursors on it are always closed.
-    root.resetReadTxn()
-    const options = { transaction }
-    try {
-      const state = readState(meta, options)
-      if (state === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
-      return new FoldCut(environment, options, state, ended)
-    } catch (error) {
-      transaction.done()
-      throw error
+    for (;;) {
+      const transaction = begin(environment)
+      const options = { transaction }
+      try {
+        const state = readState(environment.meta, options)
+        if (state === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
+        const layers = readLayers(environment.meta, options)
+        if (layers === undefined)
+          return new FoldCut(environment, options, { ...environment, state, layers }, ended)
+        if (environment.layers.opens(layers)) {
+          transaction.done()
+          continue
+        }
+        const shown = environment.layers.show(layers, options)
+        return new FoldCut(environment, options, { ...shown, state, layers }, ended)
+      } catch (error) {
+        transaction.done()
+        throw error
+      }
     }
   }
 
@@ -77,4 +98,12 @@ export class FoldCut {
     this.options.transaction.done()
     this.#ended()
   }
+}
+
+function begin({ root }: Environment): ReadTransaction {
+  root.resetReadTxn()
+  const transaction = root.useReadTransaction()
+  // So that nothing else ever reads through this transaction, and cursors on it are always closed.
+  root.resetReadTxn()
+  return transaction
 }

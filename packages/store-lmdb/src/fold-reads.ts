@@ -49,7 +49,7 @@ export abstract class FoldReads implements FoldReader {
   has(key: string): boolean {
     const cut = this.cut()
     const stored = storedKey(key)
-    return stored !== undefined && cut.environment.data.getBinaryFast(stored, cut.options) !== undefined
+    return stored !== undefined && cut.data.getBinaryFast(stored, cut.options) !== undefined
   }
 
   range(prefix: string, options: RangeOptions = {}): KvEntry[] {
@@ -58,24 +58,18 @@ export abstract class FoldReads implements FoldReader {
 
   entries(prefix = '', options: RangeOptions = {}): IterableIterator<KvEntry> {
     const cut = this.cut()
-    return new FoldScan(
-      cut,
-      cut.environment.data,
-      this.verifyReads ? checkedEntriesOf : entriesOf,
-      prefix,
-      options,
-    )
+    return new FoldScan(cut, cut.data, this.verifyReads ? checkedEntriesOf : entriesOf, prefix, options)
   }
 
   keys(prefix = '', options: RangeOptions = {}): IterableIterator<string> {
     const cut = this.cut()
-    return new FoldScan(cut, cut.environment.data, namesOf, prefix, options)
+    return new FoldScan(cut, cut.data, namesOf, prefix, options)
   }
 
   /** Names whose last update was a removal, in key-byte order. */
   deletedKeys(prefix = ''): IterableIterator<ListedKey> {
     const cut = this.cut()
-    return new FoldScan(cut, cut.environment.deleted, removalsOf, prefix, {})
+    return new FoldScan(cut, cut.deleted, removalsOf, prefix, {})
   }
 
   /**
@@ -86,9 +80,9 @@ export abstract class FoldReads implements FoldReader {
     const cut = this.cut()
     const stored = storedKey(key)
     if (stored === undefined) return undefined
-    const bytes = cut.environment.data.getBinaryFast(stored, cut.options)
+    const bytes = cut.data.getBinaryFast(stored, cut.options)
     if (bytes === undefined) return undefined
-    const { lastSize } = cut.environment.data
+    const { lastSize } = cut.data
     if (this.verifyReads) mustBeIntact(bytes, lastSize, stored)
     const { version, valueAt } = readRecord(bytes, lastSize, stored)
     const value = new Uint8Array(bytes.buffer, bytes.byteOffset + valueAt, lastSize - valueAt)
@@ -106,7 +100,7 @@ export abstract class FoldReads implements FoldReader {
     const cut = this.cut().retain()
     try {
       const stored = keys.map(storedKey).filter((key) => key !== undefined)
-      if (stored.length > 0) await cut.environment.data.prefetch(stored)
+      if (stored.length > 0) await cut.data.prefetch(stored)
     } finally {
       cut.release()
     }
@@ -115,7 +109,7 @@ export abstract class FoldReads implements FoldReader {
   #entry(cut: FoldCut, key: string): KvEntry | undefined {
     const stored = storedKey(key)
     if (stored === undefined) return undefined
-    const { data } = cut.environment
+    const { data } = cut
     const bytes = data.getBinaryFast(stored, cut.options)
     if (bytes === undefined) return undefined
     if (this.verifyReads) mustBeIntact(bytes, data.lastSize, stored)

@@ -2,7 +2,8 @@ import { compareKeys, SnapshotError, type RangeOptions } from '@slip/kv-core'
 import { rangeLimit } from '@slip/kv-core/store-parts'
 import type { CutUser, FoldCut } from './fold-cut.ts'
 import { readRecord } from './fold-record.ts'
-import type { LmdbCursor, LmdbDatabase, LmdbKey } from './lmdb-js.js'
+import type { FoldDatabase } from './layered-database.ts'
+import type { LmdbCursor, LmdbKey } from './lmdb-js.js'
 import { sameGroup } from './stored-key.ts'
 import { storedRange } from './stored-range.ts'
 
@@ -30,7 +31,7 @@ export class FoldScan<T extends Scanned> implements IterableIterator<T> {
   /** Met behind a group. */
   #ahead: Found<T> | undefined
 
-  constructor(cut: FoldCut, database: LmdbDatabase, of: ScanOf<T>, prefix: string, options: RangeOptions) {
+  constructor(cut: FoldCut, database: FoldDatabase, of: ScanOf<T>, prefix: string, options: RangeOptions) {
     const range = storedRange(prefix, options)
     this.#left = rangeLimit(options)
     this.#of = of
@@ -108,11 +109,11 @@ type Found<T> = LongName | { readonly item: T }
 /** The native half of a scan, which must not outlive its cut. */
 class ScanCursor implements CutUser {
   readonly #cut: FoldCut
-  readonly #database: LmdbDatabase
+  readonly #database: FoldDatabase
   readonly #native: LmdbCursor
   #finished = false
 
-  constructor(cut: FoldCut, database: LmdbDatabase, native: LmdbCursor) {
+  constructor(cut: FoldCut, database: FoldDatabase, native: LmdbCursor) {
     this.#cut = cut.retain()
     this.#database = database
     this.#native = native

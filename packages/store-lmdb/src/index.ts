@@ -1,4 +1,5 @@
 export type { FileUsage, OpenTransaction } from './file-usage.ts'
+export type { BulkOptions } from './flood.ts'
 export { lmdb } from './lmdb-location.ts'
 export type { LmdbOptions } from './lmdb-options.ts'
 export { LmdbReader, type LmdbReaderOptions } from './lmdb-reader.ts'

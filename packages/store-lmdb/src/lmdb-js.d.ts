@@ -11,7 +11,7 @@ export interface ReadOptions {
   readonly transaction: ReadTransaction
 }
 
-export interface LmdbRange extends ReadOptions {
+export interface LmdbRange extends Partial<ReadOptions> {
   readonly exclusiveStart?: boolean
   readonly inclusiveEnd?: boolean
   readonly start: LmdbKey | undefined
@@ -30,7 +30,7 @@ export interface LmdbDatabase {
   /** How many bytes of what the last read gave are the value. */
   readonly lastSize: number
   /** Valid until the next read of this thread, of any database. */
-  getBinaryFast(key: LmdbKey, options?: ReadOptions): Uint8Array | undefined
+  getBinaryFast(key: LmdbKey, options?: Partial<ReadOptions>): Uint8Array | undefined
   getRange(range: LmdbRange): { iterate(): LmdbCursor }
   prefetch(keys: readonly LmdbKey[]): Promise<void>
   putSync(key: LmdbKey, value: Uint8Array, options?: { readonly append: true }): boolean

@@ -7,7 +7,7 @@ import { canonicalDirectory, isOccupied, writeCurrent } from './fold-directory.t
 import type { LmdbOptions } from './lmdb-options.ts'
 import { COPY_NAME, LmdbSnapshot } from './lmdb-snapshot.ts'
 import { asIo } from './open-directory.ts'
-import { syncFile } from './open-fold.ts'
+import { syncFile } from './sync-file.ts'
 
 const ADOPTED_NAME = 'fold-00000001.mdb'
 

@@ -1,4 +1,5 @@
 import type { CheckDepth } from './file-check.ts'
+import type { BulkOptions } from './flood.ts'
 
 export interface LmdbOptions {
   /** The directory of the fold; it is made, 0700. */
@@ -21,6 +22,8 @@ export interface LmdbOptions {
    * synced. @default 'head'
    */
   readonly check?: CheckDepth
+  /** When new keys in random order are collected in sorted runs, and merged when no more of them come. */
+  readonly bulk?: BulkOptions | undefined
   /** How long to wait for another writer. @default 0 */
   readonly waitLockMs?: number
 }

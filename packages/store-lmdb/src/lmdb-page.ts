@@ -80,3 +80,8 @@ export function treeIsPlausible(tree: TreeFacts, lastPage: number): boolean {
   const pages = tree.branchPages + tree.leafPages + tree.overflowPages
   return tree.root >= 2 && tree.root <= lastPage && tree.depth >= 1 && tree.depth <= 32 && pages <= lastPage
 }
+
+/** The page a node of a branch points to. */
+export function childOf(page: Buffer, at: number): number {
+  return page.readUInt16LE(at) + page.readUInt16LE(at + 2) * 2 ** 16 + page.readUInt16LE(at + 4) * 2 ** 32
+}

@@ -14,6 +14,8 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import { Turns, type WriterLock } from '@slip/kv-core/store-parts'
+import { BulkMerge, type MergePlace } from './bulk-merge.ts'
+import { BULK_DEFAULTS } from './flood.ts'
 import type { FoldCut } from './fold-cut.ts'
 import {
   forgetDoubt,
@@ -29,6 +31,7 @@ import { GENERATION } from './fold-state.ts'
 import { fileUsage, type FileUsage } from './file-usage.ts'
 import { MAX_VALUE_BYTES } from './fold-record.ts'
 import { FoldView } from './fold-view.ts'
+import { LayerSettler } from './layer-settler.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
 import { asIo, isSynced, openDirectory, openFile, reserveRoom, type OpenDirectory } from './open-directory.ts'
 import type { OpenFold } from './open-fold.ts'
@@ -39,6 +42,7 @@ import { MAX_KEY_BYTES } from './stored-key.ts'
 export const COPY_NAME = 'fold.mdb'
 
 const CLEAR_READERS_MS = 30_000
+const LOOK_FOR_CALM_MS = 1_000
 /** Readers that just read the name of a replaced file still find it. */
 const KEEP_REPLACED_MS = 5_000
 
@@ -68,15 +72,18 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   readonly #options: LmdbOptions
   readonly #lock: WriterLock
   readonly #turns: Turns = new Turns()
+  readonly #settler: LayerSettler
   readonly #timers: NodeJS.Timeout[] = []
   readonly #replaced = new Set<string>()
   #fold: OpenFold
   #durable: WatchCursor
   /** False where a sync failed before: only a new file proves anything. */
   #provable: boolean
-  #staged: StagedFold | undefined
+  #staged: StagedFile | undefined
   /** Of the newest file: a fold may be staged and compacted at once. */
   #number = 0
+  /** Nothing is merged meanwhile. */
+  #staging = false
   #closing: Promise<void> | undefined
 
   private constructor(options: LmdbOptions, { directory, lock, fold, durable }: OpenDirectory) {
@@ -90,6 +97,15 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     this.verifyReads = options.verifyReads === true
     const { durability } = options
     if (typeof durability === 'object') this.#every(durability.intervalMs, async () => this.sync())
+    this.#settler = new LayerSettler({
+      place: this.#mergePlace(),
+      turns: this.#turns,
+      fold: () => this.#fold,
+      mayMerge: () => this.#closing === undefined && !this.#staging && this.#staged?.isPending !== true,
+      adopt: async (next) => this.#swapIn(next),
+    })
+    const { calmMs = BULK_DEFAULTS.calmMs } = options.bulk ?? {}
+    this.#every(Math.min(calmMs, LOOK_FOR_CALM_MS), async () => this.#settler.settleWhenCalm())
     this.#every(CLEAR_READERS_MS, async () => this.#turns.take(async () => this.#fold.clearReaders()))
   }
 
@@ -130,6 +146,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
           path: this.#directory,
         })
       await this.#fold.apply(batch, cursor, options)
+      this.#settler.applied()
       if (isSynced(this.#options) && this.#provable) this.#durable = cursor
     })
   }
@@ -140,6 +157,16 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       await this.#sync()
       return this.#durable
     })
+  }
+
+  /**
+   * Merges what a flood of new keys left in layers, now instead of when the flood is over. Reads are right
+   * before, and fast after. Batches that come meanwhile are part of it. Does nothing where nothing is to merge.
+   */
+  async settle(): Promise<void> {
+    this.#mustBeOpen()
+    await this.#settler.settle()
+    this.#mustBeOpen()
   }
 
   async copyTo(
@@ -163,15 +190,22 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   }
 
   /**
-   * Writes the fold to a new file without free pages and swaps it in; reads go on, applies wait. A failure
+   * Writes the fold to a new file without free pages and swaps it in; reads go on, applies wait, but for those
+   * to a fold that is filled in bulk, which is merged as `settle` does. A failure
    * leaves the old file in use, or the handle done where it cannot be told which is. Resolves with the sizes
    * in bytes.
    */
   async compact(options: WaitOptions = {}): Promise<{ readonly before: number; readonly after: number }> {
+    this.#mustBeOpen()
+    options.signal?.throwIfAborted()
+    const before = this.stats.bytes
+    if (this.#fold.cut.layers !== undefined) {
+      await this.settle()
+      return { before, after: this.stats.bytes }
+    }
     return this.#turns.take(async () => {
       this.#mustBeOpen()
       options.signal?.throwIfAborted()
-      const before = this.stats.bytes
       const { foldId } = this.#fold.cut.state
       const next = { ...(await this.#nextFold()), foldId }
       const file = join(this.#directory, next.name)
@@ -196,26 +230,14 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   async stage(options: WaitOptions = {}): Promise<StagedFold> {
     this.#mustBeOpen()
     options.signal?.throwIfAborted()
-    await this.#staged?.discard()
-    const next = await this.#nextFold()
-    const file = join(this.#directory, next.name)
-    await reserveRoom(file)
-    const fold = await openFile(this.#directory, next, this.#options, {
-      make: true,
-      check: 'head',
-      synced: false,
-    })
-    const staged = new StagedFile(
-      fold,
-      async () =>
-        this.#turns.take(async () => {
-          await this.#swapIn(next)
-          this.#staged = undefined
-        }),
-      async () => removeFile(file),
-    )
-    this.#staged = staged
-    return staged
+    this.#staging = true
+    try {
+      await this.#staged?.discard()
+      await this.#settler.stop()
+      return await this.#stage()
+    } finally {
+      this.#staging = false
+    }
   }
 
   async close(): Promise<void> {
@@ -232,9 +254,32 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     return this.#fold.cut
   }
 
+  async #stage(): Promise<StagedFold> {
+    const next = await this.#nextFold()
+    const file = join(this.#directory, next.name)
+    await reserveRoom(file)
+    const fold = await openFile(this.#directory, next, this.#options, {
+      make: true,
+      check: 'head',
+      synced: false,
+    })
+    const staged = new StagedFile(fold, {
+      merge: async () => BulkMerge.begin(this.#mergePlace(), fold),
+      adopt: async (merged) =>
+        this.#turns.take(async () => {
+          await this.#swapIn(merged ?? next)
+          this.#staged = undefined
+        }),
+      remove: async () => removeFile(file),
+    })
+    this.#staged = staged
+    return staged
+  }
+
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     await this.#staged?.discard()
+    await this.#settler.stop()
     try {
       await this.#turns.take(async () => {
         if (this.#fold.failure !== undefined) return
@@ -269,6 +314,11 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     await forgetDoubt(this.#directory).catch(() => undefined)
     await before.retire()
     this.#removeLater(before.file)
+  }
+
+  #mergePlace(): MergePlace {
+    const nextFold = async (): Promise<CurrentFold> => this.#nextFold()
+    return { directory: this.#directory, options: this.#options, nextFold }
   }
 
   async #nextFold(): Promise<CurrentFold> {

@@ -21,7 +21,8 @@ import {
   type CurrentFold,
 } from './fold-directory.ts'
 import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
-import { OpenFold, syncFile } from './open-fold.ts'
+import { OpenFold } from './open-fold.ts'
+import { syncFile } from './sync-file.ts'
 
 /** A fold open for writing, the lock of its directory held. */
 export interface OpenDirectory {
@@ -70,6 +71,7 @@ export async function openFile(
     check: how.check,
     synced: how.synced ?? isSynced(options),
     maxReaders: options.maxReaders ?? DEFAULT_MAX_READERS,
+    bulk: options.bulk,
   })
 }
 

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { statSync } from 'node:fs'
 import {
@@ -9,13 +8,20 @@ import {
   type StoreStats,
   type WatchCursor,
 } from '@slip/kv-core'
-import { syncData } from '@slip/kv-core/store-parts'
 import { markDoubtful } from './fold-directory.ts'
 import { encodeBatch } from './batch-encoder.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
+import { BULK_DEFAULTS, Flood, type BulkOptions } from './flood.ts'
 import { FoldCut } from './fold-cut.ts'
-import type { WriterStart } from './thread-protocol.ts'
+import { syncFile } from './sync-file.ts'
+import type { WriterRequest, WriterStart } from './thread-protocol.ts'
 import { WriterHandle } from './writer-handle.ts'
+
+const NO_STEPS = new Uint8Array(0)
+
+export interface OpenFoldOptions extends Omit<WriterStart, 'runBytes'> {
+  readonly bulk?: BulkOptions | undefined
+}
 
 /** One file of a fold, open for writing: a thread that commits, and the newest commit to read from. */
 export class OpenFold {
@@ -25,6 +31,7 @@ export class OpenFold {
   /** Whether a commit is also a sync. */
   readonly #synced: boolean
   readonly #cuts = new Set<FoldCut>()
+  readonly #flood: Flood
   #cut: FoldCut
   #lineage: Uint8Array | undefined
   #bytes = 0
@@ -32,9 +39,14 @@ export class OpenFold {
   #retired: Promise<void> | undefined
   #allEnded: (() => void) | undefined
 
-  private constructor({ file, synced }: WriterStart, environment: Environment, writer: WriterHandle) {
+  private constructor(
+    { file, synced, bulk }: OpenFoldOptions,
+    environment: Environment,
+    writer: WriterHandle,
+  ) {
     this.file = file
     this.#synced = synced
+    this.#flood = new Flood(bulk)
     this.#environment = environment
     this.#writer = writer
     this.#cut = this.#newest()
@@ -42,14 +54,15 @@ export class OpenFold {
   }
 
   /** SnapshotError of the file check; `ForeignFold`, `Busy`, `Backend`, `Io`. */
-  static async open(start: WriterStart): Promise<OpenFold> {
+  static async open({ bulk, ...rest }: OpenFoldOptions): Promise<OpenFold> {
+    const start = { ...rest, runBytes: bulk?.runBytes ?? BULK_DEFAULTS.runBytes }
     const writer = await WriterHandle.start(start)
     let environment: Environment | undefined
     try {
       // The thread has it open already: this is the same file, and its databases are known. For reading, so
       // that this thread never waits for the lock of a commit.
       environment = openEnvironment(start.file, { ...start, reads: 'writableFile' })
-      return new OpenFold(start, environment, writer)
+      return new OpenFold({ ...start, bulk }, environment, writer)
     } catch (error) {
       await environment?.root.close()
       await writer.close().catch(() => undefined)
@@ -90,20 +103,35 @@ export class OpenFold {
         `a lineage of ${lineage.length} bytes: the limit is ${MAX_LINEAGE_BYTES}`,
       )
     const taken = lineage?.slice()
-    const steps = await encodeBatch(batch)
+    const { entries } = this.#cut.state
+    this.#flood.comes()
+    try {
+      await this.#commit(await encodeBatch(batch), cursor, taken)
+    } finally {
+      this.#flood.came(batch, this.#cut.state.entries - entries)
+    }
+  }
+
+  /** Whether what came is in layers, and no more comes for the moment. */
+  get shouldMerge(): boolean {
+    return this.#cut.layers !== undefined && this.#flood.isOver
+  }
+
+  /** Makes a run of what arrived. SnapshotError `Busy` when the fold is another writer's. */
+  async seal(): Promise<void> {
     await this.#guarded(async () => {
-      try {
-        await this.#writer.ask({ what: 'apply', steps, cursor: cursor.toBytes(), lineage: taken })
-      } catch (error) {
-        if (this.#synced && SnapshotError.is(error) && error.code === 'Io')
-          await markDoubtful(dirname(this.file))
-        throw error
-      }
-      const before = this.#cut
-      this.#cut = this.#newest()
-      if (taken !== undefined) this.#lineage = taken
-      before.release()
+      await this.#ask({ what: 'seal' })
+      this.#renew()
     })
+  }
+
+  /** Commits what is in no run yet, with everything else of the newest commit, to a fold that has the runs. */
+  async copyArrivalsTo(target: OpenFold): Promise<void> {
+    const { layers, options, state, environment } = this.#cut
+    const { from, to } = layers!.arrivals
+    for (let i = from; i < to; i++)
+      await target.#commit(environment.layers.arrival(i, options), state.cursor, undefined)
+    await target.#commit(NO_STEPS.slice(), state.cursor, this.lineage)
   }
 
   /** Makes every commit so far survive power loss. After a failure no sync of this file proves that any more. */
@@ -162,6 +190,37 @@ export class OpenFold {
     })
   }
 
+  async #commit(
+    steps: Uint8Array<ArrayBuffer>,
+    cursor: WatchCursor,
+    lineage: Uint8Array | undefined,
+  ): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    const layered = this.#flood.isWorthIt(this.#cut.state.entries)
+    await this.#guarded(async () => {
+      await this.#ask({ what: 'apply', steps, cursor: cursor.toBytes(), lineage, layered })
+      this.#renew()
+      if (lineage !== undefined) this.#lineage = lineage
+    })
+  }
+
+  /** A failure to write leaves open what is on disk. */
+  async #ask(request: WriterRequest): Promise<void> {
+    try {
+      await this.#writer.ask(request)
+    } catch (error) {
+      if (this.#synced && SnapshotError.is(error) && error.code === 'Io')
+        await markDoubtful(dirname(this.file))
+      throw error
+    }
+  }
+
+  #renew(): void {
+    const before = this.#cut
+    this.#cut = this.#newest()
+    before.release()
+  }
+
   #newest(): FoldCut {
     const cut: FoldCut = FoldCut.newest(this.#environment, this.file, () => {
       this.#cuts.delete(cut)
@@ -180,14 +239,5 @@ export class OpenFold {
         : new SnapshotError('Io', `writing ${this.file} failed`, { path: this.file, cause: error })
       throw this.#failure
     }
-  }
-}
-
-export async function syncFile(file: string): Promise<void> {
-  const handle = await open(file, 'r+')
-  try {
-    await syncData(handle.fd)
-  } finally {
-    await handle.close()
   }
 }

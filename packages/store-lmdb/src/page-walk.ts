@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { readFully } from './head-check.ts'
 import {
+  childOf,
   NODE_FLAG,
   NODE_HEADER_BYTES,
   PAGE_FLAG,
@@ -244,8 +245,4 @@ function separate(number: number, key: Buffer, { kind, tally }: Visit): void {
   if (tally.lastKey !== undefined && Buffer.compare(tally.lastKey, key) >= 0)
     throw new Damage(number, 'a branch that begins a child inside the one before it')
   tally.atLeast = key
-}
-
-function childOf(page: Buffer, at: number): number {
-  return page.readUInt16LE(at) + page.readUInt16LE(at + 2) * 2 ** 16 + page.readUInt16LE(at + 4) * 2 ** 32
 }

@@ -5,23 +5,39 @@ import {
   type StagedFold,
   type WatchCursor,
 } from '@slip/kv-core'
+import type { BulkMerge } from './bulk-merge.ts'
+import type { CurrentFold } from './fold-directory.ts'
 import type { OpenFold } from './open-fold.ts'
 import { storedKey } from './stored-key.ts'
+
+/** What a staged fold needs of the store it is staged for. */
+export interface StagingPlace {
+  /** Begins to merge the layers of the staged fold. */
+  readonly merge: () => Promise<BulkMerge>
+  /** Puts the staged file, or what its layers were merged into, closed, in the place of the one in use. */
+  readonly adopt: (merged: CurrentFold | undefined) => Promise<void>
+  /** Deletes the staged file. */
+  readonly remove: () => Promise<void>
+}
 
 /** A second file beside the one in use; a crash before `commit` leaves only files that the next opener removes. */
 export class StagedFile implements StagedFold {
   readonly #fold: OpenFold
-  readonly #adopt: () => Promise<void>
-  readonly #remove: () => Promise<void>
+  readonly #place: StagingPlace
+  #merge: BulkMerge | undefined
+  #committing: Promise<void> | undefined
   #ended: 'committed' | 'discarded' | 'failed' | undefined
   /** Whether the file may be the one in use, whatever became of the commit: the next opener knows. */
   #handedOver = false
 
-  /** `adopt` puts the file, closed, in the place of the one in use; `remove` deletes it. */
-  constructor(fold: OpenFold, adopt: () => Promise<void>, remove: () => Promise<void>) {
+  constructor(fold: OpenFold, place: StagingPlace) {
     this.#fold = fold
-    this.#adopt = adopt
-    this.#remove = remove
+    this.#place = place
+  }
+
+  /** Whether it may still become the fold in use. */
+  get isPending(): boolean {
+    return this.#ended === undefined
   }
 
   async apply(batch: readonly KvUpdate[], cursor: WatchCursor, options: ApplyOptions = {}): Promise<void> {
@@ -35,31 +51,50 @@ export class StagedFile implements StagedFold {
 
   has(key: string): boolean {
     this.#mustBeOpen()
-    const { environment, options } = this.#fold.cut
+    const { data, options } = this.#fold.cut
     const stored = storedKey(key)
-    return stored !== undefined && environment.data.getBinaryFast(stored, options) !== undefined
+    return stored !== undefined && data.getBinaryFast(stored, options) !== undefined
   }
 
   async commit(): Promise<void> {
     this.#mustBeOpen()
+    this.#committing ??= this.#commit()
+    await this.#committing
+  }
+
+  async discard(): Promise<void> {
+    await this.#merge?.end()
+    await this.#committing?.catch(() => undefined)
+    if (this.#ended === 'committed' || this.#ended === 'discarded') return
+    this.#ended = 'discarded'
+    await this.#fold.close()
+    if (!this.#handedOver) await this.#place.remove()
+  }
+
+  async #commit(): Promise<void> {
     try {
-      await this.#fold.sync()
+      const merged = this.#fold.cut.layers === undefined ? undefined : await this.#merged()
+      if (merged === undefined) await this.#fold.sync()
       await this.#fold.close()
-      this.#handedOver = true
-      await this.#adopt()
+      if (merged === undefined) this.#handedOver = true
+      else this.#merge?.keep(true)
+      await this.#place.adopt(merged)
       this.#ended = 'committed'
+      // What is left of it the next opener removes.
+      if (merged !== undefined) await this.#place.remove().catch(() => undefined)
     } catch (error) {
       this.#ended = 'failed'
       await this.#fold.close()
       throw error
+    } finally {
+      await this.#merge?.end()
     }
   }
 
-  async discard(): Promise<void> {
-    if (this.#ended === 'committed' || this.#ended === 'discarded') return
-    this.#ended = 'discarded'
-    await this.#fold.close()
-    if (!this.#handedOver) await this.#remove()
+  async #merged(): Promise<CurrentFold | undefined> {
+    this.#merge = await this.#place.merge()
+    await this.#merge.hold().merged
+    return this.#merge.finish()
   }
 
   #mustBeOpen(): void {

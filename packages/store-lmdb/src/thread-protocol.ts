@@ -10,6 +10,8 @@ export interface WriterStart {
   readonly foldId: Uint8Array
   readonly make: boolean
   readonly check: CheckDepth
+  /** How many bytes of batches make a run. */
+  readonly runBytes: number
 }
 
 /** What the writing thread can be asked; one at a time. */
@@ -19,7 +21,11 @@ export type WriterRequest =
       readonly steps: Uint8Array
       readonly cursor: Uint8Array
       readonly lineage: Uint8Array | undefined
+      /** Whether to lay it above the sorted databases, where nothing is yet. */
+      readonly layered: boolean
     }
+  /** Makes a run of what arrived; where nothing is layered only that the fold is still this writer's. */
+  | { readonly what: 'seal' }
   | { readonly what: 'clearReaders' }
   | { readonly what: 'close' }
 

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { SnapshotError } from '@slip/kv-core'
+import { threadOptions } from './thread-options.ts'
 import { fromMessage, type WriterReply, type WriterRequest, type WriterStart } from './thread-protocol.ts'
 
 /** The thread that writes one file, as its owner sees it. One request at a time. */
@@ -75,12 +76,4 @@ export class WriterHandle {
     })
     this.#waiting?.reject(this.#ended)
   }
-}
-
-/**
- * A thread takes the options of its process, but for one that says how the program's own text is read,
- * and which it refuses. Options of V8 cannot be given to a thread, only taken over.
- */
-function threadOptions(): { readonly execArgv?: string[] } {
-  return process.execArgv.some((option) => option.startsWith('--input-type')) ? { execArgv: [] } : {}
 }

@@ -2,10 +2,11 @@ import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { SnapshotError, WatchCursor } from '@slip/kv-core'
 import { eachStep, PUT } from './batch-encoder.ts'
-import { nativeError, openEnvironment, readState, type Environment } from './environment.ts'
+import { nativeError, openEnvironment, readLayers, readState, type Environment } from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
 import { encodeLineageRow, encodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
-import type { LmdbRoot } from './lmdb-js.js'
+import { LayerWriter, type Counts } from './layer-writer.ts'
+import type { LmdbDatabase, LmdbRoot } from './lmdb-js.js'
 import { toMessage, type WriterReply, type WriterRequest, type WriterStart } from './thread-protocol.ts'
 
 const port = parentPort!
@@ -17,6 +18,8 @@ const LOOK_FOR_DEAD_AFTER_PAGES = 4_096
 let descriptor = -1
 /** How many pages the file had when dead readers were looked for. */
 let lookedAtPages = 0
+/** There once the fold is hydrated in bulk; until then nobody knows whether it is. */
+let layers: LayerWriter | undefined
 
 try {
   if (!start.make) mustBeOurs(await checkFile(file, start.check, { named: true }))
@@ -34,6 +37,7 @@ try {
 async function answer(environment: Environment, epoch: bigint, request: WriterRequest): Promise<void> {
   try {
     if (request.what === 'apply') apply(environment, epoch, request)
+    else if (request.what === 'seal') seal(environment, epoch)
     else if (request.what === 'clearReaders') environment.root.readerCheck()
     else await close(environment)
     port.postMessage({} satisfies WriterReply)
@@ -68,29 +72,21 @@ async function close({ root }: Environment): Promise<void> {
 }
 
 function apply(
-  { root, data, deleted, meta }: Environment,
+  environment: Environment,
   epoch: bigint,
   request: Extract<WriterRequest, { what: 'apply' }>,
 ): void {
+  const { root, meta } = environment
+  layers ??= layersOf(environment, request.layered)
+  // Before the batch, so that a failure leaves it out.
+  if (layers?.isFull === true) seal(environment, epoch)
   root.transactionSync(() => {
-    const before = readState(meta)
-    if (before === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
-    if (before.epoch !== epoch)
-      throw new SnapshotError('Busy', `${file} was taken over by another writer`, { path: file })
-    let { entries, deletedKeys } = before
-    eachStep(request.steps, (what, key, record) => {
-      if (what === PUT) {
-        if (data.getBinaryFast(key) === undefined) entries++
-        if (deletedKeys > 0 && deleted.removeSync(key)) deletedKeys--
-        must(data.putSync(key, record))
-      } else {
-        if (data.removeSync(key)) entries--
-        if (deleted.getBinaryFast(key) === undefined) deletedKeys++
-        must(deleted.putSync(key, record))
-      }
-    })
+    const before = mustBeOwn(meta, epoch)
+    const counts = { entries: before.entries, deletedKeys: before.deletedKeys }
+    if (layers === undefined) put(environment, request.steps, counts)
+    else layers.add(request.steps, counts)
     const cursor = WatchCursor.fromBytes(request.cursor)
-    const state = { ...before, cursor, commit: before.commit + 1n, entries, deletedKeys }
+    const state = { ...before, cursor, commit: before.commit + 1n, ...counts }
     if (request.lineage !== undefined) must(meta.putSync(LINEAGE_KEY, encodeLineageRow(request.lineage)))
     must(meta.putSync(STATE_KEY, encodeState(state)))
   })
@@ -103,6 +99,47 @@ function apply(
 
 function pagesOf({ env }: LmdbRoot): number {
   return env.info().lastPageNumber + 1
+}
+
+function put({ data, deleted }: Environment, steps: Uint8Array, counts: Counts): void {
+  eachStep(steps, ({ what, keyFrom, keyTo, to }) => {
+    const key = steps.subarray(keyFrom, keyTo)
+    const record = steps.subarray(keyTo, to)
+    if (what === PUT) {
+      if (data.getBinaryFast(key) === undefined) counts.entries++
+      if (counts.deletedKeys > 0 && deleted.removeSync(key)) counts.deletedKeys--
+      must(data.putSync(key, record))
+    } else {
+      if (data.removeSync(key)) counts.entries--
+      if (deleted.getBinaryFast(key) === undefined) counts.deletedKeys++
+      must(deleted.putSync(key, record))
+    }
+  })
+}
+
+/** undefined where there are none, and `begins` does not ask for the first. */
+function layersOf(environment: Environment, begins: boolean): LayerWriter | undefined {
+  const { meta } = environment
+  const found = readLayers(meta)
+  if (found === undefined && !begins) return undefined
+  return LayerWriter.open(environment, found, readState(meta)!, start.runBytes)
+}
+
+function seal(environment: Environment, epoch: bigint): void {
+  layers ??= layersOf(environment, false)
+  const guard = (): void => void mustBeOwn(environment.meta, epoch)
+  if (layers === undefined) environment.root.transactionSync(guard)
+  else layers.seal(guard)
+  fillUp(environment.root, pagesOf(environment.root))
+}
+
+/** The state, which must be one that this writer left. */
+function mustBeOwn(meta: LmdbDatabase, epoch: bigint): FoldState {
+  const state = readState(meta)
+  if (state === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
+  if (state.epoch !== epoch)
+    throw new SnapshotError('Busy', `${file} was taken over by another writer`, { path: file })
+  return state
 }
 
 /**

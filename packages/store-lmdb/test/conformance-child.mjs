@@ -1,4 +1,11 @@
 import { lmdb } from '@slip/store-lmdb'
 
-/** The mode where the path says so: a child process is told nothing but the path. */
-export default (path) => lmdb({ path, durability: path.endsWith('.os') ? 'os' : 'batch' })
+// The kit gives only a path: its ending says how the fold is written.
+const IN_BULK = { fromEntries: 0, batchUpdates: 1, runBytes: 2_000, calmMs: 40 }
+
+export default (path) =>
+  lmdb({
+    path,
+    durability: path.endsWith('.os') ? 'os' : 'batch',
+    ...(path.includes('.bulk') ? { bulk: IN_BULK } : {}),
+  })

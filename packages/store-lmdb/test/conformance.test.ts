@@ -7,8 +7,15 @@ import { describe, test } from 'vitest'
 
 const childModule = new URL('conformance-child.mjs', import.meta.url)
 
-for (const durability of ['batch', 'os'] as const)
-  describe(`a fold in LMDB, durability ${durability}, is a store`, () => {
+/** Every batch is laid above the others, runs are made all the time, and merged in every pause. */
+const IN_BULK = { fromEntries: 0, batchUpdates: 1, runBytes: 2_000, calmMs: 40 }
+
+for (const [durability, bulk] of [
+  ['batch', undefined],
+  ['os', undefined],
+  ['batch', IN_BULK],
+] as const)
+  describe(`a fold in LMDB, durability ${durability}${bulk === undefined ? '' : ', filled in bulk'}, is a store`, () => {
     runStoreConformance(test, {
       features: {
         views: true,
@@ -22,9 +29,9 @@ for (const durability of ['batch', 'os'] as const)
       },
       create: async () => {
         const directory = await mkdtemp(join(tmpdir(), 'slip-lmdb-'))
-        const path = join(directory, `fold.${durability}`)
+        const path = join(directory, `fold${bulk === undefined ? '' : '.bulk'}.${durability}`)
         return {
-          location: lmdb({ path, durability }),
+          location: lmdb({ path, durability, bulk }),
           path,
           childModule,
           destroy: () => rm(directory, { recursive: true, force: true }),

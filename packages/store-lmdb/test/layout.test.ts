@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { encodeBatch, eachStep } from '../src/batch-encoder.ts'
 import { readEntry, recordIsIntact } from '../src/fold-record.ts'
 import { decodeLineageRow, decodeState, encodeLineageRow, encodeState } from '../src/fold-state.ts'
+import { arrivalKey, decodeLayers, encodeLayers, runName } from '../src/layer-row.ts'
 import { hashedKey } from '../src/stored-key.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
@@ -13,7 +14,10 @@ async function stored(
   update: Parameters<typeof encodeBatch>[0][number],
 ): Promise<[number, Uint8Array, Uint8Array]> {
   const steps: [number, Uint8Array, Uint8Array][] = []
-  eachStep(await encodeBatch([update]), (what, key, record) => steps.push([what, key, record]))
+  const batch = await encodeBatch([update])
+  eachStep(batch, ({ what, keyFrom, keyTo, to }) =>
+    steps.push([what, batch.subarray(keyFrom, keyTo), batch.subarray(keyTo, to)]),
+  )
   expect(steps).toHaveLength(1)
   return steps[0]!
 }
@@ -102,4 +106,21 @@ test('the state row and the lineage row are these bytes, and a damaged or newer 
         expect.objectContaining({ code: 'Corrupted' }),
       )
     }
+})
+
+test('the list of layers is these bytes, and any other is damage', () => {
+  const layers = { base: { entries: 3, deletedKeys: 1 }, runs: [5, 258], arrivals: { from: 7, to: 9 } }
+  const bytes = encodeLayers(layers)
+  expect(hex(bytes.subarray(4))).toBe(
+    '03000000000000000100000000000000070000000900000002000000' + '0500000002010000',
+  )
+  expect(decodeLayers(bytes, bytes.length)).toEqual(layers)
+  for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    const flipped = bytes.slice()
+    flipped[bit >> 3]! ^= 1 << (bit & 7)
+    expect(() => decodeLayers(flipped, flipped.length)).toThrow('checksum')
+  }
+  for (let length = 0; length < bytes.length; length++)
+    expect(() => decodeLayers(bytes.slice(0, length), length)).toThrow('checksum')
+  expect([runName(12), arrivalKey(0x0102_03ff)]).toEqual(['run-000012', '\u0001\u0002\u0003\u00ff'])
 })

@@ -1,0 +1,178 @@
+import { SnapshotError } from '@slip/kv-core'
+import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
+import type { Environment } from './environment.ts'
+import type { KeyText } from './key-text.ts'
+import { KeyFilter } from './key-filter.ts'
+import { ARRIVALS_NAME, arrivalKey, encodeLayers, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
+import type { LmdbDatabase } from './lmdb-js.js'
+
+/** How many runs may be there before runs get larger: their number is what merging costs memory for. */
+const RUNS_OF_ONE_SIZE = 256
+/** A batch and a place in it as one number. */
+const BATCH = 2 ** 32
+const LOWEST = '\0'
+const IN_ORDER = { append: true } as const
+
+/** How many entries and deleted keys a fold has. */
+export interface Counts {
+  entries: number
+  deletedKeys: number
+}
+
+/**
+ * Writes batches of a hydration as they arrive, and makes sorted runs of them: nothing is ever put at a
+ * random place of a large tree. The calls are made inside a transaction where they say so; after one that
+ * failed the writer is of no use.
+ */
+export class LayerWriter {
+  readonly #environment: Environment
+  readonly #arrivals: LmdbDatabase
+  readonly #base: { readonly data: LmdbDatabase; readonly deleted: LmdbDatabase }
+  readonly #runs: LmdbDatabase[]
+  readonly #runBytes: number
+  /** Of all but what is pending; there once it was asked. */
+  #filter: KeyFilter | undefined
+  /** Where the newest step of each key that is in no run yet is. */
+  #pending = new Map<KeyText, number>()
+  #batches: Buffer[] = []
+  #bytes = 0
+  #layers: Layers
+
+  private constructor(environment: Environment, layers: Layers, runBytes: number) {
+    this.#environment = environment
+    this.#layers = layers
+    this.#runBytes = runBytes
+    const open = (name: string): LmdbDatabase => environment.byText(name)!
+    this.#arrivals = open(ARRIVALS_NAME)
+    this.#base = { data: open('data'), deleted: open('deleted') }
+    this.#runs = layers.runs.map((_, i) => open(runName(i)))
+  }
+
+  /** Goes on where `layers` is, or lays the first layer over what `counts` says of the fold. */
+  static open(
+    environment: Environment,
+    layers: Layers | undefined,
+    counts: Counts,
+    runBytes: number,
+  ): LayerWriter {
+    const { entries, deletedKeys } = counts
+    const first = { base: { entries, deletedKeys }, runs: [], arrivals: { from: 0, to: 0 } }
+    const writer = new LayerWriter(environment, layers ?? first, runBytes)
+    writer.#takeArrivals()
+    return writer
+  }
+
+  /** Whether what arrived should be made a run before more arrives. */
+  get isFull(): boolean {
+    return this.#bytes >= this.#runBytes * (1 + Math.floor(this.#runs.length / RUNS_OF_ONE_SIZE))
+  }
+
+  /** Inside a transaction: adds a batch, which it keeps, and corrects `counts`. */
+  add(steps: Uint8Array, counts: Counts): void {
+    if (steps.length === 0) return
+    const { runs, base, arrivals } = this.#layers
+    this.#arrivals.putSync(arrivalKey(arrivals.to), steps)
+    this.#take(steps, counts)
+    this.#record({ base, runs, arrivals: { from: arrivals.from, to: arrivals.to + 1 } })
+  }
+
+  /** Makes a run of what arrived, in a transaction of its own that `guard` is part of. */
+  seal(guard: () => void): void {
+    if (this.#pending.size === 0) {
+      this.#environment.root.transactionSync(guard)
+      return
+    }
+    const { base, runs, arrivals } = this.#layers
+    const texts = [...this.#pending.keys()].sort()
+    // Outside the transaction: opening is one itself, and an empty run that nobody lists means nothing.
+    const run = this.#environment.byText(runName(runs.length))!
+    this.#environment.root.transactionSync(() => {
+      guard()
+      for (const text of texts) run.putSync(text, this.#runRecord(text), IN_ORDER)
+      for (let i = arrivals.from; i < arrivals.to; i++) this.#arrivals.removeSync(arrivalKey(i))
+      this.#record({
+        base,
+        runs: [...runs, texts.length],
+        arrivals: { from: arrivals.to, to: arrivals.to },
+      })
+    })
+    this.#runs.push(run)
+    for (const text of texts) this.#filter?.add(text)
+    this.#pending = new Map()
+    this.#batches = []
+    this.#bytes = 0
+  }
+
+  #record(layers: Layers): void {
+    if (!this.#environment.meta.putSync(LAYERS_KEY, encodeLayers(layers)))
+      throw new SnapshotError('Backend', 'the list of layers was not taken')
+    this.#layers = layers
+  }
+
+  /** Keeps `steps`; without `counts` they are counted already. */
+  #take(steps: Uint8Array, counts?: Counts): void {
+    const batch = Buffer.from(steps.buffer, steps.byteOffset, steps.length)
+    const number = this.#batches.push(batch) - 1
+    this.#bytes += batch.length
+    for (let at = 0; at < batch.length;) {
+      const { what, keyFrom, keyTo, to } = stepAt(batch, at)
+      const text = batch.toString('latin1', keyFrom, keyTo)
+      if (counts !== undefined) count(counts, this.#before(text), what)
+      this.#pending.set(text, number * BATCH + at)
+      at = to
+    }
+  }
+
+  /** What the last step of this key was. */
+  #before(text: KeyText): number | undefined {
+    const pending = this.#pending.get(text)
+    if (pending !== undefined) return this.#batches[Math.floor(pending / BATCH)]![pending % BATCH]
+    this.#filter ??= this.#filterOfKeys()
+    if (!this.#filter.mayHold(text)) return undefined
+    for (let i = this.#runs.length - 1; i >= 0; i--) {
+      const found = this.#runs[i]!.getBinaryFast(text)
+      if (found !== undefined) return found[0]
+    }
+    if (this.#base.data.getBinaryFast(text) !== undefined) return PUT
+    return this.#base.deleted.getBinaryFast(text) === undefined ? undefined : REMOVE
+  }
+
+  /** What the step does and its record, side by side: the last byte of the key is not needed any more. */
+  #runRecord(text: KeyText): Uint8Array {
+    const pending = this.#pending.get(text)!
+    const batch = this.#batches[Math.floor(pending / BATCH)]!
+    const { what, keyTo, to } = stepAt(batch, pending % BATCH)
+    batch[keyTo - 1] = what
+    return batch.subarray(keyTo - 1, to)
+  }
+
+  #takeArrivals(): void {
+    const { from, to } = this.#layers.arrivals
+    for (let i = from; i < to; i++) {
+      const steps = this.#arrivals.getBinaryFast(arrivalKey(i))
+      if (steps === undefined) throw new SnapshotError('Corrupted', `batch ${i} of the layers is missing`)
+      this.#take(new Uint8Array(steps.buffer, steps.byteOffset, this.#arrivals.lastSize).slice())
+    }
+  }
+
+  #filterOfKeys(): KeyFilter {
+    const filter = new KeyFilter()
+    for (const database of [this.#base.data, this.#base.deleted, ...this.#runs]) {
+      const cursor = database
+        .getRange({ start: LOWEST, end: undefined, reverse: false, values: false })
+        .iterate()
+      for (let next = cursor.next(); next.done !== true; next = cursor.next())
+        filter.add(next.value as KeyText)
+    }
+    return filter
+  }
+}
+
+/** Corrects the counts for one key: what its last step was, and what the next one is. */
+function count(counts: Counts, before: number | undefined, what: number): void {
+  if (before === what) return
+  if (what === PUT) counts.entries++
+  else counts.deletedKeys++
+  if (before === PUT) counts.entries--
+  else if (before === REMOVE) counts.deletedKeys--
+}

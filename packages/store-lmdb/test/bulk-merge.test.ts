@@ -1,0 +1,114 @@
+import { open as openFile, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { KvUpdate } from '@slip/kv-core'
+import { LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
+import { expect, test, vi } from 'vitest'
+import { BulkMerge } from '../dist/bulk-merge.js'
+import { nextFold } from '../dist/fold-directory.js'
+import { OpenFold } from '../dist/open-fold.js'
+import { expectState, IN_BULK, layersOf } from './flooded.ts'
+import { at, del, put, scratch } from './scratch.ts'
+
+test('what is applied while layers are merged is in the merged fold', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: { ...IN_BULK, runBytes: 2_000_000 } })
+  const all: KvUpdate[] = []
+  const apply = async (revision: number, batch: KvUpdate[]): Promise<void> => {
+    all.push(...batch)
+    await store.apply(batch, at(revision), { lineage: Buffer.from(`${revision}`) })
+  }
+  await apply(
+    1,
+    Array.from({ length: 40_000 }, (_, i) => put(`k${(i * 7_919) % 40_000}`, `${i}`, 1)),
+  )
+  const settled = new AbortController()
+  const settling = store.settle().finally(() => settled.abort())
+  let revision = 1
+  while (!settled.signal.aborted) {
+    revision++
+    await apply(revision, [
+      put(`k${revision}`, 'meanwhile', revision),
+      del(`k${revision + 20_000}`, revision),
+    ])
+  }
+  await settling
+  expect(revision).toBeGreaterThan(2)
+  expectState(store, all, 'after the merge')
+  expect(store.cursor.revision).toBe(BigInt(revision))
+  expect(Buffer.from(store.lineage!).toString()).toBe(`${revision}`)
+  await store.close()
+  expect(await layersOf(path)).toBeUndefined()
+})
+
+test('a merge begins by itself when no more comes, and an end of the store stops it', async () => {
+  const path = join(await scratch(), 'fold')
+  const flood = Array.from({ length: 3_000 }, (_, i) => put(`k${(i * 7_919) % 3_000}`, `${i}`, 1))
+  let store = await LmdbSnapshot.open({ path, durability: 'os', bulk: { ...IN_BULK, calmMs: 1 } })
+  await store.apply(flood, at(1))
+  await store.close()
+  store = await LmdbSnapshot.open({ path, durability: 'os', bulk: { ...IN_BULK, calmMs: 20 } })
+  expectState(store, flood, 'before')
+  await vi.waitFor(async () => expect(await readdir(path)).toContain('fold-00000002.mdb'), {
+    timeout: 20_000,
+  })
+  await store.apply([put('after', 'v', 2)], at(2))
+  expectState(store, [...flood, put('after', 'v', 2)], 'after')
+  await store.close()
+  expect((await readdir(path)).filter((name) => name.endsWith('.mdb'))).toHaveLength(1)
+})
+
+test('a damaged run is found by the check of records, and never merged', async () => {
+  const path = join(await scratch(), 'fold')
+  const flood = Array.from({ length: 2_000 }, (_, i) =>
+    put(`k${(i * 7_919) % 2_003}`, Buffer.alloc(60, `value ${i} `), 1),
+  )
+  let store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  for (let i = 0; i < 10; i++) await store.apply(flood.slice(i * 200, (i + 1) * 200), at(i + 1))
+  await store.close()
+  expect((await layersOf(path))?.runs).toBeGreaterThan(2)
+  const name = (await readdir(path)).find((file) => file.endsWith('.mdb'))!
+  const file = await openFile(join(path, name), 'r+')
+  const { buffer } = await file.read({ buffer: Buffer.alloc((await file.stat()).size), position: 0 })
+  const where = buffer.indexOf('value 7 value 7')
+  await file.write(Buffer.from('V'), 0, 1, where)
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'corrupt' })
+  await file.write(Buffer.from('v'), 0, 1, where)
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact' })
+
+  store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  const page = where - (where % 4096)
+  await file.write(Buffer.alloc(4096), 0, 4096, page)
+  await expect(store.settle()).rejects.toMatchObject({ code: 'Corrupted', at: page })
+  await file.write(buffer, page, 4096, page)
+  await file.close()
+  await store.settle()
+  expectState(store, flood, 'mended and merged')
+  await store.close()
+})
+
+test('a writer that lost the fold while it merged does not publish what it merged', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  await store.apply([put('a', '1', 1), put('b', '1', 1)], at(1))
+  await store.close()
+  const [, , name, id] = (await readFile(join(path, 'CURRENT'), 'latin1')).split(' ')
+  const start = { file: join(path, name!), foldId: Buffer.from(id!, 'hex'), bulk: IN_BULK }
+  const how = { make: false, check: 'head', synced: false, maxReaders: 512 } as const
+  const fold = await OpenFold.open({ ...start, ...how })
+  const merge = await BulkMerge.begin(
+    { directory: path, options: { path }, nextFold: async () => nextFold(path) },
+    fold,
+  )
+  await merge.merged
+  // Another that came past the lock, as one on another machine could.
+  const usurper = await OpenFold.open({ ...start, ...how })
+  await usurper.apply([put('a', 'theirs', 2)], at(2), {})
+  await expect(merge.finish()).rejects.toMatchObject({ code: 'Busy' })
+  await merge.end()
+  await fold.close()
+  await usurper.close()
+  expect((await readdir(path)).filter((file) => file.endsWith('.mdb'))).toEqual([name])
+  const reopened = await LmdbSnapshot.open({ path, bulk: IN_BULK })
+  expectState(reopened, [put('b', '1', 1), put('a', 'theirs', 2)], 'after')
+  await reopened.close()
+})
