@@ -14,6 +14,9 @@ export type HeadVerdict =
     }
   | { readonly verdict: 'foreign' | 'damaged'; readonly at: number; readonly what: string }
 
+/** 16 TiB of the smallest pages in use: the walk keeps a bit for each. */
+const MOST_PAGES = 2 ** 32
+
 /**
  * Reads the head of an LMDB file without mapping it: the native library ends the process when it opens
  * a file that is none, or one that is shorter than it says.
@@ -43,7 +46,8 @@ export function judgeMetas(first: MetaPage, second: MetaPage | string, size: num
     const { transaction, lastPage, freeTree, mainTree } = meta
     if (transaction === 0) continue
     const plausible = treeIsPlausible(freeTree, lastPage) && treeIsPlausible(mainTree, lastPage)
-    if (lastPage < 1 || !plausible) return damaged(at, 'a meta page points out of the file')
+    if (lastPage < 1 || lastPage > MOST_PAGES || !plausible)
+      return damaged(at, 'a meta page points out of the file')
   }
   const [a, b] = [first.transaction, second.transaction]
   if (a === b && a > 0) return damaged(0, 'both meta pages claim one transaction')

@@ -256,3 +256,17 @@ async function ask(request: object): Promise<Found> {
     lines.close()
   }
 }
+
+test('a meta page that claims more pages than there can be is damage, not a want of memory', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path })
+  await store.apply([put('a', 'v', 1)], at(1))
+  await store.close()
+  const file = join(path, FILE)
+  const bytes = await readFile(file)
+  // The upper half of the number of the last page, in both meta pages.
+  for (const meta of [0, 4096]) bytes.writeUInt32LE(0x2800, meta + 148)
+  await writeFile(file, bytes)
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'corrupt', at: 0 })
+  await expect(LmdbSnapshot.open({ path })).rejects.toMatchObject({ code: 'Corrupted' })
+})
