@@ -92,7 +92,9 @@ async function notices(moduleIds) {
     const root = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id)?.[1]
     if (root !== undefined) packages.set(root, JSON.parse(await readFile(join(root, 'package.json'), 'utf8')))
   }
-  const texts = ['lmdb-js.js in this directory is made of these packages.\n']
+  const texts = [
+    'lmdb-js.js in this directory, and what is bundled from it for threads, is made of these packages.\n',
+  ]
   for (const [root, { name, version, license }] of [...packages].sort(([a], [b]) => (a < b ? -1 : 1)))
     texts.push(`${name} ${version} (${license})\n\n${await readFile(join(root, 'LICENSE'), 'utf8')}`)
   return texts.join(`\n${'-'.repeat(80)}\n\n`)

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bin, capture, exec, ROOT } from './exec.mjs'
+import { bin, capture, exec, PNPM, ROOT } from './exec.mjs'
 
 const STAMP = join(ROOT, 'packages/cli/dist/.tsbuildinfo')
 const SOURCES = ['packages', 'tools', 'examples', 'tsconfig.base.json']
@@ -9,15 +9,18 @@ const SOURCES = ['packages', 'tools', 'examples', 'tsconfig.base.json']
 /** Builds every package; quiet when all is well. Ends the process when it fails. */
 export async function build() {
   process.stderr.write('building…\n')
-  const { code, text } = await capture(bin('turbo'), [
-    'run',
-    'build',
-    '--output-logs=errors-only',
-    '--no-color',
-  ])
+  const [program, ...before] = turbo()
+  const args = [...before, 'run', 'build', '--output-logs=errors-only', '--no-color']
+  const { code, text } = await capture(program, args)
   if (code === 0) return
   process.stderr.write(text)
   process.exit(1)
+}
+
+/** turbo looks for pnpm on the PATH, where it is only in what pnpm has started. */
+function turbo() {
+  const started = (process.env.npm_config_user_agent ?? '').startsWith('pnpm/')
+  return started ? [bin('turbo')] : ['npx', '-y', PNPM, 'exec', 'turbo']
 }
 
 /** Builds unless nothing changed since the last time: a look at the sources costs a few milliseconds. */

@@ -4,6 +4,9 @@ import { fileURLToPath } from 'node:url'
 /** The repository's root, where every job runs. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
+/** The release of pnpm this repository is made with, as npx takes it. */
+export const PNPM = 'pnpm@12.21.0'
+
 /** Runs a program to its end and resolves with its exit code; output goes where ours goes. */
 export async function exec(program, args, { env = {}, stdio = 'inherit', cwd } = {}) {
   // A command started by `pnpm slip` keeps the directory the user stands in, so that relative paths mean what they say.

@@ -1,7 +1,8 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { bin, capture, ROOT } from './exec.mjs'
+import { bundledNotices } from './bundled-notices.mjs'
+import { bin, capture, PNPM, ROOT } from './exec.mjs'
 
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall', 'prepare']
 
@@ -25,11 +26,7 @@ export async function checkPackages() {
 export async function pack(name, directory) {
   const before = new Set(await readdir(directory))
   const cwd = join(ROOT, 'packages', name)
-  const { code, text } = await capture(
-    'npx',
-    ['-y', 'pnpm@12.21.0', 'pack', '--pack-destination', directory],
-    { cwd },
-  )
+  const { code, text } = await capture('npx', ['-y', PNPM, 'pack', '--pack-destination', directory], { cwd })
   if (code !== 0) throw new Error(`packing ${name}: ${text}`)
   const tarball = (await readdir(directory)).find((file) => file.endsWith('.tgz') && !before.has(file))
   if (tarball === undefined) throw new Error(`packing ${name} left no tarball: ${text}`)
@@ -57,6 +54,7 @@ async function checkPackage(name, scratch) {
     findings.push(`${name}: workspace: is left in the manifest`)
   for (const script of INSTALL_SCRIPTS)
     if (manifest.scripts?.[script] !== undefined) findings.push(`${name}: has the install script ${script}`)
+  findings.push(...(await bundledNotices(name, tarball, listed)))
   const source = JSON.parse(await readFile(join(ROOT, 'packages', name, 'package.json'), 'utf8'))
   if (name !== 'kv-core' && name !== 'cli' && source.peerDependencies?.['@slip/kv-core'] === undefined)
     findings.push(`${name}: @slip/kv-core must be a peer dependency`)

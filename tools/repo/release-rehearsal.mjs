@@ -1,11 +1,13 @@
 // What a release would do, without publishing: versions from the changesets in a copy, tarballs of every package,
-// an empty project for npm and one for pnpm, and the first example of the README run from what was installed.
+// an empty project for npm and one for pnpm, and the first example of the README run from what was installed. Then the
+// LMDB store, whose library declares install scripts, with every package manager: see install-store.mjs.
 // Usage: node tools/repo/release-rehearsal.mjs
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from './build.mjs'
-import { capture, ROOT } from './exec.mjs'
+import { capture, PNPM, ROOT } from './exec.mjs'
+import { installStore } from './install-store.mjs'
 import { pack } from './package-checks.mjs'
 
 await build()
@@ -17,6 +19,8 @@ try {
   const packed = {}
   for (const name of await readdir(join(ROOT, 'packages'))) packed[name] = await pack(name, tarballs)
   for (const manager of ['npm', 'pnpm']) await installAndRun(manager, packed)
+  const failures = await installStore(join(scratch, 'store'), packed)
+  if (failures > 0) process.exitCode = 1
 } finally {
   await rm(scratch, { recursive: true, force: true })
 }
@@ -49,7 +53,7 @@ async function installAndRun(manager, packed) {
   // Nothing is published yet: what the packages ask of each other is the tarballs too.
   const overrides = Object.entries(dependencies).map(([name, path]) => `  '${name}': '${path}'\n`)
   await writeFile(join(project, 'pnpm-workspace.yaml'), `overrides:\n${overrides.join('')}`)
-  const pnpm = ['-y', 'pnpm@12.21.0', 'install', '--no-frozen-lockfile']
+  const pnpm = ['-y', PNPM, 'install', '--no-frozen-lockfile']
   const installed =
     manager === 'npm'
       ? await capture('npm', ['install', '--no-audit', '--no-fund'], { cwd: project })
