@@ -115,13 +115,24 @@ async function checkOpened(
   // What a commit leaves alone is walked only by those who ask, and where the file lacks pages.
   const whole = depth !== 'head' || head.missingBytes > 0
   const rows = new RowCheck(depth === 'records')
-  const { databases, damage } = await walkPages(file, head.meta, {
+  const {
+    databases,
+    damage,
+    lostPages = 0,
+  } = await walkPages(file, head.meta, {
     signal: options.signal,
     onRecord: (database, key, value) => rows.isIntact(database, key, value),
-    ...(whole ? {} : { walks: (name) => name === DATABASES.meta, skipFree: options.live }),
+    ...(whole
+      ? { comparesFree: true }
+      : { walks: (name) => name === DATABASES.meta, skipFree: options.live }),
   })
   if (damage !== undefined)
     throw new SnapshotError('Corrupted', `${path} is damaged: ${damage.what}`, { path, at: damage.at })
+  // It harms nobody but him who asked whether all is as it was written.
+  if (depth === 'records' && lostPages > 0)
+    throw new SnapshotError('Corrupted', `${path} has ${lostPages} pages that are neither free nor in use`, {
+      path,
+    })
   for (const name of databases.keys())
     if (!Object.hasOwn(DATABASES, name) && !isLayerName(name))
       throw new SnapshotError(options.foreign, `${path} is no fold: it has a database ${name}`, {
@@ -153,7 +164,7 @@ function countsOf({ base, runs, arrivals }: Layers): ReadonlyMap<string, number>
 }
 
 /** Checks what the databases of a fold hold, and keeps its state. */
-class RowCheck {
+export class RowCheck {
   state: FoldState | undefined
   layers: Layers | undefined
   readonly #records: boolean

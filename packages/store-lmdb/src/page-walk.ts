@@ -1,9 +1,10 @@
 import type { FileHandle } from 'node:fs/promises'
+import { Slices } from '@slip/kv-core'
+import { pagesOfFreeList } from './free-list.ts'
 import { readFully } from './head-check.ts'
 import {
   childOf,
   NODE_FLAG,
-  NODE_HEADER_BYTES,
   PAGE_FLAG,
   PAGE_HEADER_BYTES,
   readTree,
@@ -13,6 +14,8 @@ import {
   type MetaPage,
   type TreeFacts,
 } from './lmdb-page.ts'
+import { Damage, keyOf, mustBeOrdered, readNodes, type Bounds, type Node } from './page-nodes.ts'
+import { PageSet } from './page-set.ts'
 import { PageWindow } from './page-window.ts'
 
 export interface WalkOptions {
@@ -20,14 +23,32 @@ export interface WalkOptions {
   readonly walks?: (database: string) => boolean
   /** Whether the tree of free pages is left out, as beside a writer. */
   readonly skipFree?: boolean
+  /** Whether what the list of free pages says is compared with what the trees reach. */
+  readonly comparesFree?: boolean
   /** Sees each record of each named database; false stops the walk as damage. */
   readonly onRecord?: (database: string, key: Buffer, value: Buffer) => boolean
+  /** Only a stretch of each named database that is walked; what needs all of it is not looked at then. */
+  readonly stretch?: Stretch
   readonly signal?: AbortSignal | undefined
+}
+
+/** A stretch of a database, which ends behind a leaf. */
+export interface Stretch {
+  /** Where it begins, itself left out; undefined for the begin of the database. */
+  readonly after: Buffer | undefined
+  /** Asked behind each leaf. */
+  goesOn(): boolean
 }
 
 export interface WalkResult {
   readonly databases: ReadonlyMap<string, TreeFacts>
   readonly pages: number
+  /** How many pages are neither free nor in use, where that was compared. */
+  readonly lostPages?: number
+  /** Bytes that were read. */
+  readonly bytes: number
+  /** The last key of a stretch that ended before its database did. */
+  readonly stoppedAt?: Buffer
   /** The first damage met, when there is any. */
   readonly damage?: { readonly at: number; readonly what: string }
 }
@@ -45,114 +66,136 @@ export async function walkPages(
   const walk = new Walk(file, meta, options)
   try {
     await walk.run()
-    return { databases: walk.databases, pages: walk.pages }
+    return walk.result
   } catch (error) {
     if (!(error instanceof Damage)) throw error
     const { page, what } = error
-    return {
-      databases: walk.databases,
-      pages: walk.pages,
-      damage: { at: page * meta.pageBytes, what: `page ${page}: ${what}` },
-    }
+    return { ...walk.result, damage: { at: page * meta.pageBytes, what: `page ${page}: ${what}` } }
   }
 }
 
-class Damage extends Error {
-  readonly page: number
-  readonly what: string
-
-  constructor(page: number, what: string) {
-    super(what)
-    this.page = page
-    this.what = what
-  }
-}
+const META_PAGES = 2
 
 interface Tally {
   leafPages: number
   branchPages: number
   overflowPages: number
   entries: number
-  lastKey: Buffer | undefined
-  /** What the branches on the way say of the next key. */
-  atLeast: Buffer | undefined
 }
 
 class Walk {
-  readonly databases = new Map<string, TreeFacts>()
-  pages = 0
+  readonly #databases = new Map<string, TreeFacts>()
   readonly #file: FileHandle
   readonly #meta: MetaPage
   readonly #options: WalkOptions
   readonly #window: PageWindow
-  readonly #reached: Uint8Array
+  readonly #reached: PageSet
+  readonly #free: PageSet
+  readonly #slices = new Slices('lmdb.check')
+  #bytes = 0
+  #stoppedAt: Buffer | undefined
 
   constructor(file: FileHandle, meta: MetaPage, options: WalkOptions) {
     this.#file = file
     this.#meta = meta
     this.#options = options
     this.#window = new PageWindow(file, meta.pageBytes)
-    this.#reached = new Uint8Array(Math.ceil((meta.lastPage + 1) / 8))
+    this.#reached = new PageSet(meta.lastPage)
+    this.#free = new PageSet(options.comparesFree === true ? meta.lastPage : 0)
+  }
+
+  get result(): WalkResult {
+    const [pages, free] = [this.#reached.size, this.#free.size]
+    return {
+      databases: this.#databases,
+      pages,
+      bytes: this.#bytes + this.#window.bytes,
+      ...(this.#options.comparesFree === true
+        ? { lostPages: this.#meta.lastPage + 1 - META_PAGES - pages - free }
+        : {}),
+      ...(this.#stoppedAt === undefined ? {} : { stoppedAt: this.#stoppedAt }),
+    }
   }
 
   async run(): Promise<void> {
     const { walks, skipFree } = this.#options
-    if (skipFree !== true) await this.#tree('', this.#meta.freeTree, 'free')
-    await this.#tree('', this.#meta.mainTree, 'main')
-    for (const [name, tree] of this.databases)
-      if (walks?.(name) !== false) await this.#tree(name, tree, 'named')
+    this.#slices.begin()
+    try {
+      if (skipFree !== true) await this.#tree('', this.#meta.freeTree, 'free')
+      await this.#tree('', this.#meta.mainTree, 'main')
+      for (const [name, tree] of this.#databases)
+        if (walks?.(name) !== false) await this.#tree(name, tree, 'named')
+    } finally {
+      this.#slices.end()
+    }
   }
 
   async #tree(name: string, tree: TreeFacts, kind: 'free' | 'main' | 'named'): Promise<void> {
     if (tree.root === undefined) return
-    const counts = { leafPages: 0, branchPages: 0, overflowPages: 0, entries: 0 }
-    const tally: Tally = { ...counts, lastKey: undefined, atLeast: undefined }
-    await this.#page(tree.root, 1, { name, tree, kind, tally })
+    const tally: Tally = { leafPages: 0, branchPages: 0, overflowPages: 0, entries: 0 }
+    const stretch = kind === 'named' ? this.#options.stretch : undefined
+    await this.#page(tree.root, 1, { name, tree, kind, tally, stretch }, {})
+    if (stretch !== undefined) return
     for (const what of ['leafPages', 'branchPages', 'overflowPages', 'entries'] as const)
       if (tally[what] !== tree[what])
         throw new Damage(tree.root, `${tally[what]} ${what} below it, and ${tree[what]} stated`)
   }
 
-  async #page(number: number, depth: number, visit: Visit): Promise<void> {
+  async #page(number: number, depth: number, visit: Visit, bounds: Bounds): Promise<void> {
     this.#options.signal?.throwIfAborted()
+    if (this.#slices.due()) await this.#slices.pause()
     this.#reach(number, 1)
     const leaf = depth === visit.tree.depth
-    const found = await this.#window.page(number)
+    const found = this.#window.has(number) ? await this.#window.page(number) : await this.#load(number)
     if (found === undefined) throw new Damage(number, 'it is behind the end of the file')
     // The window moves below a branch, and for the overflow pages of a leaf.
     const page = Buffer.from(found)
-    const nodes = this.#nodesOf(page, number, leaf)
-    if (!leaf && nodes < 2 && depth > 1) throw new Damage(number, 'a branch with one child')
+    const nodes = readNodes(page, number, leaf)
+    if (readU64(page, 8) > this.#meta.transaction) throw new Damage(number, 'it is newer than the commit')
+    if (!leaf && nodes.length < 2 && depth > 1) throw new Damage(number, 'a branch with one child')
     visit.tally[leaf ? 'leafPages' : 'branchPages']++
-    for (let i = 0; i < nodes; i++) {
-      const at = PAGE_HEADER_BYTES + page.readUInt16LE(PAGE_HEADER_BYTES + 2 * i)
-      const keyAt = at + NODE_HEADER_BYTES
-      if (at < PAGE_HEADER_BYTES + page.readUInt16LE(22) || keyAt > page.length)
-        throw new Damage(number, 'a node outside its page')
-      const keyEnd = keyAt + page.readUInt16LE(at + 6)
-      if (keyEnd > page.length) throw new Damage(number, 'a key outside its page')
-      if (leaf) await this.#leafNode(page, number, { at, keyAt, keyEnd }, visit)
-      else {
-        // The first child of a branch has no key of its own.
-        if (i > 0) separate(number, page.subarray(keyAt, keyEnd), visit)
-        await this.#page(childOf(page, at), depth + 1, visit)
-      }
+    mustBeOrdered(page, number, nodes, { ...bounds, leaf, keys: visit.kind === 'free' ? 'numbers' : 'bytes' })
+    if (leaf) await this.#leaf(page, number, nodes, visit)
+    else await this.#branch(page, depth, nodes, visit, bounds)
+  }
+
+  /** Waiting for the disk is no work. */
+  async #load(number: number): Promise<Buffer | undefined> {
+    this.#slices.end()
+    const page = await this.#window.page(number)
+    this.#slices.begin()
+    return page
+  }
+
+  async #branch(
+    page: Buffer,
+    depth: number,
+    nodes: readonly Node[],
+    visit: Visit,
+    bounds: Bounds,
+  ): Promise<void> {
+    const after = visit.stretch?.after
+    for (const [i, node] of nodes.entries()) {
+      const next = nodes[i + 1]
+      // All below it was walked before.
+      const isDone =
+        after !== undefined && next !== undefined && Buffer.compare(keyOf(page, next), after) <= 0
+      if (isDone) continue
+      await this.#page(childOf(page, node.at), depth + 1, visit, {
+        from: i === 0 ? bounds.from : keyOf(page, node),
+        to: next === undefined ? bounds.to : keyOf(page, next),
+      })
+      if (this.#stoppedAt !== undefined) return
     }
   }
 
-  #nodesOf(page: Buffer, number: number, leaf: boolean): number {
-    const stated = readU64(page, 0)
-    if (stated !== number) throw new Damage(number, `it says that it is page ${stated}`)
-    const kinds = PAGE_FLAG.branch | PAGE_FLAG.leaf | PAGE_FLAG.overflow | 0x20
-    if ((page.readUInt16LE(18) & kinds) !== (leaf ? PAGE_FLAG.leaf : PAGE_FLAG.branch))
-      throw new Damage(number, 'it is of another kind')
-    const lower = page.readUInt16LE(20)
-    const upper = page.readUInt16LE(22)
-    if ((lower & 1) === 1 || lower > upper || upper > page.length - PAGE_HEADER_BYTES)
-      throw new Damage(number, 'its bounds are impossible')
-    if (readU64(page, 8) > this.#meta.transaction) throw new Damage(number, 'it is newer than the commit')
-    if (lower === 0) throw new Damage(number, 'it is empty')
-    return lower >> 1
+  async #leaf(page: Buffer, number: number, nodes: readonly Node[], visit: Visit): Promise<void> {
+    const { stretch } = visit
+    for (const node of nodes) {
+      if (stretch?.after !== undefined && Buffer.compare(keyOf(page, node), stretch.after) <= 0) continue
+      await this.#leafNode(page, number, node, visit)
+    }
+    if (stretch !== undefined && !stretch.goesOn()) this.#stoppedAt = Buffer.from(keyOf(page, nodes.at(-1)!))
   }
 
   async #leafNode(page: Buffer, number: number, node: Node, visit: Visit): Promise<void> {
@@ -163,29 +206,38 @@ class Walk {
       throw new Damage(number, `a node with flags ${flags}`)
     const key = page.subarray(keyAt, keyEnd)
     if (key.length === 0) throw new Damage(number, 'an empty key')
-    // The free tree is ordered by number, not by bytes.
-    if (kind !== 'free' && tally.lastKey !== undefined && Buffer.compare(tally.lastKey, key) >= 0)
-      throw new Damage(number, 'keys out of order')
-    if (tally.atLeast !== undefined && Buffer.compare(tally.atLeast, key) > 0)
-      throw new Damage(number, 'a key below what the branch above it says')
-    tally.atLeast = undefined
-    tally.lastKey = key
     tally.entries++
     const length = page.readUInt32LE(at)
     if ((flags & NODE_FLAG.overflow) !== 0) {
       if (keyEnd + 8 > page.length) throw new Damage(number, 'an overflow pointer outside its page')
       const value = await this.#overflow(readU64(page, keyEnd), length, tally)
       if (kind === 'named') this.#record(number, name, key, value)
+      else if (kind === 'free') this.#freeList(number, value)
       return
     }
     if (keyEnd + length > page.length) throw new Damage(number, 'a value outside its page')
+    const value = page.subarray(keyEnd, keyEnd + length)
     if ((flags & NODE_FLAG.subDatabase) !== 0) {
       if (kind !== 'main' || length !== TREE_BYTES) throw new Damage(number, 'a misplaced database record')
       const tree = readTree(page, keyEnd)
       if (!treeIsPlausible(tree, this.#meta.lastPage)) throw new Damage(number, 'an impossible database')
       // The library ends the names it stores with a zero.
-      this.databases.set(key.toString('utf8').replace(/\0$/, ''), tree)
-    } else if (kind === 'named') this.#record(number, name, key, page.subarray(keyEnd, keyEnd + length))
+      this.#databases.set(key.toString('utf8').replace(/\0$/, ''), tree)
+    } else if (kind === 'named') this.#record(number, name, key, value)
+    else if (kind === 'free') this.#freeList(number, value)
+  }
+
+  #freeList(number: number, list: Buffer): void {
+    if (this.#options.comparesFree !== true) return
+    const runs = pagesOfFreeList(list)
+    if (runs === undefined) throw new Damage(number, 'a list of free pages that is longer than its record')
+    for (const { first, count } of runs) {
+      this.#mustBeInside(first, count)
+      for (let page = first; page < first + count; page++) {
+        if (!this.#free.add(page)) throw new Damage(page, 'it is free twice')
+        if (this.#reached.has(page)) throw new Damage(page, 'it is free and in use')
+      }
+    }
   }
 
   #record(number: number, name: string, key: Buffer, value: Buffer): void {
@@ -200,6 +252,7 @@ class Walk {
     const bytes = Buffer.allocUnsafe(PAGE_HEADER_BYTES + length)
     if ((await readFully(this.#file, bytes, first * pageBytes)) < bytes.length)
       throw new Damage(first, 'overflow pages behind the end of the file')
+    this.#bytes += bytes.length
     // A value that a transaction makes shorter again keeps the pages of the longer one.
     const count = bytes.readUInt32LE(20)
     const stated = readU64(bytes, 0) === first && count >= needed
@@ -218,11 +271,10 @@ class Walk {
   #reach(first: number, count: number): void {
     this.#mustBeInside(first, count)
     for (let page = first; page < first + count; page++) {
-      const bit = 1 << (page & 7)
-      if ((this.#reached[page >> 3]! & bit) !== 0) throw new Damage(page, 'it is reached twice')
-      this.#reached[page >> 3]! |= bit
+      if (!this.#reached.add(page)) throw new Damage(page, 'it is reached twice')
+      if (this.#options.comparesFree === true && this.#free.has(page))
+        throw new Damage(page, 'it is free and in use')
     }
-    this.pages += count
   }
 }
 
@@ -231,18 +283,5 @@ interface Visit {
   readonly tree: TreeFacts
   readonly kind: 'free' | 'main' | 'named'
   readonly tally: Tally
-}
-
-interface Node {
-  readonly at: number
-  readonly keyAt: number
-  readonly keyEnd: number
-}
-
-/** A wrong key between two children would send a search to the wrong one. */
-function separate(number: number, key: Buffer, { kind, tally }: Visit): void {
-  if (kind === 'free') return
-  if (tally.lastKey !== undefined && Buffer.compare(tally.lastKey, key) >= 0)
-    throw new Damage(number, 'a branch that begins a child inside the one before it')
-  tally.atLeast = key
+  readonly stretch: Stretch | undefined
 }
