@@ -1,5 +1,6 @@
 import type { WatchCursor } from './cursor.ts'
 import type { KvEntry, KvUpdate } from './entry.ts'
+import type { SnapshotError } from './errors.ts'
 import type { ListedKey, WaitOptions } from './source.ts'
 
 /** The most an opaque lineage may hold. */
@@ -84,6 +85,11 @@ export interface SnapshotStore extends FoldReader, AsyncDisposable {
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }>
   /** A second fold beside this one, invisible until `commit` swaps it in (feature `staging`). */
   stage?(options?: WaitOptions): Promise<StagedFold>
+  /**
+   * Calls `listener` once, at once or later, when damage is found in this fold while it is open: then the handle
+   * is done, and who opens the fold again meets the damage. Returns how to stop listening.
+   */
+  whenDamaged?(listener: (damage: SnapshotError) => void): () => void
   /** Syncs unless the handle is done, and lets go of the lock. Idempotent. */
   close(): Promise<void>
 }

@@ -13,10 +13,13 @@ const CURRENT_DRAFT = 'CURRENT.draft'
 const UNSYNCED_NAME = 'UNSYNCED'
 /** There while a failed sync leaves open what of the file is on disk. */
 const DOUBTFUL_NAME = 'DOUBTFUL'
+/** There since damage was found in a fold that was open, until all of it was read again. */
+const DAMAGED_NAME = 'DAMAGED'
+const MARKS = [UNSYNCED_NAME, DOUBTFUL_NAME, DAMAGED_NAME]
 /** What a new file may need before its first commit. */
 export const FIRST_BYTES: number = 256 * 1024
 const FILE_PATTERN = /^fold-(\d{8})\.mdb$/
-const OWN_NAMES = /^(fold-\d{8}\.mdb(-lock)?|CURRENT\.draft|UNSYNCED|DOUBTFUL)$/
+const OWN_NAMES = /^(fold-\d{8}\.mdb(-lock)?|CURRENT\.draft|UNSYNCED|DOUBTFUL|DAMAGED)$/
 const CURRENT_PATTERN = /^slip-lmdb (\d+) (fold-\d{8}\.mdb) ([0-9a-f]{32}) ([0-9a-f]{8})\n$/
 
 /** The fold a directory holds. */
@@ -125,7 +128,7 @@ export async function highestNumber(directory: string): Promise<number> {
 /** Removes what a crash left beside `keep`. Only for the holder of the lock. */
 export async function removeLeftovers(directory: string, keep: string | undefined): Promise<void> {
   for (const name of await readdir(directory)) {
-    const ours = OWN_NAMES.test(name) && ![UNSYNCED_NAME, DOUBTFUL_NAME].includes(name)
+    const ours = OWN_NAMES.test(name) && !MARKS.includes(name)
     if (!ours || (keep !== undefined && name.startsWith(keep))) continue
     await rm(join(directory, name), { force: true })
   }
@@ -217,6 +220,20 @@ export async function isDoubtful(directory: string): Promise<boolean> {
 /** The fold was written anew. */
 export async function forgetDoubt(directory: string): Promise<void> {
   await rm(join(directory, DOUBTFUL_NAME), { force: true })
+}
+
+/** Remembers that the fold has to be read whole before it is opened again. Never rejects. */
+export async function markDamaged(directory: string): Promise<void> {
+  await writeFile(join(directory, DAMAGED_NAME), '', { mode: 0o600 }).catch(() => undefined)
+}
+
+export async function isMarkedDamaged(directory: string): Promise<boolean> {
+  return (await stat(join(directory, DAMAGED_NAME)).catch(() => undefined)) !== undefined
+}
+
+/** The fold was read whole, or written anew. */
+export async function unmarkDamaged(directory: string): Promise<void> {
+  await rm(join(directory, DAMAGED_NAME), { force: true })
 }
 
 /** Empty where the system does not say. */

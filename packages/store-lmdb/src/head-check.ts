@@ -1,6 +1,8 @@
 import type { FileHandle } from 'node:fs/promises'
 import { META_BYTES, readMeta, treeIsPlausible, type MetaPage } from './lmdb-page.ts'
 
+const USUAL_PAGE_BYTES = 4096
+
 /**
  * What the first two pages and the size of a file say. `missingBytes` lie behind the end of the file:
  * legal where a commit freed its last pages again, damage where anything is reached in them.
@@ -23,13 +25,15 @@ const MOST_PAGES = 2 ** 32
  */
 export async function checkHead(file: FileHandle): Promise<HeadVerdict> {
   const { size } = await file.stat()
-  const head = Buffer.alloc(META_BYTES)
+  // Both meta pages in one call: beside a writer they would else be of different times.
+  const head = Buffer.alloc(USUAL_PAGE_BYTES + META_BYTES)
   const got = await readFully(file, head, 0)
   if (got < META_BYTES) return { verdict: 'foreign', at: 0, what: 'it is shorter than a meta page' }
   const first = readMeta(head, 0)
   if (typeof first === 'string') return { verdict: 'foreign', at: 0, what: first }
   const { pageBytes } = first
   if (size < 2 * pageBytes) return damaged(size, 'it is shorter than two meta pages')
+  if (pageBytes === USUAL_PAGE_BYTES) return judgeMetas(first, readMeta(head, pageBytes), size)
   await readFully(file, head, pageBytes)
   return judgeMetas(first, readMeta(head, 0), size)
 }

@@ -1,3 +1,4 @@
+export type { WalkOptions, WalkProgress } from './background-walk.ts'
 export type { FileUsage, OpenTransaction } from './file-usage.ts'
 export type { BulkOptions } from './flood.ts'
 export { lmdb } from './lmdb-location.ts'

@@ -1,3 +1,4 @@
+import type { WalkOptions } from './background-walk.ts'
 import type { CheckDepth } from './file-check.ts'
 import type { BulkOptions } from './flood.ts'
 
@@ -24,6 +25,11 @@ export interface LmdbOptions {
   readonly check?: CheckDepth
   /** When new keys in random order are collected in sorted runs, and merged when no more of them come. */
   readonly bulk?: BulkOptions | undefined
+  /**
+   * How the fold is read through in the background for damage that came after it was opened; false for not
+   * at all. What is found ends the handle: see `LmdbSnapshot.whenDamaged`.
+   */
+  readonly walk?: false | WalkOptions
   /** How long to wait for another writer. @default 0 */
   readonly waitLockMs?: number
 }

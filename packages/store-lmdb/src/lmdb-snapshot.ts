@@ -16,12 +16,16 @@ import {
 import { Turns, type WriterLock } from '@slip/kv-core/store-parts'
 import { BulkMerge, type MergePlace } from './bulk-merge.ts'
 import { BULK_DEFAULTS } from './flood.ts'
+import { BackgroundWalk, type WalkProgress } from './background-walk.ts'
+import { DamageWatch } from './damage-watch.ts'
 import type { FoldCut } from './fold-cut.ts'
 import {
   forgetDoubt,
   highestNumber,
   isStill,
   newFold,
+  markDamaged,
+  unmarkDamaged,
   unmarkUnsynced,
   writeCurrent,
   type CurrentFold,
@@ -75,6 +79,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   readonly #settler: LayerSettler
   readonly #timers: NodeJS.Timeout[] = []
   readonly #replaced = new Set<string>()
+  readonly #damage = new DamageWatch()
+  readonly #walk: BackgroundWalk | undefined
   #fold: OpenFold
   #durable: WatchCursor
   /** False where a sync failed before: only a new file proves anything. */
@@ -106,6 +112,12 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     })
     const { calmMs = BULK_DEFAULTS.calmMs } = options.bulk ?? {}
     this.#every(Math.min(calmMs, LOOK_FOR_CALM_MS), async () => this.#settler.settleWhenCalm())
+    if (options.walk !== false)
+      this.#walk = new BackgroundWalk(
+        () => this.#fold,
+        options.walk ?? {},
+        async (damage) => this.#end(damage),
+      )
     this.#every(CLEAR_READERS_MS, async () => this.#turns.take(async () => this.#fold.clearReaders()))
   }
 
@@ -132,6 +144,20 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
 
   get stats(): StoreStats {
     return this.#fold.stats
+  }
+
+  /** How far the walk in the background has come; undefined where there is none. */
+  get walked(): WalkProgress | undefined {
+    return this.#walk?.progress
+  }
+
+  /**
+   * Calls `listener` once with SnapshotError `Corrupted` when the walk in the background finds damage, at once
+   * when it has. From then on reads and commits end with that error, views of before go on, and the next
+   * opener reads all of the fold first.
+   */
+  whenDamaged(listener: (damage: SnapshotError) => void): () => void {
+    return this.#damage.listen(listener)
   }
 
   view(options: { readonly deadlineMs?: number } = {}): SnapshotView {
@@ -174,7 +200,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     options: WaitOptions = {},
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
     return this.#turns.take(async () => {
-      this.#mustBeOpen()
+      this.#mustBeSound()
       options.signal?.throwIfAborted()
       const { cursor } = this
       const file = join(directory, COPY_NAME)
@@ -204,7 +230,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       return { before, after: this.stats.bytes }
     }
     return this.#turns.take(async () => {
-      this.#mustBeOpen()
+      this.#mustBeSound()
       options.signal?.throwIfAborted()
       const { foldId } = this.#fold.cut.state
       const next = { ...(await this.#nextFold()), foldId }
@@ -250,7 +276,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   }
 
   protected cut(): FoldCut {
-    this.#mustBeOpen()
+    this.#mustBeSound()
     return this.#fold.cut
   }
 
@@ -278,6 +304,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
+    await this.#walk?.close()
     await this.#staged?.discard()
     await this.#settler.stop()
     try {
@@ -312,6 +339,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     this.#provable = true
     // The new fold is in use: where the doubt stays, the next opener writes it anew for nothing.
     await forgetDoubt(this.#directory).catch(() => undefined)
+    this.#damage.forget()
+    await unmarkDamaged(this.#directory).catch(() => undefined)
     await before.retire()
     this.#removeLater(before.file)
   }
@@ -332,6 +361,18 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     if (this.#durable.equals(cursor)) return
     await this.#fold.sync()
     if (this.#provable) this.#durable = cursor
+  }
+
+  /** The mark is there before anybody is told, and opens the fold again. */
+  async #end(damage: SnapshotError): Promise<void> {
+    await markDamaged(this.#directory)
+    this.#fold.giveUp(damage)
+    this.#damage.tell(damage)
+  }
+
+  #mustBeSound(): void {
+    this.#mustBeOpen()
+    this.#damage.throwIfFound()
   }
 
   #mustBeOpen(): void {

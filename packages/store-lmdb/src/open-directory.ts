@@ -9,6 +9,7 @@ import {
   CURRENT_NAME,
   forgetDoubt,
   isDoubtful,
+  isMarkedDamaged,
   isStill,
   markDoubtful,
   markUnsynced,
@@ -17,6 +18,7 @@ import {
   readCurrent,
   removeLeftovers,
   syncNames,
+  unmarkDamaged,
   writeCurrent,
   type CurrentFold,
 } from './fold-directory.ts'
@@ -128,10 +130,14 @@ async function makeFold(directory: string, options: LmdbOptions): Promise<OpenFo
 
 async function reopen(directory: string, current: CurrentFold, options: LmdbOptions): Promise<OpenFold> {
   const asked = options.check ?? 'head'
-  const check = asked === 'head' && (await mayBeHalfWritten(directory)) ? 'structure' : asked
+  const marked = await isMarkedDamaged(directory)
+  const halfWritten = asked === 'head' && (await mayBeHalfWritten(directory))
+  const check = marked ? 'records' : halfWritten ? 'structure' : asked
   if (!isSynced(options)) await markUnsynced(directory)
   try {
-    return await openFile(directory, current, options, { make: false, check })
+    const fold = await openFile(directory, current, options, { make: false, check })
+    if (marked) await unmarkDamaged(directory)
+    return fold
   } catch (cause) {
     if (!SnapshotError.is(cause) || cause.code !== 'NotFound') throw cause
     const path = join(directory, current.name)

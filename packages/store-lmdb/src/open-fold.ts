@@ -75,6 +75,11 @@ export class OpenFold {
     return this.#cut
   }
 
+  /** The newest commit, kept until it is released. */
+  pin(): FoldCut {
+    return this.#cut.retain()
+  }
+
   get lineage(): Uint8Array | undefined {
     return this.#lineage?.slice()
   }

@@ -67,7 +67,7 @@ export function mustBeOrdered(
   nodes: readonly Node[],
   { keys, leaf, from, to }: Bounds & { readonly keys: 'bytes' | 'numbers'; readonly leaf: boolean },
 ): void {
-  const order = keys === 'numbers' ? compareNumbers : Buffer.compare
+  const order = keys === 'numbers' ? compareNumbers : compareBytes
   let before = from
   for (const [i, node] of nodes.entries()) {
     // Nobody looks at the first key of a branch.
@@ -85,4 +85,8 @@ export function mustBeOrdered(
 
 function compareNumbers(a: Buffer, b: Buffer): number {
   return readU64(a, 0) - readU64(b, 0)
+}
+
+function compareBytes(a: Buffer, b: Buffer): number {
+  return a.compare(b)
 }

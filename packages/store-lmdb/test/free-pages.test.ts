@@ -101,7 +101,7 @@ test('a branch that leads a reader elsewhere is damage, although a scan finds ev
     await writeFile(join(path, FILE), damaged)
     const verdict = await verifyLmdb(path)
     const open = LmdbSnapshot.open({ path, check: 'structure' })
-    const hidden = await hiddenKeys(path, open)
+    const hidden = await hiddenKeys(open)
     // A branch's key may be lower than the lowest key it leads to; then nothing is hidden.
     if (hidden !== 'refused') expect([verdict.verdict, hidden]).toEqual(['intact', []])
     else expect(verdict.verdict).toBe('corrupt')
@@ -109,7 +109,7 @@ test('a branch that leads a reader elsewhere is damage, although a scan finds ev
   }
 })
 
-async function hiddenKeys(path: string, opening: Promise<LmdbSnapshot>): Promise<string[] | 'refused'> {
+async function hiddenKeys(opening: Promise<LmdbSnapshot>): Promise<string[] | 'refused'> {
   const store = await opening.catch(() => undefined)
   if (store === undefined) return 'refused'
   const hidden = [...store.keys()].filter((key) => !store.has(key))

@@ -34,6 +34,8 @@ export class SessionRunner<S extends SnapshotStore, T> {
   /** Since when the source is waited for, monotonic; undefined while it is not. */
   #pullingSinceMs: number | undefined
   #end: ((reason: string) => void) | undefined
+  /** Whether the store in use found damage in itself. */
+  #damaged = false
 
   constructor(parts: FoldParts<S, T>, settings: FollowSettings, signal: AbortSignal) {
     this.#parts = parts
@@ -55,6 +57,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
       return this.#signal.aborted ? { why: 'aborted' } : { why: 'unreachable', error }
     }
     board.proof()
+    if (!(await this.#replaceDamaged())) return { why: 'aborted' }
     const { finding } = this.#carried
     this.#carried = { ...this.#carried, finding: undefined }
     let attached: Attached | undefined
@@ -96,6 +99,14 @@ export class SessionRunner<S extends SnapshotStore, T> {
     await this.#attachment.close()
   }
 
+  /** The commit that a damaged store refuses makes the writer open the fold again. False when the caller ended. */
+  async #replaceDamaged(): Promise<boolean> {
+    if (!this.#damaged) return true
+    this.#damaged = false
+    const { cursor } = this.#parts.keeper.figures
+    return (await this.#writer.flush([], 0, cursor, { phase: 'live' })) !== 'abandoned'
+  }
+
   /** A bucket that begins to evict is remembered with the next commit. */
   #noteEviction(described: SourceDescription, bound: BoundLineage): void {
     const { whenEvicted } = this.#settings
@@ -131,6 +142,11 @@ export class SessionRunner<S extends SnapshotStore, T> {
         abort(reason)
       }
       this.#end = endSession
+      const stopListening = keeper.store.whenDamaged?.(() => {
+        this.#damaged = true
+        endSession('storeDamaged')
+      })
+      signal.addEventListener('abort', () => stopListening?.())
       const endWith = (finding: AuditFinding | undefined): void => {
         if (finding === undefined) return
         found = finding
