@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import {
   SnapshotError,
@@ -14,41 +14,37 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import { Turns, type WriterLock } from '@slip/kv-core/store-parts'
-import { BulkMerge, type MergePlace } from './bulk-merge.ts'
+import { BulkMerge } from './bulk-merge.ts'
 import { BULK_DEFAULTS } from './flood.ts'
 import { BackgroundWalk, type WalkProgress } from './background-walk.ts'
 import { DamageWatch } from './damage-watch.ts'
 import type { FoldCut } from './fold-cut.ts'
 import {
   forgetDoubt,
-  highestNumber,
   isStill,
-  newFold,
   markDamaged,
   unmarkDamaged,
   unmarkUnsynced,
   writeCurrent,
   type CurrentFold,
 } from './fold-directory.ts'
+import { FoldFiles, removeFile } from './fold-files.ts'
 import { FoldReads } from './fold-reads.ts'
 import { GENERATION } from './fold-state.ts'
 import { fileUsage, type FileUsage } from './file-usage.ts'
-import { MAX_VALUE_BYTES } from './fold-record.ts'
 import { FoldView } from './fold-view.ts'
 import { LayerSettler } from './layer-settler.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
 import { asIo, isSynced, openDirectory, openFile, reserveRoom, type OpenDirectory } from './open-directory.ts'
 import type { OpenFold } from './open-fold.ts'
 import { StagedFile } from './staged-fold.ts'
-import { MAX_KEY_BYTES } from './stored-key.ts'
+import { FEATURES } from './store-features.ts'
 
 /** What `copyTo` calls its file. */
 export const COPY_NAME = 'fold.mdb'
 
 const CLEAR_READERS_MS = 30_000
 const LOOK_FOR_CALM_MS = 1_000
-/** Readers that just read the name of a replaced file still find it. */
-const KEEP_REPLACED_MS = 5_000
 
 /**
  * A fold on disk in LMDB, for folds larger than memory and for readers in other processes.
@@ -57,16 +53,7 @@ const KEEP_REPLACED_MS = 5_000
  * resolves; with `'batch'`, the default, all of it.
  */
 export class LmdbSnapshot extends FoldReads implements SnapshotStore {
-  readonly features: StoreFeatures = {
-    views: true,
-    lineage: true,
-    deletedKeys: true,
-    staging: true,
-    durable: true,
-    multiProcessReaders: true,
-    maxKeyBytes: MAX_KEY_BYTES,
-    maxValueBytes: MAX_VALUE_BYTES,
-  }
+  readonly features: StoreFeatures = FEATURES
   /** Of the layout. */
   readonly generation: number = GENERATION
   /** A commit is whole or not there: opening never repairs anything. */
@@ -75,10 +62,10 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   readonly #directory: string
   readonly #options: LmdbOptions
   readonly #lock: WriterLock
+  readonly #files: FoldFiles
   readonly #turns: Turns = new Turns()
   readonly #settler: LayerSettler
   readonly #timers: NodeJS.Timeout[] = []
-  readonly #replaced = new Set<string>()
   readonly #damage = new DamageWatch()
   readonly #walk: BackgroundWalk | undefined
   #fold: OpenFold
@@ -86,8 +73,6 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   /** False where a sync failed before: only a new file proves anything. */
   #provable: boolean
   #staged: StagedFile | undefined
-  /** Of the newest file: a fold may be staged and compacted at once. */
-  #number = 0
   /** Nothing is merged meanwhile. */
   #staging = false
   #closing: Promise<void> | undefined
@@ -97,6 +82,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     this.#options = options
     this.#directory = directory
     this.#lock = lock
+    this.#files = new FoldFiles(directory, options)
     this.#fold = fold
     this.#durable = durable ? fold.cut.state.cursor : WatchCursor.none
     this.#provable = durable
@@ -104,7 +90,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     const { durability } = options
     if (typeof durability === 'object') this.#every(durability.intervalMs, async () => this.sync())
     this.#settler = new LayerSettler({
-      place: this.#mergePlace(),
+      place: this.#files,
       turns: this.#turns,
       fold: () => this.#fold,
       mayMerge: () => this.#closing === undefined && !this.#staging && this.#staged?.isPending !== true,
@@ -233,8 +219,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       this.#mustBeSound()
       options.signal?.throwIfAborted()
       const { foldId } = this.#fold.cut.state
-      const next = { ...(await this.#nextFold()), foldId }
-      const file = join(this.#directory, next.name)
+      const next = { ...(await this.#files.nextFold()), foldId }
+      const file = this.#files.pathOf(next)
       try {
         await reserveRoom(file)
         await this.#fold.copyTo(file)
@@ -281,8 +267,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   }
 
   async #stage(): Promise<StagedFold> {
-    const next = await this.#nextFold()
-    const file = join(this.#directory, next.name)
+    const next = await this.#files.nextFold()
+    const file = this.#files.pathOf(next)
     await reserveRoom(file)
     const fold = await openFile(this.#directory, next, this.#options, {
       make: true,
@@ -290,7 +276,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       synced: false,
     })
     const staged = new StagedFile(fold, {
-      merge: async () => BulkMerge.begin(this.#mergePlace(), fold),
+      merge: async () => BulkMerge.begin(this.#files, fold),
       adopt: async (merged) =>
         this.#turns.take(async () => {
           await this.#swapIn(merged ?? next)
@@ -315,7 +301,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       })
     } finally {
       await this.#fold.close()
-      for (const file of this.#replaced) await removeFile(file).catch(() => undefined)
+      await this.#files.close()
       await this.#lock.release()
     }
   }
@@ -342,18 +328,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     this.#damage.forget()
     await unmarkDamaged(this.#directory).catch(() => undefined)
     await before.retire()
-    this.#removeLater(before.file)
-  }
-
-  #mergePlace(): MergePlace {
-    const nextFold = async (): Promise<CurrentFold> => this.#nextFold()
-    return { directory: this.#directory, options: this.#options, nextFold }
-  }
-
-  async #nextFold(): Promise<CurrentFold> {
-    const highest = await highestNumber(this.#directory)
-    this.#number = Math.max(this.#number, highest) + 1
-    return newFold(this.#number)
+    this.#files.removeLater(before.file)
   }
 
   async #sync(): Promise<void> {
@@ -385,19 +360,4 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     timer.unref()
     this.#timers.push(timer)
   }
-
-  #removeLater(file: string): void {
-    this.#replaced.add(file)
-    const timer = setTimeout(() => {
-      void removeFile(file).catch(() => undefined)
-      this.#replaced.delete(file)
-    }, KEEP_REPLACED_MS)
-    timer.unref()
-    this.#timers.push(timer)
-  }
-}
-
-async function removeFile(file: string): Promise<void> {
-  await rm(file, { force: true })
-  await rm(`${file}-lock`, { force: true })
 }

@@ -1,5 +1,3 @@
-import { SnapshotError, KvError } from '../errors.ts'
-import type { WatchCursor } from '../cursor.ts'
 import { type Binding, decodeLineage, type Lineage, type SkippedNames } from '../lineage.ts'
 import type { FollowSource } from '../follow-source.ts'
 import type { AttachDecision, RebuildReason } from '../protocol/attach.ts'
@@ -9,6 +7,7 @@ import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
 import { AnchorRing } from './anchor-ring.ts'
+import { attachDecision, foreign, refused, Unanswered, type FoldStanding } from './attach-decision.ts'
 import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
@@ -36,33 +35,6 @@ interface Decided {
   readonly decision: AttachDecision
   readonly proven: boolean
   readonly proveAgain?: ProveAgain
-}
-
-/** What the attach kernel is asked about a fold. */
-export interface FoldStanding {
-  readonly binding: Binding | undefined
-  readonly cursor: WatchCursor
-  readonly populated: boolean
-  /** The source's time of a message at or below the cursor, Unix milliseconds. */
-  readonly appliedAtMs?: bigint | undefined
-  readonly stages?: boolean | undefined
-  readonly settled?: boolean
-}
-
-export function attachDecision(
-  { prefixes, whenEvicted, repair, emptyValues }: FollowSettings,
-  source: SourceDescription,
-  fold: FoldStanding,
-  found: { readonly finding?: RebuildReason | undefined; readonly history?: HistoryVerdict | undefined } = {},
-): AttachDecision {
-  return protocol.attach({ fold, source, scope: prefixes, whenEvicted, repair, emptyValues, ...found })
-}
-
-/** The source does not say what it is asked while a fold is attached. */
-export class Unanswered extends Error {
-  constructor(cause: unknown) {
-    super('the source does not say what it is asked', { cause })
-  }
 }
 
 const FROM_NOTHING = {
@@ -339,20 +311,4 @@ export class Attachment<S extends SnapshotStore, T> {
       evictionSeen,
     }
   }
-}
-
-function foreign(differs: string, cursor: WatchCursor): SnapshotError {
-  return new SnapshotError('ForeignFold', `the fold belongs to another bucket: its ${differs} differs`, {
-    cursor,
-  })
-}
-
-function refused(reason: RebuildReason, source: SourceDescription, cursor: WatchCursor): KvError {
-  const begins =
-    reason === 'cursorExpired' ? `; ${source.name} begins at revision ${source.firstRevision}` : ''
-  return new KvError(
-    'RepairRefused',
-    `the fold at revision ${cursor.revision ?? 'none'} cannot go on (${reason}${begins}), and may not be repaired from what the bucket still has; bootstrap a new fold from the artifact of another node, or follow with another repair policy`,
-    { cursor },
-  )
 }
