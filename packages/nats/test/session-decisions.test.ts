@@ -6,6 +6,7 @@ import { DeliveryDecoder, timeToLiveMs, type DecodeRules } from '../src/session/
 import { covered, scopeFilters } from '../src/session/filters.ts'
 import {
   DEAD_AFTER_MS,
+  FIRST_WORD_MS,
   PROBE_AFTER_MS,
   Silence,
   TICK_MS,
@@ -193,10 +194,23 @@ describe('silence', () => {
     Array.from({ length: ms / TICK_MS }, () => silence.passed(TICK_MS))
 
   test('a late heartbeat is asked about, again and again, and three seconds are the end', () => {
-    const verdicts = run(new Silence(), DEAD_AFTER_MS)
+    const silence = new Silence()
+    silence.heard()
+    const verdicts = run(silence, DEAD_AFTER_MS)
     expect(verdicts.indexOf('probe')).toBe(Math.ceil(PROBE_AFTER_MS / TICK_MS) - 1)
     expect(verdicts.filter((verdict) => verdict === 'probe')).toHaveLength(4)
     expect(verdicts.at(-1)).toBe('dead')
+  })
+
+  test('a consumer that never said a word is asked about as often, and given more time; so is its successor', () => {
+    const silence = new Silence()
+    const before = (): SilenceVerdict[] => run(silence, FIRST_WORD_MS - TICK_MS)
+    expect(before().filter((verdict) => verdict === 'probe')).toHaveLength(46)
+    expect(silence.passed(TICK_MS)).toBe('dead')
+    silence.heard()
+    silence.begin()
+    expect(before()).not.toContain('dead')
+    expect(silence.passed(TICK_MS)).toBe('dead')
   })
 
   test('a sign of life starts it anew, and a stalled event loop is not silence', () => {

@@ -6,6 +6,8 @@ export const TICK_MS = 100
 export const PROBE_AFTER_MS: number = HEARTBEAT_MS * 1.3
 /** Silence that ends a session. */
 export const DEAD_AFTER_MS = 3_000
+/** Silence that ends a session whose consumer never said a word: a server may have millions of keys to find first. */
+export const FIRST_WORD_MS = 30_000
 /** A tick later than this was our own event loop standing still, with messages waiting unread behind it. */
 const MAX_TICK_MS = 2 * TICK_MS
 
@@ -15,14 +17,28 @@ export type SilenceVerdict = 'alive' | 'probe' | 'dead'
  * Measures the silence of a subscription. Pure: it is told of messages and of passed time.
  *
  * A push consumer that is deleted sends nothing to say so. `probe` comes once for each
- * `PROBE_AFTER_MS` of silence; `dead` at `DEAD_AFTER_MS`.
+ * `PROBE_AFTER_MS` of silence; `dead` at `endsAfterMs`.
  */
 export class Silence {
   #silentMs = 0
   #probes = 0
   #heard = false
+  #spoke = false
+
+  /** How much silence is the end, in milliseconds. */
+  get endsAfterMs(): number {
+    return this.#spoke ? DEAD_AFTER_MS : FIRST_WORD_MS
+  }
+
+  /** Another consumer takes the place of the one that was listened to. */
+  begin(): void {
+    this.#silentMs = 0
+    this.#probes = 0
+    this.#spoke = false
+  }
 
   heard(): void {
+    this.#spoke = true
     this.#silentMs = 0
     this.#probes = 0
     this.#heard = true
@@ -37,7 +53,7 @@ export class Silence {
 
   passed(ms: number): SilenceVerdict {
     this.#silentMs += Math.min(ms, MAX_TICK_MS)
-    if (this.#silentMs >= DEAD_AFTER_MS) return 'dead'
+    if (this.#silentMs >= this.endsAfterMs) return 'dead'
     if (this.#silentMs < (this.#probes + 1) * PROBE_AFTER_MS) return 'alive'
     this.#probes++
     return 'probe'

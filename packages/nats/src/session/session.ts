@@ -11,7 +11,7 @@ import type { BucketContext } from '../bucket-context.ts'
 import { onConnectionTrouble } from './connection-trouble.ts'
 import { ConsumerFeed, type FeedPlan } from './consumer-feed.ts'
 import { scopeFilters } from './filters.ts'
-import { DEAD_AFTER_MS, Silence, TICK_MS } from './heartbeat.ts'
+import { Silence, TICK_MS } from './heartbeat.ts'
 import { Intake } from './intake.ts'
 import type { ReceivePath } from './receive-path.ts'
 import { expiredStart, lineageError, type StreamFacts } from './stream-facts.ts'
@@ -108,6 +108,7 @@ export class Session {
     this.#judge(start, created ?? start.created, after)
     const feed = new ConsumerFeed(this.#context, this.#feedPlan, start, after)
     this.#feed = feed
+    this.#silence.begin()
     await this.#intake.orFailure(feed.open(this.#path))
     const opened = await this.#intake.orFailure(readStreamFacts(this.#context, { signal }))
     this.#judge(opened, start.created, after)
@@ -152,7 +153,7 @@ export class Session {
       last = now
       if (verdict === 'dead')
         return this.#intake.fail(
-          new KvError('Unreachable', `no sign of life from the consumer for ${DEAD_AFTER_MS} ms`),
+          new KvError('Unreachable', `no sign of life from the consumer for ${this.#silence.endsAfterMs} ms`),
         )
       if (now - pulsed >= PULSE_MS) {
         pulsed = now
