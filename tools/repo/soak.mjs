@@ -7,6 +7,9 @@ import { runTests } from './test-run.mjs'
 const SIMULATOR = fileURLToPath(new URL('../simulation/dist/main.js', import.meta.url))
 const SIMULATIONS = '20000'
 
+/** Of the same lists, for the LMDB store alone. */
+const LMDB_SOAK = { SLIP_CASES: '400', SLIP_CYCLES: '250', SLIP_READ_MS: '60000' }
+
 /** Of the issues' "Shows" lists: the same tests as in CI, with more of everything. */
 const SOAK = {
   SLIP_CYCLES: '200',
@@ -25,6 +28,8 @@ const SOAK = {
 const parts = {
   /** Arguments are turbo's. */
   acceptance: (args) => runTests(['--filter=@slip/acceptance', ...args], SOAK),
+  /** Damage, kills and readers of the LMDB store. Arguments are turbo's. */
+  'store-lmdb': (args) => runTests(['--filter=@slip/store-lmdb', ...args], LMDB_SOAK),
   /** Arguments are the simulator's, and win over these. */
   simulation: (args) =>
     exec(

@@ -18,6 +18,7 @@ import { BulkMerge } from './bulk-merge.ts'
 import { BULK_DEFAULTS } from './flood.ts'
 import { BackgroundWalk, type WalkProgress } from './background-walk.ts'
 import { DamageWatch } from './damage-watch.ts'
+import { checkFile } from './file-check.ts'
 import type { FoldCut } from './fold-cut.ts'
 import {
   forgetDoubt,
@@ -185,6 +186,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     directory: string,
     options: WaitOptions = {},
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
+    await this.#check(options)
     return this.#turns.take(async () => {
       this.#mustBeSound()
       options.signal?.throwIfAborted()
@@ -208,8 +210,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
    * in bytes.
    */
   async compact(options: WaitOptions = {}): Promise<{ readonly before: number; readonly after: number }> {
-    this.#mustBeOpen()
-    options.signal?.throwIfAborted()
+    await this.#check(options)
     const before = this.stats.bytes
     if (this.#fold.cut.layers !== undefined) {
       await this.settle()
@@ -343,6 +344,18 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     await markDamaged(this.#directory)
     this.#fold.giveUp(damage)
     this.#damage.tell(damage)
+  }
+
+  /** Reads all of the newest commit: the library ends the process where it copies a damaged page. */
+  async #check({ signal }: WaitOptions): Promise<void> {
+    this.#mustBeSound()
+    signal?.throwIfAborted()
+    const cut = this.cut().retain()
+    try {
+      await checkFile(this.#fold.file, 'records', { named: true, live: true, signal })
+    } finally {
+      cut.release()
+    }
   }
 
   #mustBeSound(): void {

@@ -1,7 +1,11 @@
 const PAGE_BYTES = 4096
 
-/** One way to damage a file; says what it did. */
-export type Damage = (bytes: Buffer, random: (below: number) => number) => { bytes: Buffer; what: string }
+/** One way to damage a file; says what it did. `other` is the file of another fold. */
+export type Damage = (
+  bytes: Buffer,
+  random: (below: number) => number,
+  other: Buffer,
+) => { bytes: Buffer; what: string }
 
 const pageOf = (bytes: Buffer, random: (below: number) => number): number =>
   random(Math.floor(bytes.length / PAGE_BYTES))
@@ -66,5 +70,11 @@ export const DAMAGES: readonly Damage[] = [
   (bytes, random) => {
     const more = Buffer.concat([bytes, Buffer.alloc(random(20_000))])
     return { bytes: more, what: `${more.length - bytes.length} zeros behind the end` }
+  },
+  (bytes, random, other) => {
+    const page = 2 + random(Math.floor(Math.min(bytes.length, other.length) / PAGE_BYTES) - 2)
+    const damaged = Buffer.from(bytes)
+    other.copy(damaged, page * PAGE_BYTES, page * PAGE_BYTES, (page + 1) * PAGE_BYTES)
+    return { bytes: damaged, what: `page ${page} of another fold` }
   },
 ]
