@@ -12,6 +12,7 @@ const ENTRIES = Number(process.argv[2] ?? 1_000_000)
 const BATCH = 10_000
 const value = Buffer.alloc(200, 'v')
 let revision = 0
+let longestCallMs = 0
 
 const directory = await mkdtemp(join(tmpdir(), 'slip-bench-'))
 try {
@@ -67,8 +68,6 @@ async function commit(store, numberOf) {
   await new Promise((resolve) => setImmediate(resolve))
   await store.apply(batch, WatchCursor.fromRevision(BigInt(revision)))
 }
-
-let longestCallMs = 0
 
 function slice(call) {
   const from = performance.now()
