@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SnapshotError } from '@slip/kv-core'
 import { RowCheck } from './file-check.ts'
 import type { FoldCut } from './fold-cut.ts'
+import { sealOf } from './fold-record.ts'
 import { checkHead } from './head-check.ts'
 import { walkPages, type WalkResult } from './page-walk.ts'
 
@@ -112,7 +113,7 @@ export class BackgroundWalk {
       let found: WalkResult | SnapshotError
       let stayed: boolean
       try {
-        found = await this.#read(fold.file, database, after)
+        found = await this.#read(fold.file, sealOf(cut.state), database, after)
         stayed = cut.isOpen && fold.file === this.#fold().file
       } finally {
         cut.release()
@@ -133,11 +134,12 @@ export class BackgroundWalk {
 
   async #read(
     path: string,
+    seal: number,
     database: string | undefined,
     after: Buffer | undefined,
   ): Promise<WalkResult | SnapshotError> {
     const until = performance.now() + HOLD_MS
-    const rows = new RowCheck(true)
+    const rows = new RowCheck(seal)
     let file: FileHandle | undefined
     const damaged = (what: string, at: number): SnapshotError =>
       new SnapshotError('Corrupted', `${path} is damaged: ${what}`, { path, at })

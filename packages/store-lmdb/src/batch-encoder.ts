@@ -19,9 +19,12 @@ export const REMOVE = 2
  * Lays a batch out for the writing thread, with nothing left to refuse there: each step is
  * `what:u8 | klen:u16 | rlen:u32 | stored key | record`, little-endian.
  *
- * SnapshotError `LimitExceeded`; `TypeError` for a key that is empty or has no UTF-8 form.
+ * `seal` is the fold's. SnapshotError `LimitExceeded`; `TypeError` for a key that is empty or has no UTF-8 form.
  */
-export async function encodeBatch(updates: readonly KvUpdate[]): Promise<Uint8Array<ArrayBuffer>> {
+export async function encodeBatch(
+  updates: readonly KvUpdate[],
+  seal: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const slices = new Slices('lmdb.encode')
   let bytes = new Uint8Array(likelyBytes)
   let end = 0
@@ -32,7 +35,7 @@ export async function encodeBatch(updates: readonly KvUpdate[]): Promise<Uint8Ar
       larger.set(bytes.subarray(0, end))
       bytes = larger
     }
-    end = writeStep(bytes, end, update)
+    end = writeStep(bytes, end, update, seal)
     if (slices.due()) await slices.pause()
   }
   slices.end()
@@ -82,7 +85,7 @@ function sizeOf(update: KvUpdate): number {
     : keyBytes + mostRecordBytes(0, value)
 }
 
-function writeStep(bytes: Uint8Array, at: number, update: KvUpdate): number {
+function writeStep(bytes: Uint8Array, at: number, update: KvUpdate, seal: number): number {
   const { key, version } = update
   const keyFrom = at + HEADER_BYTES
   const keyBytes = utf8Length(key)
@@ -94,12 +97,13 @@ function writeStep(bytes: Uint8Array, at: number, update: KvUpdate): number {
     keyTo = keyFrom + stored.length
   } else keyTo = keyFrom + writeUtf8(key, bytes, keyFrom)
   const put = update.operation === 'put' ? update : undefined
-  const end = writeRecord(bytes, keyFrom, keyTo, {
+  const record = {
     version,
     expiresAtMs: put?.expiresAtMs,
     longKey: hashed ? key : undefined,
     value: put?.value ?? NO_VALUE,
-  })
+  }
+  const end = writeRecord(bytes, keyFrom, keyTo, record, seal)
   const keyLength = keyTo - keyFrom
   const recordLength = end - keyTo
   bytes[at] = put === undefined ? REMOVE : PUT

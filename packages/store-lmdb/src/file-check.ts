@@ -4,9 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SnapshotError } from '@slip/kv-core'
 import { portableCrc32c, systemCode } from '@slip/kv-core/store-parts'
 import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
-import { recordIsIntact } from './fold-record.ts'
+import { recordIsIntact, sealOf } from './fold-record.ts'
 import { decodeState, STATE_KEY, type FoldState } from './fold-state.ts'
 import { checkHead } from './head-check.ts'
+import type { MetaPage } from './lmdb-page.ts'
 import { ARRIVALS_NAME, decodeLayers, isLayerName, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
 import { walkPages } from './page-walk.ts'
 
@@ -114,7 +115,7 @@ async function checkOpened(
     throw new SnapshotError('Corrupted', `${path} lacks ${head.missingBytes} bytes`, { path, at: head.size })
   // What a commit leaves alone is walked only by those who ask, and where the file lacks pages.
   const whole = depth !== 'head' || head.missingBytes > 0
-  const rows = new RowCheck(depth === 'records')
+  const rows = new RowCheck(depth === 'records' ? await sealIn(file, path, head.meta, options) : undefined)
   const {
     databases,
     damage,
@@ -153,6 +154,25 @@ async function checkOpened(
   return state
 }
 
+/** What the checksums of the file's records begin with; undefined where nobody committed. SnapshotError `Corrupted`. */
+async function sealIn(
+  file: FileHandle,
+  path: string,
+  meta: MetaPage,
+  { signal }: { readonly signal: AbortSignal | undefined },
+): Promise<number | undefined> {
+  const rows = new RowCheck(undefined)
+  const { damage } = await walkPages(file, meta, {
+    signal,
+    onRecord: (database, key, value) => rows.isIntact(database, key, value),
+    walks: (name) => name === DATABASES.meta,
+    skipFree: true,
+  })
+  if (damage !== undefined)
+    throw new SnapshotError('Corrupted', `${path} is damaged: ${damage.what}`, { path, at: damage.at })
+  return rows.state === undefined ? undefined : sealOf(rows.state)
+}
+
 /** How many records each database is said to have. */
 function countsOf({ base, runs, arrivals }: Layers): ReadonlyMap<string, number> {
   return new Map([
@@ -167,15 +187,16 @@ function countsOf({ base, runs, arrivals }: Layers): ReadonlyMap<string, number>
 export class RowCheck {
   state: FoldState | undefined
   layers: Layers | undefined
-  readonly #records: boolean
+  readonly #seal: number | undefined
 
-  /** `records`: whether the checksums of entries and deleted keys are looked at. */
-  constructor(records: boolean) {
-    this.#records = records
+  /** `seal` is the fold's; without it the checksums of entries and deleted keys are not looked at. */
+  constructor(seal: number | undefined) {
+    this.#seal = seal
   }
 
   isIntact(database: string, key: Buffer, value: Buffer): boolean {
-    if (database !== DATABASES.meta) return !this.#records || isIntactIn(database, key, value)
+    if (database !== DATABASES.meta)
+      return this.#seal === undefined || isIntactIn(database, key, value, this.#seal)
     if (value.length < 4 || portableCrc32c(0, value, 4, value.length) !== value.readUInt32LE(0)) return false
     if (key.toString() === STATE_KEY) this.state = decodeState(value, value.length)
     if (key.toString() === LAYERS_KEY) this.layers = decodeLayers(value, value.length)
@@ -183,18 +204,18 @@ export class RowCheck {
   }
 }
 
-function isIntactIn(database: string, key: Buffer, value: Buffer): boolean {
-  if (database === ARRIVALS_NAME) return batchIsIntact(value)
-  if (!isLayerName(database)) return recordIsIntact(value, value.length, key)
-  return isStep(value[0]) && recordIsIntact(value.subarray(1), value.length - 1, key)
+function isIntactIn(database: string, key: Buffer, value: Buffer, seal: number): boolean {
+  if (database === ARRIVALS_NAME) return batchIsIntact(value, seal)
+  if (!isLayerName(database)) return recordIsIntact(value, value.length, key, seal)
+  return isStep(value[0]) && recordIsIntact(value.subarray(1), value.length - 1, key, seal)
 }
 
-function batchIsIntact(batch: Buffer): boolean {
+function batchIsIntact(batch: Buffer, seal: number): boolean {
   for (let at = 0; at < batch.length;) {
     const { what, keyFrom, keyTo, to } = stepAt(batch, at)
     const record = batch.subarray(keyTo, to)
     if (!isStep(what) || to > batch.length) return false
-    if (!recordIsIntact(record, record.length, batch.subarray(keyFrom, keyTo))) return false
+    if (!recordIsIntact(record, record.length, batch.subarray(keyFrom, keyTo), seal)) return false
     at = to
   }
   return true

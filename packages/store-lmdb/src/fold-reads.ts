@@ -7,7 +7,7 @@ import {
   type WatchCursor,
 } from '@slip/kv-core'
 import type { FoldCut } from './fold-cut.ts'
-import { readEntry, readRecord, recordIsIntact } from './fold-record.ts'
+import { readEntry, readRecord, recordIsIntact, sealOf } from './fold-record.ts'
 import { FoldScan, namesOf, type ScanOf } from './fold-scan.ts'
 import { storedKey, type StoredKey } from './stored-key.ts'
 
@@ -58,7 +58,7 @@ export abstract class FoldReads implements FoldReader {
 
   entries(prefix = '', options: RangeOptions = {}): IterableIterator<KvEntry> {
     const cut = this.cut()
-    return new FoldScan(cut, cut.data, this.verifyReads ? checkedEntriesOf : entriesOf, prefix, options)
+    return new FoldScan(cut, cut.data, this.verifyReads ? checkedEntriesOf(cut) : entriesOf, prefix, options)
   }
 
   keys(prefix = '', options: RangeOptions = {}): IterableIterator<string> {
@@ -83,7 +83,7 @@ export abstract class FoldReads implements FoldReader {
     const bytes = cut.data.getBinaryFast(stored, cut.options)
     if (bytes === undefined) return undefined
     const { lastSize } = cut.data
-    if (this.verifyReads) mustBeIntact(bytes, lastSize, stored)
+    if (this.verifyReads) mustBeIntact(bytes, lastSize, stored, sealOf(cut.state))
     const { version, valueAt } = readRecord(bytes, lastSize, stored)
     const value = new Uint8Array(bytes.buffer, bytes.byteOffset + valueAt, lastSize - valueAt)
     return fn(value, version.toBytes())
@@ -112,22 +112,25 @@ export abstract class FoldReads implements FoldReader {
     const { data } = cut
     const bytes = data.getBinaryFast(stored, cut.options)
     if (bytes === undefined) return undefined
-    if (this.verifyReads) mustBeIntact(bytes, data.lastSize, stored)
+    if (this.verifyReads) mustBeIntact(bytes, data.lastSize, stored, sealOf(cut.state))
     return readEntry(bytes, data.lastSize, stored)
   }
 }
 
-const checkedEntriesOf: ScanOf<KvEntry> = {
-  values: true,
-  read: (bytes, length, stored) => {
-    mustBeIntact(bytes!, length, stored)
-    return readEntry(bytes!, length, stored)
-  },
+function checkedEntriesOf(cut: FoldCut): ScanOf<KvEntry> {
+  const seal = sealOf(cut.state)
+  return {
+    values: true,
+    read: (bytes, length, stored) => {
+      mustBeIntact(bytes!, length, stored, seal)
+      return readEntry(bytes!, length, stored)
+    },
+  }
 }
 
-function mustBeIntact(bytes: Uint8Array, length: number, stored: StoredKey): void {
+function mustBeIntact(bytes: Uint8Array, length: number, stored: StoredKey, seal: number): void {
   const key = typeof stored === 'string' ? encoder.encode(stored) : stored
-  if (!recordIsIntact(bytes, length, key))
+  if (!recordIsIntact(bytes, length, key, seal))
     throw new SnapshotError(
       'Corrupted',
       `a record fails its checksum: ${JSON.stringify(Buffer.from(key).toString())}`,

@@ -19,8 +19,9 @@ const EXPIRES = 0x80
  * `crc:u32 | verlen:u8 | version | [expires:f64] | [klen:u16 | key] | value`
  *
  * The upper bit of `verlen` says that there is an expiry, in Unix milliseconds. The key is there only
- * where the stored key is a hash. The checksum, CRC-32C, is over the stored key
- * and everything behind the checksum, so that a record under another key is damage too.
+ * where the stored key is a hash. The checksum, CRC-32C, is over the fold's id, the
+ * stored key and everything behind the checksum, so that a record under another key, or of another fold, is
+ * damage too.
  */
 export interface FoldRecord {
   readonly version: VersionToken
@@ -30,13 +31,24 @@ export interface FoldRecord {
   readonly value: Uint8Array
 }
 
+/** What the checksum of each record of a fold begins with. */
+export function sealOf({ foldId }: { readonly foldId: Uint8Array }): number {
+  return portableCrc32c(0, foldId, 0, foldId.length)
+}
+
 /** The most bytes a record of a key and a value of these lengths takes. */
 export function mostRecordBytes(keyBytes: number, valueBytes: number): number {
   return VERSION_AT + MAX_VERSION_BYTES + EXPIRY_BYTES + 2 + keyBytes + valueBytes
 }
 
 /** Writes a record behind its stored key, which is `target[keyFrom, at)`; returns the offset behind it. */
-export function writeRecord(target: Uint8Array, keyFrom: number, at: number, record: FoldRecord): number {
+export function writeRecord(
+  target: Uint8Array,
+  keyFrom: number,
+  at: number,
+  record: FoldRecord,
+  seal: number,
+): number {
   const { version, expiresAtMs } = record
   target[at + CHECKSUM_BYTES] = version.byteLength | (expiresAtMs === undefined ? 0 : EXPIRES)
   let end = version.writeTo(target, at + VERSION_AT)
@@ -53,7 +65,7 @@ export function writeRecord(target: Uint8Array, keyFrom: number, at: number, rec
   }
   target.set(record.value, end)
   end += record.value.length
-  const crc = portableCrc32c(portableCrc32c(0, target, keyFrom, at), target, at + CHECKSUM_BYTES, end)
+  const crc = portableCrc32c(portableCrc32c(seal, target, keyFrom, at), target, at + CHECKSUM_BYTES, end)
   target[at] = crc
   target[at + 1] = crc >>> 8
   target[at + 2] = crc >>> 16
@@ -101,11 +113,16 @@ export function readEntry(bytes: Uint8Array, length: number, stored: StoredKey):
   return expiresAtMs === undefined ? { key, value, version } : { key, value, version, expiresAtMs }
 }
 
-/** Whether the checksum of the record `bytes[0, length)` under this stored key holds. */
-export function recordIsIntact(bytes: Uint8Array, length: number, storedKey: Uint8Array): boolean {
+/** Whether the checksum of the record `bytes[0, length)` under this stored key holds in the fold of this seal. */
+export function recordIsIntact(
+  bytes: Uint8Array,
+  length: number,
+  storedKey: Uint8Array,
+  seal: number,
+): boolean {
   if (length < VERSION_AT) return false
   const stated = (bytes[0]! | (bytes[1]! << 8) | (bytes[2]! << 16) | (bytes[3]! << 24)) >>> 0
-  const crc = portableCrc32c(0, storedKey, 0, storedKey.length)
+  const crc = portableCrc32c(seal, storedKey, 0, storedKey.length)
   return portableCrc32c(crc, bytes, CHECKSUM_BYTES, length) === stated
 }
 

@@ -10,6 +10,7 @@ import {
 } from '@slip/kv-core'
 import { markDoubtful } from './fold-directory.ts'
 import { encodeBatch } from './batch-encoder.ts'
+import { sealOf } from './fold-record.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { BULK_DEFAULTS, Flood, type BulkOptions } from './flood.ts'
 import { FoldCut } from './fold-cut.ts'
@@ -111,7 +112,7 @@ export class OpenFold {
     const { entries } = this.#cut.state
     this.#flood.comes()
     try {
-      await this.#commit(await encodeBatch(batch), cursor, taken)
+      await this.#commit(await encodeBatch(batch, sealOf(this.#cut.state)), cursor, taken)
     } finally {
       this.#flood.came(batch, this.#cut.state.entries - entries)
     }

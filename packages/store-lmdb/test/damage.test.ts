@@ -108,6 +108,31 @@ test('what is not ours, and a fold whose file is another fold’s, is refused an
   await expect(LmdbSnapshot.open({ path: b })).rejects.toMatchObject({ code: 'Corrupted' })
 })
 
+test('the records of another fold with the same keys are damage where checksums are looked at', async () => {
+  const directory = await scratch()
+  const [ours, theirs] = [join(directory, 'ours'), join(directory, 'theirs')]
+  for (const path of [ours, theirs]) {
+    const store = await LmdbSnapshot.open({ path })
+    await store.apply(
+      Array.from({ length: 200 }, (_, i) => put(`k${i}`, `of ${path === ours ? 'ours' : 'them'} `.repeat(10), i + 1)),
+      at(200),
+    )
+    await store.close()
+  }
+  const name = 'fold-00000001.mdb'
+  const [file, others] = await Promise.all([readFile(join(ours, name)), readFile(join(theirs, name))])
+  const leaves = Array.from({ length: file.length / 4096 }, (_, page) => page * 4096).filter(
+    (from) => from >= 8192 && file.subarray(from, from + 4096).includes('of ours'),
+  )
+  expect(leaves.length).toBeGreaterThan(3)
+  others.copy(file, leaves[1]!, leaves[1]!, leaves[1]! + 4096)
+  await writeFile(join(ours, name), file)
+  expect(await verifyLmdb(ours)).toMatchObject({ verdict: 'corrupt' })
+  const store = await LmdbSnapshot.open({ path: ours, verifyReads: true })
+  expect(() => [...store.entries()]).toThrow(expect.objectContaining({ code: 'Corrupted' }))
+  await store.close()
+})
+
 test('a file that CURRENT names and that is no fold any more is damage, so that a follower sets it aside', async () => {
   const path = join(await scratch(), 'fold')
   const { bytes } = await fill(path)

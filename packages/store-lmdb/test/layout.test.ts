@@ -1,12 +1,13 @@
 import { VersionToken, WatchCursor } from '@slip/kv-core'
 import { expect, test } from 'vitest'
 import { encodeBatch, eachStep } from '../src/batch-encoder.ts'
-import { readEntry, recordIsIntact } from '../src/fold-record.ts'
+import { readEntry, recordIsIntact, sealOf } from '../src/fold-record.ts'
 import { decodeLineageRow, decodeState, encodeLineageRow, encodeState } from '../src/fold-state.ts'
 import { arrivalKey, decodeLayers, encodeLayers, runName } from '../src/layer-row.ts'
 import { hashedKey } from '../src/stored-key.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+const SEAL = sealOf({ foldId: new Uint8Array(16).fill(7) })
 const version = VersionToken.fromRevision(0x0102030405060708n)
 
 /** The steps of a batch of one, as the file holds them. */
@@ -14,7 +15,7 @@ async function stored(
   update: Parameters<typeof encodeBatch>[0][number],
 ): Promise<[number, Uint8Array, Uint8Array]> {
   const steps: [number, Uint8Array, Uint8Array][] = []
-  const batch = await encodeBatch([update])
+  const batch = await encodeBatch([update], SEAL)
   eachStep(batch, ({ what, keyFrom, keyTo, to }) =>
     steps.push([what, batch.subarray(keyFrom, keyTo), batch.subarray(keyTo, to)]),
   )
@@ -28,7 +29,7 @@ test('a record is these bytes', async () => {
   expect([what, Buffer.from(key).toString(), hex(record)]).toEqual([
     1,
     'node.a',
-    'd189332908010203040506070876616c7565',
+    '71d6e5b708010203040506070876616c7565',
   ])
   const [, , expiring] = await stored({
     operation: 'put',
@@ -37,7 +38,7 @@ test('a record is these bytes', async () => {
     version,
     expiresAtMs: 1_700_000_000_123,
   })
-  expect(hex(expiring)).toBe('71df9fb088010203040506070800b08756febc784276616c7565')
+  expect(hex(expiring)).toBe('cb09433388010203040506070800b08756febc784276616c7565')
   expect(readEntry(expiring, expiring.length, 'node.a')).toEqual({
     key: 'node.a',
     value: Uint8Array.from(value),
@@ -49,14 +50,14 @@ test('a record is these bytes', async () => {
     key: 'node.a',
     version: VersionToken.unknown,
   })
-  expect([removed, hex(removal)]).toEqual([2, 'b519642700'])
+  expect([removed, hex(removal)]).toEqual([2, '873c26d100'])
 })
 
 test('a long key is stored as its first bytes and a digest, and is whole in its record', async () => {
   const long = 'k'.repeat(480)
   const [, key, record] = await stored({ operation: 'put', key: long, value: Buffer.from('v'), version })
   expect(hex(key)).toBe('6b'.repeat(479) + '739219395f5d3bee3b386883cf37e968cd0b1f4ff486e7aace0b3371e765bc9f')
-  expect(hex(record)).toBe(`91567b3f080102030405060708e001${'6b'.repeat(480)}76`)
+  expect(hex(record)).toBe(`19690b64080102030405060708e001${'6b'.repeat(480)}76`)
   expect(hex(hashedKey(Buffer.from(long)))).toBe(hex(key))
   expect(readEntry(record, record.length, key).key).toBe(long)
 })
@@ -68,15 +69,16 @@ test('any flipped bit of a record, and any other key, fails its checksum', async
     value: Buffer.from('value'),
     version,
   })
-  expect(recordIsIntact(record, record.length, key)).toBe(true)
-  expect(recordIsIntact(record, record.length, Buffer.from('node.b'))).toBe(false)
+  expect(recordIsIntact(record, record.length, key, SEAL)).toBe(true)
+  expect(recordIsIntact(record, record.length, key, SEAL + 1), 'of another fold').toBe(false)
+  expect(recordIsIntact(record, record.length, Buffer.from('node.b'), SEAL)).toBe(false)
   for (let bit = 0; bit < record.length * 8; bit++) {
     const damaged = Buffer.from(record)
     damaged[bit >> 3]! ^= 1 << (bit & 7)
-    expect(recordIsIntact(damaged, damaged.length, key), `bit ${bit}`).toBe(false)
+    expect(recordIsIntact(damaged, damaged.length, key, SEAL), `bit ${bit}`).toBe(false)
   }
   for (let length = 0; length < record.length; length++)
-    expect(recordIsIntact(record.subarray(0, length), length, key)).toBe(false)
+    expect(recordIsIntact(record.subarray(0, length), length, key, SEAL)).toBe(false)
 })
 
 test('the state row and the lineage row are these bytes, and a damaged or newer one is refused', () => {
