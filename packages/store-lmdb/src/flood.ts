@@ -19,6 +19,13 @@ export const BULK_DEFAULTS: Required<BulkOptions> = {
   calmMs: 10_000,
 }
 
+const LOOK_FOR_CALM_MS = 1_000
+
+/** How often to look whether a flood is over. */
+export function lookForCalmMs({ calmMs = BULK_DEFAULTS.calmMs }: BulkOptions = {}): number {
+  return Math.min(calmMs, LOOK_FOR_CALM_MS)
+}
+
 /** Merging reads and writes the whole fold: it has to be worth that. */
 const SHARE_OF_FOLD = 16
 

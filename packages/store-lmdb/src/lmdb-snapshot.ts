@@ -15,10 +15,9 @@ import {
 } from '@slip/kv-core'
 import { Turns, type WriterLock } from '@slip/kv-core/store-parts'
 import { BulkMerge } from './bulk-merge.ts'
-import { BULK_DEFAULTS } from './flood.ts'
+import { lookForCalmMs } from './flood.ts'
 import { BackgroundWalk, type WalkProgress } from './background-walk.ts'
 import { DamageWatch } from './damage-watch.ts'
-import { checkFile } from './file-check.ts'
 import type { FoldCut } from './fold-cut.ts'
 import {
   forgetDoubt,
@@ -45,7 +44,6 @@ import { FEATURES } from './store-features.ts'
 export const COPY_NAME = 'fold.mdb'
 
 const CLEAR_READERS_MS = 30_000
-const LOOK_FOR_CALM_MS = 1_000
 
 /**
  * A fold on disk in LMDB, for folds larger than memory and for readers in other processes.
@@ -97,8 +95,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       mayMerge: () => this.#closing === undefined && !this.#staging && this.#staged?.isPending !== true,
       adopt: async (next) => this.#swapIn(next),
     })
-    const { calmMs = BULK_DEFAULTS.calmMs } = options.bulk ?? {}
-    this.#every(Math.min(calmMs, LOOK_FOR_CALM_MS), async () => this.#settler.settleWhenCalm())
+    this.#every(lookForCalmMs(options.bulk), async () => this.#settler.settleWhenCalm())
     if (options.walk !== false)
       this.#walk = new BackgroundWalk(
         () => this.#fold,
@@ -350,12 +347,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   async #check({ signal }: WaitOptions): Promise<void> {
     this.#mustBeSound()
     signal?.throwIfAborted()
-    const cut = this.cut().retain()
-    try {
-      await checkFile(this.#fold.file, 'records', { named: true, live: true, signal })
-    } finally {
-      cut.release()
-    }
+    await this.#fold.check(signal)
   }
 
   #mustBeSound(): void {

@@ -10,6 +10,7 @@ import {
 } from '@slip/kv-core'
 import { markDoubtful } from './fold-directory.ts'
 import { encodeBatch } from './batch-encoder.ts'
+import { checkFile } from './file-check.ts'
 import { sealOf } from './fold-record.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { BULK_DEFAULTS, Flood, type BulkOptions } from './flood.ts'
@@ -156,6 +157,16 @@ export class OpenFold {
   /** Takes nothing any more: CURRENT may name another file. */
   giveUp(why: SnapshotError): void {
     this.#failure ??= why
+  }
+
+  /** Reads every page and record of the newest commit. SnapshotError `Corrupted`. */
+  async check(signal: AbortSignal | undefined): Promise<void> {
+    const cut = this.#cut.retain()
+    try {
+      await checkFile(this.file, 'records', { named: true, live: true, signal })
+    } finally {
+      cut.release()
+    }
   }
 
   /** Writes the newest commit, without free pages, to a file that does not exist. */
