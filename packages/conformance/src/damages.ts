@@ -55,8 +55,12 @@ export const swapped: Damager = (files, random) => {
   }
 }
 
+/** The first bytes of a file say whose it is: with those of another fold it is another, as far as they go. */
+const HEAD_BYTES = 512
+
 export const spliced: Damager = (files, random, other) => {
-  const { file, bytes, at, length } = somePiece(files, random)
+  const { file, bytes, at: somewhere, length } = somePiece(files, random)
+  const at = Math.max(somewhere, HEAD_BYTES)
   const donors = [...other.values()].filter((each) => each.length > at)
   const donor = other.get(file) ?? donors[0] ?? new Uint8Array()
   const piece = donor.subarray(at, at + length)

@@ -7,6 +7,7 @@ import { covered, scopeFilters } from '../src/session/filters.ts'
 import {
   DEAD_AFTER_MS,
   FIRST_WORD_MS,
+  MANY_PENDING,
   PROBE_AFTER_MS,
   Silence,
   TICK_MS,
@@ -194,23 +195,24 @@ describe('silence', () => {
     Array.from({ length: ms / TICK_MS }, () => silence.passed(TICK_MS))
 
   test('a late heartbeat is asked about, again and again, and three seconds are the end', () => {
-    const silence = new Silence()
-    silence.heard()
-    const verdicts = run(silence, DEAD_AFTER_MS)
+    const verdicts = run(new Silence(), DEAD_AFTER_MS)
     expect(verdicts.indexOf('probe')).toBe(Math.ceil(PROBE_AFTER_MS / TICK_MS) - 1)
     expect(verdicts.filter((verdict) => verdict === 'probe')).toHaveLength(4)
     expect(verdicts.at(-1)).toBe('dead')
   })
 
-  test('a consumer that never said a word is asked about as often, and given more time; so is its successor', () => {
+  test('a consumer with much to send is asked about as often, and given more time for its first word', () => {
     const silence = new Silence()
-    const before = (): SilenceVerdict[] => run(silence, FIRST_WORD_MS - TICK_MS)
-    expect(before().filter((verdict) => verdict === 'probe')).toHaveLength(46)
+    silence.begin(MANY_PENDING)
+    const verdicts = run(silence, FIRST_WORD_MS - TICK_MS)
+    expect(verdicts.filter((verdict) => verdict === 'probe')).toHaveLength(46)
+    expect(verdicts).not.toContain('dead')
     expect(silence.passed(TICK_MS)).toBe('dead')
+    silence.begin(MANY_PENDING)
     silence.heard()
-    silence.begin()
-    expect(before()).not.toContain('dead')
-    expect(silence.passed(TICK_MS)).toBe('dead')
+    expect(run(silence, DEAD_AFTER_MS).at(-1)).toBe('dead')
+    silence.begin(MANY_PENDING - 1)
+    expect(run(silence, DEAD_AFTER_MS).at(-1)).toBe('dead')
   })
 
   test('a sign of life starts it anew, and a stalled event loop is not silence', () => {

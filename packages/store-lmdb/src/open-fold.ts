@@ -88,8 +88,12 @@ export class OpenFold {
 
   get stats(): StoreStats {
     const { entries, deletedKeys } = this.#cut.state
-    // A fold that was replaced has no file any more.
-    this.#bytes = statSync(this.file, { throwIfNoEntry: false })?.size ?? this.#bytes
+    try {
+      // A fold that was replaced has no file any more.
+      this.#bytes = statSync(this.file, { throwIfNoEntry: false })?.size ?? this.#bytes
+    } catch {
+      // A figure is no reason to fail: it is the last that was known.
+    }
     return { entries, deletedKeys, bytes: this.#bytes }
   }
 

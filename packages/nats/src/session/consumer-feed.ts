@@ -64,6 +64,11 @@ export class ConsumerFeed {
     return this.#inflow?.takeUnseen() === true
   }
 
+  /** How many messages the server had for the consumer when it was made. */
+  get pending(): number {
+    return this.#pending
+  }
+
   /** Makes the consumer. What it sends is kept until `begin`. */
   async open(path: ReceivePath): Promise<void> {
     const { stream, inboxPrefix } = this.#context

@@ -6,8 +6,10 @@ export const TICK_MS = 100
 export const PROBE_AFTER_MS: number = HEARTBEAT_MS * 1.3
 /** Silence that ends a session. */
 export const DEAD_AFTER_MS = 3_000
-/** Silence that ends a session whose consumer never said a word: a server may have millions of keys to find first. */
+/** Silence that ends a session whose consumer never said a word, and has so much to say that finding it may take long. */
 export const FIRST_WORD_MS = 30_000
+/** How many messages are so much. */
+export const MANY_PENDING = 100_000
 /** A tick later than this was our own event loop standing still, with messages waiting unread behind it. */
 const MAX_TICK_MS = 2 * TICK_MS
 
@@ -23,22 +25,22 @@ export class Silence {
   #silentMs = 0
   #probes = 0
   #heard = false
-  #spoke = false
+  #isPatient = false
 
   /** How much silence is the end, in milliseconds. */
   get endsAfterMs(): number {
-    return this.#spoke ? DEAD_AFTER_MS : FIRST_WORD_MS
+    return this.#isPatient ? FIRST_WORD_MS : DEAD_AFTER_MS
   }
 
-  /** Another consumer takes the place of the one that was listened to. */
-  begin(): void {
+  /** A consumer was made, which has `pending` messages to send. */
+  begin(pending: number): void {
     this.#silentMs = 0
     this.#probes = 0
-    this.#spoke = false
+    this.#isPatient = pending >= MANY_PENDING
   }
 
   heard(): void {
-    this.#spoke = true
+    this.#isPatient = false
     this.#silentMs = 0
     this.#probes = 0
     this.#heard = true

@@ -108,8 +108,8 @@ export class Session {
     this.#judge(start, created ?? start.created, after)
     const feed = new ConsumerFeed(this.#context, this.#feedPlan, start, after)
     this.#feed = feed
-    this.#silence.begin()
     await this.#intake.orFailure(feed.open(this.#path))
+    this.#silence.begin(feed.pending)
     const opened = await this.#intake.orFailure(readStreamFacts(this.#context, { signal }))
     this.#judge(opened, start.created, after)
     this.#created = start.created

@@ -17,7 +17,7 @@ const ours: Protocol = { ...protocol }
 export const PLANTS: Readonly<Record<string, Plant>> = {
   cursorFirst: {
     bug: 'the cursor is committed before the data',
-    breaks: [1, 2, 3, 4, 6],
+    breaks: [1, 2, 3, 4, 5, 6],
     apply: async (store, batch, cursor, options) => {
       await store.apply([], cursor, options)
       await store.apply(batch, cursor, options)
