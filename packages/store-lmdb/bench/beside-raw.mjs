@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { VersionToken, WatchCursor } from '@slip/kv-core'
 import { LmdbSnapshot } from '@slip/store-lmdb'
 import { open } from '../dist/lmdb-js.js'
+import { watchLoop } from './measure.mjs'
 
 const ENTRIES = Number(process.argv[2] ?? 1_000_000)
 const READS = 200_000
@@ -142,22 +143,6 @@ function scan(call) {
   }).sort((a, b) => a.us - b.us)
   const { us, found } = took[Math.floor(SCANS / 2)]
   return `p50 ${Math.round(us)} us for ${found} entries`
-}
-
-function watchLoop() {
-  let longest = 0
-  let last = performance.now()
-  const timer = setInterval(() => {
-    const now = performance.now()
-    longest = Math.max(longest, now - last - 1)
-    last = now
-  }, 1)
-  return {
-    end: () => {
-      clearInterval(timer)
-      return longest
-    },
-  }
 }
 
 function seeded(seed) {
