@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { MergePlace } from './bulk-merge.ts'
 import { highestNumber, newFold, type CurrentFold } from './fold-directory.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
+import { asIo } from './open-directory.ts'
 
 /** Readers that just read the name of a replaced file still find it. */
 const KEEP_REPLACED_MS = 5_000
@@ -20,9 +21,11 @@ export class FoldFiles implements MergePlace {
     this.options = options
   }
 
-  /** A fold for a file that nobody else has taken. */
+  /** A fold for a file that nobody else has taken. SnapshotError `Io`. */
   async nextFold(): Promise<CurrentFold> {
-    const highest = await highestNumber(this.directory)
+    const highest = await highestNumber(this.directory).catch((error: unknown) => {
+      throw asIo(error, 'reading', this.directory)
+    })
     this.#number = Math.max(this.#number, highest) + 1
     return newFold(this.#number)
   }

@@ -82,15 +82,22 @@ export function isSynced({ durability = 'batch' }: LmdbOptions): boolean {
   return durability === 'batch'
 }
 
-/** Makes sure there is room for a new file: the native library ends the process where there is none. */
+/**
+ * Makes sure there is room for a new file: the native library ends the process where there is none. SnapshotError
+ * `Io`.
+ */
 export async function reserveRoom(file: string): Promise<void> {
-  const probe = await open(file, 'wx', 0o600)
   try {
-    await probe.writeFile(new Uint8Array(FIRST_BYTES).fill(1))
-    await syncData(probe.fd)
-  } finally {
-    await probe.close()
-    await rm(file, { force: true })
+    const probe = await open(file, 'wx', 0o600)
+    try {
+      await probe.writeFile(new Uint8Array(FIRST_BYTES).fill(1))
+      await syncData(probe.fd)
+    } finally {
+      await probe.close()
+      await rm(file, { force: true })
+    }
+  } catch (error) {
+    throw asIo(error, 'making', file)
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { nodeFileSystem } from '@slip/kv-core/store-parts'
 import { lmdb, LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
@@ -150,4 +150,16 @@ test('a fold that is staged and compacted at once gets a file for each', async (
   const reopened = await LmdbSnapshot.open({ path })
   expect([...reopened.keys()]).toEqual(['new'])
   await reopened.close()
+})
+
+test('a directory that cannot be read when a file is to be made in it is told by its code', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path })
+  await store.apply([put('a', '1', 1)], at(1))
+  await rename(path, `${path}-elsewhere`)
+  await expect(store.stage()).rejects.toMatchObject({ name: 'SnapshotError', code: 'Io', path })
+  await rename(`${path}-elsewhere`, path)
+  const staged = await store.stage()
+  await staged.discard()
+  await store.close()
 })
