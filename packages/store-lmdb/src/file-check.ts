@@ -7,6 +7,7 @@ import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
 import { recordIsIntact, sealOf } from './fold-record.ts'
 import { decodeState, STATE_KEY, type FoldState } from './fold-state.ts'
 import { checkHead } from './head-check.ts'
+import { asIo } from './io-error.ts'
 import type { MetaPage } from './lmdb-page.ts'
 import { ARRIVALS_NAME, decodeLayers, isLayerName, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
 import { walkPages } from './page-walk.ts'
@@ -57,7 +58,8 @@ export async function checkFile(
         signal: options.signal,
       })
     } catch (error) {
-      if (last || !SnapshotError.is(error)) throw error
+      if (options.signal?.aborted === true) throw error
+      if (last || !SnapshotError.is(error)) throw asIo(error, 'reading', path)
     } finally {
       await file.close().catch(() => undefined)
     }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { MergePlace } from './bulk-merge.ts'
 import { highestNumber, newFold, type CurrentFold } from './fold-directory.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
-import { asIo } from './open-directory.ts'
+import { asIo } from './io-error.ts'
 
 /** Readers that just read the name of a replaced file still find it. */
 const KEEP_REPLACED_MS = 5_000

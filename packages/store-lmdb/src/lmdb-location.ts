@@ -6,7 +6,7 @@ import { checkFile } from './file-check.ts'
 import { canonicalDirectory, isOccupied, writeCurrent } from './fold-directory.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
 import { COPY_NAME, LmdbSnapshot } from './lmdb-snapshot.ts'
-import { asIo } from './open-directory.ts'
+import { asIo } from './io-error.ts'
 import { syncFile } from './sync-file.ts'
 
 const ADOPTED_NAME = 'fold-00000001.mdb'

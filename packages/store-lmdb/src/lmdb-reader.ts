@@ -20,7 +20,7 @@ import { GENERATION, type FoldState } from './fold-state.ts'
 import { fileUsage, type FileUsage } from './file-usage.ts'
 import { FoldView } from './fold-view.ts'
 import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
-import { asIo } from './open-directory.ts'
+import { asIo } from './io-error.ts'
 
 const OPEN_ATTEMPTS = 5
 const FIRST_POLL_MS = 1

@@ -22,6 +22,7 @@ import {
   writeCurrent,
   type CurrentFold,
 } from './fold-directory.ts'
+import { asIo } from './io-error.ts'
 import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
 import { OpenFold } from './open-fold.ts'
 import { syncFile } from './sync-file.ts'
@@ -99,16 +100,6 @@ export async function reserveRoom(file: string): Promise<void> {
   } catch (error) {
     throw asIo(error, 'making', file)
   }
-}
-
-/** A system error as SnapshotError `Io` that names the path; a SnapshotError stays itself. */
-export function asIo(error: unknown, what: string, path: string): SnapshotError {
-  if (SnapshotError.is(error)) return error
-  const code = systemCode(error)
-  return new SnapshotError('Io', `${what} ${path} failed${code === undefined ? '' : ` (${code})`}`, {
-    cause: error,
-    path,
-  })
 }
 
 async function makeDirectory(directory: string): Promise<void> {

@@ -6,7 +6,7 @@ import { checkFile } from './file-check.ts'
 import { canonicalDirectory, readCurrent } from './fold-directory.ts'
 import { GENERATION } from './fold-state.ts'
 import { LmdbReader, type CheckedCommit } from './lmdb-reader.ts'
-import { asIo } from './open-directory.ts'
+import { asIo } from './io-error.ts'
 
 /** What `verifyLmdb` found. */
 export type LmdbVerdict =

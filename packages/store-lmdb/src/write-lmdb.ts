@@ -11,7 +11,7 @@ import {
 import { nodeFileSystem, systemCode, WriterLock } from '@slip/kv-core/store-parts'
 import { canonicalDirectory, isOccupied } from './fold-directory.ts'
 import { LmdbSnapshot } from './lmdb-snapshot.ts'
-import { asIo } from './open-directory.ts'
+import { asIo } from './io-error.ts'
 
 /** What `writeLmdb` copies: a fold that does not change meanwhile, such as a view or a reader. */
 export interface FoldSource extends Pick<FoldReader, 'entries' | 'cursor'> {
