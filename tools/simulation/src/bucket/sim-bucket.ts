@@ -18,10 +18,17 @@ export class SimBucket {
   readonly connection: MemoryConnection
   readonly history: BucketHistory
   readonly #store: MemoryStore
+  readonly #config: StoreConfig
   #backup: { readonly copy: BucketBackup; readonly branch: Branch } | undefined
 
-  private constructor(connection: MemoryConnection, store: MemoryStore, described: SourceDescription) {
+  private constructor(
+    connection: MemoryConnection,
+    store: MemoryStore,
+    described: SourceDescription,
+    config: StoreConfig,
+  ) {
     this.connection = connection
+    this.#config = config
     this.#store = store
     this.history = new BucketHistory(described.incarnation!)
   }
@@ -29,7 +36,7 @@ export class SimBucket {
   static async open(world: World, config: StoreConfig): Promise<SimBucket> {
     const connection = new MemoryConnection({ now: () => world.timeMs })
     const store = await connection.store(BUCKET, config)
-    return new SimBucket(connection, store, await store.watcher.describe('all'))
+    return new SimBucket(connection, store, await store.watcher.describe('all'), config)
   }
 
   get store(): MemoryStore {
@@ -63,10 +70,11 @@ export class SimBucket {
   /** `silent`: open watches hear nothing of it. */
   async recreate(silent: boolean): Promise<void> {
     const end = await this.#end()
+    const heads = silent ? await this.#lasting() : end.heads
     this.connection.faults.recreate(BUCKET, { silent })
     const { incarnation } = await this.#store.watcher.describe('all')
-    // A watch that hears nothing of it may still be moved on by what expires.
-    this.history.begin(new Branch(incarnation!), end.heads, silent ? Infinity : end.revision)
+    // A watch that hears nothing of it may still be moved on by what expires, markers too.
+    this.history.begin(new Branch(incarnation!), heads, silent ? Infinity : end.revision)
   }
 
   async rollback(by: number): Promise<void> {
@@ -100,6 +108,20 @@ export class SimBucket {
     const heads = new Map([...(await this.heads())].map(([key, { message }]) => [key, message.revision]))
     const { lastRevision } = await this.#store.watcher.describe('all')
     return { heads, revision: Number(lastRevision) }
+  }
+
+  /** The newest messages that stay where nobody writes any more. */
+  async #lasting(): Promise<Map<string, number>> {
+    const lasting = new Map<string, number>()
+    if (this.#config.maxAgeMs !== undefined) return lasting
+    for await (const update of this.#existing(undefined)) {
+      const { key, revision } = messageOf(update)
+      const leaves =
+        update.operation === 'put' ? update.expiresAtMs !== undefined : update.reason === 'expired'
+      if (leaves) lasting.delete(key)
+      else lasting.set(key, revision)
+    }
+    return lasting
   }
 
   async *#existing(after: WatchCursor | undefined): AsyncGenerator<KvUpdate> {

@@ -160,6 +160,8 @@ export class FollowerLife implements Deliveries {
       maxValueBytes,
       committed: () => this.#committed(),
       staging: () => this.#apply?.rebuilding(),
+      swapping: () => this.#reader?.swapping(),
+      kept: () => this.#reader?.kept(),
       swapped: (cursor) => {
         this.#reader?.swapped()
         this.#apply?.swapped(Number(cursor.revision ?? 0n))

@@ -22,6 +22,10 @@ export interface Observation {
   readonly committed: () => void
   /** A staged fold is the fold now. */
   readonly swapped: (cursor: WatchCursor) => void
+  /** A staged fold is about to be swapped in. */
+  readonly swapping: () => void
+  /** The fold that was in use before still is. */
+  readonly kept: () => void
   /** A fold is staged. */
   readonly staging: () => void
   /** A planted bug in place of the store's own `apply`. */
@@ -33,7 +37,7 @@ export function observedLocation<S extends SnapshotStore>(
   location: SnapshotLocation<S>,
   observation: Observation,
 ): SnapshotLocation<S> {
-  const { ledger, verdict, writers, process, swapped } = observation
+  const { ledger, verdict, writers, process, swapped, kept } = observation
   let lastError: unknown
   return {
     ...location,
@@ -42,6 +46,7 @@ export function observedLocation<S extends SnapshotStore>(
         const store = await location.open(options)
         writers.opened(process)
         if (ledger.opened(store, store.recovery)) swapped(store.cursor)
+        else kept()
         ledger.durable(store.durableCursor)
         verdict.count('opens')
         return observedStore(store, observation)
@@ -111,7 +116,8 @@ function limited(features: StoreFeatures, maxValueBytes: number): StoreFeatures 
   return maxValueBytes === Infinity ? features : { ...features, maxValueBytes }
 }
 
-function observedStage(staged: StagedFold, { ledger, verdict, committed, swapped }: Observation): StagedFold {
+function observedStage(staged: StagedFold, observation: Observation): StagedFold {
+  const { ledger, verdict, committed, swapped, swapping } = observation
   let content: FoldContent = new Map()
   let cursor = WatchCursor.none
   return {
@@ -123,6 +129,7 @@ function observedStage(staged: StagedFold, { ledger, verdict, committed, swapped
     has: (key) => staged.has(key),
     commit: async () => {
       const attempt = ledger.replacement(content, cursor)
+      swapping()
       await staged.commit()
       attempt.acknowledge()
       verdict.count('rebuilds swapped in')

@@ -7,6 +7,8 @@ export class ReaderCheck {
   #seen = new Map<string, number>()
   #cursor = 0
   #announced = false
+  /** Whether the replacement may be in use, and nobody has said so yet. */
+  #swapping = false
 
   constructor(verdict: Verdict) {
     this.#verdict = verdict
@@ -17,16 +19,29 @@ export class ReaderCheck {
     this.#announced = true
   }
 
+  /** The replacement is put in use: readers see it from some moment on, and the store says so when it is durable. */
+  swapping(): void {
+    this.#swapping = true
+  }
+
   /** The replacement is in use. */
   swapped(): void {
+    this.#swapping = false
     if (!this.#announced) this.#verdict.violated(6, 'the fold was replaced and the status never said so')
     this.#announced = false
     this.#seen = new Map()
     this.#cursor = 0
   }
 
+  /** Nothing was replaced. */
+  kept(): void {
+    this.#swapping = false
+  }
+
   look(fold: FoldReader): void {
     const cursor = Number(fold.cursor.revision ?? 0n)
+    // Whichever it is that a reader sees while a swap is under way, the check of `swapped` begins anew.
+    if (this.#swapping && this.#announced) return
     if (cursor < this.#cursor)
       this.#verdict.violated(6, `a reader saw the cursor go from ${this.#cursor} back to ${cursor}`)
     const seen = new Map<string, number>()

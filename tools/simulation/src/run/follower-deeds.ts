@@ -160,6 +160,8 @@ export class FollowerDeeds {
             committed: () => undefined,
             staging: () => undefined,
             swapped: () => undefined,
+            swapping: () => undefined,
+            kept: () => undefined,
           }),
         })
         await second.close()
