@@ -15,6 +15,14 @@ export {
   type SkippedNames,
 } from './lineage.ts'
 export type { ObjectStore } from './object-store.ts'
+export type {
+  FoldFacts,
+  FoldUpdates,
+  PayloadFile,
+  PayloadFormat,
+  ReceiveOptions,
+  TakeUpdates,
+} from './payload.ts'
 export { scopeCovers, scopePrefixes, type WatchScope } from './scope.ts'
 export { Slices, type SliceMessage } from './slices.ts'
 export type {
@@ -43,6 +51,7 @@ export type {
 export {
   MAX_LINEAGE_BYTES,
   type ApplyOptions,
+  type CopyOptions,
   type FoldReader,
   type RangeOptions,
   type Recovery,
@@ -67,6 +76,7 @@ export {
   type ApplyPhase,
   type WatchAppliedOptions,
 } from './watch-applied.ts'
+export type { AdmitInput, ArtifactRefusal, WantedFold } from './protocol/admit-artifact.ts'
 export type { FlushDecision, FlushInput } from './protocol/after-flush.ts'
 export type { ReopenInput } from './protocol/after-reopen.ts'
 export type { AttachDecision, AttachInput, RebuildReason } from './protocol/attach.ts'

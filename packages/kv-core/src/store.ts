@@ -1,6 +1,7 @@
 import type { WatchCursor } from './cursor.ts'
 import type { KvEntry, KvUpdate } from './entry.ts'
 import type { SnapshotError } from './errors.ts'
+import type { FoldUpdates, PayloadFile, PayloadFormat, ReceiveOptions } from './payload.ts'
 import type { ListedKey, WaitOptions } from './source.ts'
 
 /** The most an opaque lineage may hold. */
@@ -79,10 +80,16 @@ export interface SnapshotStore extends FoldReader, AsyncDisposable {
   view?(options?: { readonly deadlineMs?: number }): SnapshotView
   /** Names whose last update was a removal (feature `deletedKeys`), in key-byte order. */
   deletedKeys?(prefix?: string): IterableIterator<ListedKey>
+  /**
+   * Writes a copy of the fold at one cursor as files of a layout of `payload`, durable when it resolves,
+   * to a directory that is made or empty. Reads go on.
+   */
   copyTo?(
     directory: string,
-    options?: WaitOptions,
+    options?: CopyOptions,
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }>
+  /** How what `copyTo` writes is read; without it a copy cannot become an artifact. */
+  readonly payload?: PayloadFormat
   /** A second fold beside this one, invisible until `commit` swaps it in (feature `staging`). */
   stage?(options?: WaitOptions): Promise<StagedFold>
   /**
@@ -92,6 +99,11 @@ export interface SnapshotStore extends FoldReader, AsyncDisposable {
   whenDamaged?(listener: (damage: SnapshotError) => void): () => void
   /** Syncs unless the handle is done, and lets go of the lock. Idempotent. */
   close(): Promise<void>
+}
+
+export interface CopyOptions extends WaitOptions {
+  /** Called once, when what is copied is fixed: from then on `apply` may be called, and is not in the copy. */
+  readonly onPinned?: (() => void) | undefined
 }
 
 export interface StagedFold {
@@ -120,7 +132,7 @@ export interface Recovery {
   readonly movedTo?: string
 }
 
-/** Where a fold is and how to open it: `follow` must reopen, set aside and replace it. */
+/** Where a fold is and how to open it: `follow` and `importSnapshot` must reopen, set aside and replace it. */
 export interface SnapshotLocation<S extends SnapshotStore = SnapshotStore> {
   readonly backend: string
   open(options?: WaitOptions): Promise<S>
@@ -129,4 +141,15 @@ export interface SnapshotLocation<S extends SnapshotStore = SnapshotStore> {
   setAside?(): Promise<string>
   /** Opens a verified payload as a new fold; fails when one exists. */
   adopt?(payloadDirectory: string, options?: WaitOptions): Promise<void>
+  /** What `adopt` and `receive` take. */
+  readonly payload?: PayloadFormat
+  /**
+   * Makes a new fold of the files of one layout of `payload`. They are written to a place nobody looks
+   * at, read back whole only when the last byte came, shown to `admit`, and then given the fold's name in one
+   * step: after a failure, an abort or a crash there is no fold. SnapshotError `AlreadyExists` when there
+   * is one, `Busy`, `InvalidFormat`, `Corrupted`, `Io`.
+   */
+  receive?(files: readonly PayloadFile[], options?: ReceiveOptions): Promise<void>
+  /** Makes a new fold of updates, as `receive` does of files. Also SnapshotError `LimitExceeded`. */
+  create?(fold: FoldUpdates, options?: WaitOptions): Promise<void>
 }

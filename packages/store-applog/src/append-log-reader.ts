@@ -1,12 +1,16 @@
+import { join } from 'node:path'
 import {
   SnapshotError,
+  type CopyOptions,
   type FoldReader,
   type ListedKey,
+  type PayloadFormat,
   type Recovery,
   type StoreStats,
   type WaitOptions,
   type WatchCursor,
 } from '@slip/kv-core'
+import { appendLogPayload, COPY_NAME } from './append-log-payload.ts'
 import { loadNativeCrc32c } from './crc32c.ts'
 import { currentHolder, nodeFileSystem, systemCode, type FileSystem } from '@slip/kv-core/store-parts'
 import { damageError, loadLog, type LoadedLog } from './load-log.ts'
@@ -15,6 +19,7 @@ import type { Generation } from './log-header.ts'
 import { canonicalPath } from './log-path.ts'
 import { ForwardedReads } from './forwarded-reads.ts'
 import { MemoryFold, type FoldReads } from './memory/memory-fold.ts'
+import { writeAppendLog } from './write-append-log.ts'
 
 const ATTEMPTS = 5
 
@@ -28,6 +33,7 @@ export class AppendLogReader extends ForwardedReads implements FoldReader, Async
   readonly stats: StoreStats
   /** Who has the log open for writing, when anybody does. */
   readonly holder: { readonly pid: number; readonly host: string } | undefined
+  readonly payload: PayloadFormat = appendLogPayload
   readonly #fold: MemoryFold
   #closed = false
 
@@ -72,6 +78,17 @@ export class AppendLogReader extends ForwardedReads implements FoldReader, Async
   /** Names whose last update was a removal, in key-byte order; none in generation 2. */
   deletedKeys(prefix?: string): IterableIterator<ListedKey> {
     return this.#reads().deletedKeys(prefix)
+  }
+
+  /** Writes a compacted copy of its own generation, durable when it resolves, to a directory that is made or empty. */
+  async copyTo(
+    directory: string,
+    options: CopyOptions = {},
+  ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
+    const name = COPY_NAME[this.generation]
+    options.onPinned?.()
+    await writeAppendLog(join(directory, name), this, { format: this.generation, signal: options.signal })
+    return { cursor: this.cursor, files: [name] }
   }
 
   async close(): Promise<void> {

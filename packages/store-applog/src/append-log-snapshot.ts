@@ -5,8 +5,10 @@ import {
   SnapshotError,
   WatchCursor,
   type ApplyOptions,
+  type CopyOptions,
   type KvUpdate,
   type ListedKey,
+  type PayloadFormat,
   type Recovery,
   type SnapshotStore,
   type SnapshotView,
@@ -16,6 +18,7 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import type { AppendLogOptions } from './append-log-options.ts'
+import { appendLogPayload, COPY_NAME } from './append-log-payload.ts'
 import { maxValueBytes } from './commit-encoder.ts'
 import { mustBePolicy } from './compaction.ts'
 import { Compactor, type CompactionResult } from './compactor.ts'
@@ -40,6 +43,7 @@ import { StagedLog } from './staged-log.ts'
  */
 export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
   readonly recovery: Recovery | undefined
+  readonly payload: PayloadFormat = appendLogPayload
   /** Not there while the file is of generation 2, which keeps no names of deleted keys. */
   deletedKeys?: (prefix?: string) => IterableIterator<ListedKey>
   readonly #path: string
@@ -209,7 +213,7 @@ export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
 
   async copyTo(
     directory: string,
-    options: WaitOptions = {},
+    options: CopyOptions = {},
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
     const { generation } = this.#writer
     await mkdir(directory, { recursive: true, mode: 0o700 })
@@ -218,7 +222,7 @@ export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
       keepExisting: true,
     })
     try {
-      const { cursor } = await writeFold(draft, () => this.#now(), this.#turns, options.signal)
+      const { cursor } = await writeFold(draft, () => this.#now(), this.#turns, options)
       await draft.seal()
       await draft.close()
       return { cursor, files: [name] }
@@ -297,9 +301,6 @@ export class AppendLogSnapshot extends ForwardedReads implements SnapshotStore {
     this.#maintenance.poke(this.#fold)
   }
 }
-
-/** What `copyTo` calls its file. */
-export const COPY_NAME: Record<Generation, string> = { 2: 'fold.snap', 3: 'fold.slip' }
 
 /** A log stays what it is when asked to be generation 2; otherwise it becomes native. */
 export function targetGeneration(generation: Generation, format: Generation | undefined): Generation {

@@ -1,5 +1,6 @@
 export { appendLog } from './append-log-location.ts'
 export type { AppendLogOptions } from './append-log-options.ts'
+export { appendLogPayload } from './append-log-payload.ts'
 export { AppendLogReader } from './append-log-reader.ts'
 export { AppendLogSnapshot } from './append-log-snapshot.ts'
 export type { CompactionPolicy } from './compaction.ts'

@@ -1,4 +1,4 @@
-import { SnapshotError, type WatchCursor } from '@slip/kv-core'
+import { SnapshotError, type CopyOptions, type WatchCursor } from '@slip/kv-core'
 import { copyCommits, writeBase } from './compaction.ts'
 import type { FileSystem, Turns } from '@slip/kv-core/store-parts'
 import { LogDraft } from './log-draft.ts'
@@ -23,12 +23,15 @@ export interface FoldState {
 /** Its state at this moment. */
 export type FoldNow = () => FoldState
 
-/** Writes the whole fold, as it is between two applies, as the base of the draft. */
+/**
+ * Writes the whole fold, as it is between two applies, as the base of the draft; `onPinned` is called when
+ * that is decided.
+ */
 export async function writeFold(
   draft: LogDraft,
   now: FoldNow,
   turns: Turns,
-  signal?: AbortSignal,
+  { signal, onPinned }: CopyOptions = {},
 ): Promise<{ readonly cursor: WatchCursor; readonly end: number }> {
   const canonical = draft.generation === 2
   if (canonical) await now().fold.buildOrder(signal)
@@ -36,6 +39,7 @@ export async function writeFold(
     const state = now()
     return { ...state, walk: canonical ? state.fold.orderedRecords() : state.fold.liveRecords() }
   })
+  onPinned?.()
   await writeBase(draft, walk, cursor, lineage, signal)
   return { cursor, end }
 }
@@ -61,7 +65,7 @@ export async function rewriteLog(
   const { fold } = log.now()
   const draft = await LogDraft.create(files, `${path}${DRAFT_SUFFIX.compaction}`, generation)
   try {
-    const base = await writeFold(draft, log.now, turns, signal)
+    const base = await writeFold(draft, log.now, turns, { signal })
     let copied = Math.max(base.end, writer.generation === 3 ? HEADER_3_BYTES : GENERATION_2_HEADER.length)
     await draft.seal()
     const copyOn = async (): Promise<number> => {

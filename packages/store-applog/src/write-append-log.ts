@@ -1,16 +1,10 @@
-import {
-  SnapshotError,
-  Slices,
-  type FoldReader,
-  type KvUpdate,
-  type ListedKey,
-  type WaitOptions,
-} from '@slip/kv-core'
+import { Slices, type FoldReader, type ListedKey, type WaitOptions } from '@slip/kv-core'
 import { nodeFileSystem, type FileSystem } from '@slip/kv-core/store-parts'
+import { alreadyExists, isThere } from './locked-path.ts'
 import { LogDraft } from './log-draft.ts'
 import type { Generation } from './log-header.ts'
 import { canonicalPath, DRAFT_SUFFIX } from './log-path.ts'
-import { recordSize, writeRecord } from './record.ts'
+import { UpdateWriter } from './update-writer.ts'
 
 /** What `writeAppendLog` copies: a fold that does not change meanwhile, such as a view or a reader. */
 export interface FoldSource extends Pick<FoldReader, 'entries' | 'cursor'> {
@@ -60,33 +54,4 @@ export async function writeAppendLog(
   const bytes = draft.end
   if (!(await draft.publishNew(target))) throw alreadyExists(target)
   return { entries, bytes }
-}
-
-class UpdateWriter {
-  readonly #draft: LogDraft
-  #scratch: Uint8Array = new Uint8Array(4096)
-
-  constructor(draft: LogDraft) {
-    this.#draft = draft
-  }
-
-  async add(update: KvUpdate): Promise<void> {
-    const size = recordSize(update)
-    if (size > this.#scratch.length) this.#scratch = new Uint8Array(2 * size)
-    writeRecord(this.#scratch, 0, update)
-    if (!this.#draft.fits(size)) await this.#draft.writeHeld()
-    if (this.#draft.fits(size)) this.#draft.hold(this.#scratch, 0, size)
-    else await this.#draft.writeLarge(this.#scratch, 0, size)
-  }
-}
-
-async function isThere(files: FileSystem, path: string): Promise<boolean> {
-  return files.stat(path).then(
-    () => true,
-    () => false,
-  )
-}
-
-function alreadyExists(path: string): SnapshotError {
-  return new SnapshotError('AlreadyExists', `there is a file at ${path} already`, { path })
 }

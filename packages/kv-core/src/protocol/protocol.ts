@@ -1,3 +1,4 @@
+import { admitArtifact } from './admit-artifact.ts'
 import { afterFlush } from './after-flush.ts'
 import { afterReopen } from './after-reopen.ts'
 import { attach } from './attach.ts'
@@ -35,6 +36,7 @@ export interface Protocol {
   readonly audit: typeof audit
   readonly judgeListed: typeof judgeListed
   readonly auditListing: typeof auditListing
+  readonly admitArtifact: typeof admitArtifact
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
@@ -56,4 +58,5 @@ export const protocol: Protocol = {
   audit,
   judgeListed,
   auditListing,
+  admitArtifact,
 }

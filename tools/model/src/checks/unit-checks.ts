@@ -1,3 +1,4 @@
+import { ARTIFACT_CHECKS } from './artifact-checks.ts'
 import { ATTACH_CHECKS } from './attach-checks.ts'
 import { EVICTION_CHECKS } from './eviction-checks.ts'
 import { FLUSH_CHECKS } from './flush-checks.ts'
@@ -16,4 +17,5 @@ export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...EVICTION_CHECKS,
   ...POSITION_CHECKS,
   ...FLUSH_CHECKS,
+  ...ARTIFACT_CHECKS,
 ]

@@ -173,4 +173,29 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   }),
   mutant('listingIsTruth: always', { listingIsTruth: () => true }),
   mutant('listingIsTruth: never', { listingIsTruth: () => false }),
+  mutant('admitArtifact: everything', { admitArtifact: () => undefined }),
+  mutant('admitArtifact: nothing', { admitArtifact: () => 'otherBucket' }),
+  mutant('admitArtifact: a signature that does not fit counts as none', {
+    admitArtifact: (input) =>
+      protocol.admitArtifact(input.signature === 'invalid' ? { ...input, signature: 'absent' } : input),
+  }),
+  mutant('admitArtifact: anybody may sign', {
+    admitArtifact: (input) =>
+      protocol.admitArtifact(input.signature === 'untrusted' ? { ...input, signature: 'trusted' } : input),
+  }),
+  mutant('admitArtifact: a time in the future is young', {
+    admitArtifact: (input) =>
+      protocol.admitArtifact({ ...input, nowMs: Math.max(input.nowMs, input.createdAtUnix * 1000) }),
+  }),
+  mutant('admitArtifact: the binding is not looked at', {
+    admitArtifact: (input) => protocol.admitArtifact({ ...input, binding: undefined }),
+  }),
+  mutant('admitArtifact: a wider scope is as good', {
+    admitArtifact: (input) =>
+      protocol.admitArtifact({ ...input, wanted: { ...input.wanted, scope: 'covers' } }),
+  }),
+  mutant('admitArtifact: an older artifact is as good', {
+    admitArtifact: (input) =>
+      protocol.admitArtifact({ ...input, wanted: { ...input.wanted, notBehind: undefined } }),
+  }),
 ]
