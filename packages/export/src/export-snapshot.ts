@@ -1,0 +1,83 @@
+import { join } from 'node:path'
+import type { Follower, SnapshotStore, WaitOptions } from '@slip/kv-core'
+import { asIo } from './artifact-error.ts'
+import { nodeArtifactFiles, type ArtifactFiles } from './artifact-files.ts'
+import { copyInterchange, copyNative, type CopyFold, type ExportableFold } from './copy-fold.ts'
+import { PAYLOAD_DIRECTORY, type Manifest } from './manifest.ts'
+import { hashPayload, mustBeFree, publish, seal, type Progress } from './seal-artifact.ts'
+import { withStage } from './stage.ts'
+
+export interface ExportOptions extends WaitOptions {
+  /**
+   * For the Rust system: 1 is what each of its versions reads; 2 states the scope, and is a `TypeError`
+   * where that is unknown. Times of expiry and the lineage stay behind, what was seen of eviction goes
+   * with the cursor.
+   */
+  readonly interchange?: 1 | 2 | undefined
+  /** The prefixes that schema 2 states, as they are to be stated. @default those the fold is bound to */
+  readonly scope?: readonly string[] | undefined
+  /** An Ed25519 private key, its 32 bytes or PKCS #8: a detached signature of the manifest lies beside it. */
+  readonly signingKey?: Uint8Array | undefined
+  /** The bytes of the payload that were read back and hashed. */
+  readonly onProgress?: Progress | undefined
+}
+
+/**
+ * Writes a fold as an artifact: a directory that is absent or empty before, and complete, durable and
+ * verified by reading it back afterwards, or as it was. Reads of a live store go on. A follower is
+ * copied between two flushes, and its applies wait only until the copy is pinned.
+ *
+ * SnapshotError `AlreadyExists` when the directory has something in it, `Busy` when somebody exports to
+ * it, `LimitExceeded` for what an interchange artifact cannot hold, `Backend` for a store that has no
+ * copies, `Io`. `files` is for tests.
+ */
+export async function exportSnapshot(
+  source: SnapshotStore | Follower | ExportableFold,
+  directory: string,
+  options: ExportOptions = {},
+  files: ArtifactFiles = nodeArtifactFiles,
+): Promise<Manifest> {
+  const { signal, interchange } = options
+  signal?.throwIfAborted()
+  const copy = copierOf(source)
+  try {
+    return await withStage(files, directory, signal, async (stage) => {
+      await mustBeFree(files, directory)
+      const payload = join(stage, PAYLOAD_DIRECTORY)
+      await files.mkdir(payload)
+      const copied =
+        interchange === undefined
+          ? await copyNative(copy, payload, signal)
+          : await copyInterchange(copy, payload, { ...options, interchange }, files)
+      const listed = await hashPayload(files, payload, copied.names, options)
+      const manifest: Manifest = {
+        ...copied.manifest,
+        createdAtUnix: Math.floor(Date.now() / 1000),
+        files: listed,
+      }
+      await seal(files, stage, manifest, options.signingKey)
+      await publish(files, stage, directory)
+      return manifest
+    })
+  } catch (error) {
+    throw asIo(error, 'exporting to', directory, signal)
+  }
+}
+
+function copierOf(source: SnapshotStore | Follower | ExportableFold): CopyFold {
+  if (!('exclusive' in source)) return async (work) => work(source, () => undefined)
+  return async <R>(work: (fold: ExportableFold, pinned: () => void) => Promise<R>) => {
+    let result: Promise<R> | undefined
+    await source.exclusive(
+      async (store) =>
+        new Promise<void>((release) => {
+          result = work(store, release)
+          result.then(
+            () => release(),
+            () => release(),
+          )
+        }),
+    )
+    return result!
+  }
+}

@@ -1,0 +1,150 @@
+import { WatchCursor, type Binding } from '@slip/kv-core'
+import { refused } from './artifact-error.ts'
+import { bindingFields, readBinding } from './manifest-binding.ts'
+import { ManifestFields, shown } from './manifest-fields.ts'
+import { parseStrictJson, type StrictJson } from './strict-json.ts'
+
+/** The file that makes a directory an artifact. Its bytes are the artifact's identity. */
+export const MANIFEST_FILE = 'MANIFEST.json'
+/** Ours; 1 and 2 are the Rust system's. */
+export const ARTIFACT_SCHEMA_VERSION = 101
+/** Where the payload is: `data/` and a name. */
+export const PAYLOAD_DIRECTORY = 'data'
+/** A larger one is not read. */
+export const MAX_MANIFEST_BYTES: number = 1024 * 1024
+
+/** One file of the payload. */
+export interface ManifestFile {
+  /** `data/…`, separated by `/`. */
+  readonly path: string
+  /** Bytes. */
+  readonly size: number
+  /** Of 256 bits, in lower-case hex. */
+  readonly blake3: string
+}
+
+/** What an artifact says of itself. */
+export interface Manifest {
+  readonly schemaVersion: 1 | 2 | 101
+  /** Whose layout the payload has: `append-log`, `lmdb`. */
+  readonly backend: string
+  /** Which of its layouts. */
+  readonly backendVersion: string
+  readonly cursor: WatchCursor
+  readonly createdAtUnix: number
+  readonly files: readonly ManifestFile[]
+  /** Schema 2: the prefixes of the exporter's keys, as it was given them. */
+  readonly scope?: readonly string[]
+  /** Schema 101. */
+  readonly entries?: number
+  /** Schema 101: what the fold belongs to; absent when it is not bound. */
+  readonly binding?: Binding
+}
+
+const DIGEST = /^[0-9a-f]{64}$/
+const HEX = /^(?:[0-9a-f]{2})*$/
+
+/** The bytes of a new manifest: of an interchange schema as the Rust system writes them. */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  const { schemaVersion, backend, backendVersion, cursor, createdAtUnix, files, scope } = manifest
+  const head = {
+    schema_version: schemaVersion,
+    backend,
+    backend_version: backendVersion,
+    cursor_hex: cursor.toHex(),
+    created_at_unix: createdAtUnix,
+  }
+  const listed = files.map(({ path, size, blake3 }) => ({ path, size, blake3 }))
+  const whole =
+    schemaVersion === 101
+      ? {
+          ...head,
+          hash: 'blake3',
+          entries: manifest.entries ?? 0,
+          binding: bindingFields(manifest.binding),
+          files: listed,
+        }
+      : { ...head, files: listed, ...(schemaVersion === 2 ? { scope: scope ?? [''] } : {}) }
+  return new TextEncoder().encode(JSON.stringify(whole, undefined, 2))
+}
+
+/**
+ * Reads the bytes of a manifest from anywhere. SnapshotError `ArtifactInvalid` names the field that is
+ * missing, unknown, malformed or out of its range.
+ */
+export function decodeManifest(bytes: Uint8Array): Manifest {
+  if (bytes.length > MAX_MANIFEST_BYTES)
+    throw refused(`its manifest has ${bytes.length} bytes, more than ${MAX_MANIFEST_BYTES}`)
+  let value: StrictJson
+  try {
+    value = parseStrictJson(bytes)
+  } catch (cause) {
+    throw refused(`its manifest is malformed: ${(cause as Error).message}`, { cause })
+  }
+  const fields = new ManifestFields(value, '')
+  const schemaVersion = readSchema(fields)
+  const manifest: Manifest = {
+    schemaVersion,
+    backend: fields.text('backend'),
+    backendVersion: fields.text('backend_version'),
+    cursor: readCursor(fields.text('cursor_hex')),
+    createdAtUnix: fields.count('created_at_unix'),
+    ...(schemaVersion === 101 ? readNative(fields) : {}),
+    files: readFiles(fields.list('files')),
+    ...(schemaVersion === 2 ? { scope: fields.texts('scope') } : {}),
+  }
+  fields.end()
+  return manifest
+}
+
+function readSchema(fields: ManifestFields): Manifest['schemaVersion'] {
+  const version = fields.count('schema_version')
+  if (version !== 1 && version !== 2 && version !== ARTIFACT_SCHEMA_VERSION)
+    throw refused(`the manifest's schema_version ${version} is not 1, 2 or ${ARTIFACT_SCHEMA_VERSION}`)
+  return version
+}
+
+function readCursor(hex: string): WatchCursor {
+  if (!HEX.test(hex)) throw refused(`the manifest's cursor_hex ${shown(hex)} is no lower-case hex`)
+  try {
+    return WatchCursor.fromHex(hex)
+  } catch (cause) {
+    throw refused(`the manifest's cursor_hex is no cursor: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function readNative(fields: ManifestFields): Pick<Manifest, 'entries' | 'binding'> {
+  fields.oneOf('hash', ['blake3'])
+  const entries = fields.count('entries')
+  const binding = readBinding(fields.value('binding'))
+  return binding === undefined ? { entries } : { entries, binding }
+}
+
+function readFiles(listed: readonly StrictJson[]): readonly ManifestFile[] {
+  const seen = new Set<string>()
+  const files = listed.map((each, i) => {
+    const fields = new ManifestFields(each, `files[${i}].`)
+    const path = fields.text('path')
+    const size = fields.count('size')
+    const blake3 = fields.text('blake3')
+    fields.end()
+    mustBePayloadPath(path)
+    if (seen.has(path)) throw refused(`the manifest lists ${shown(path)} twice`)
+    seen.add(path)
+    if (!DIGEST.test(blake3)) throw refused(`the manifest's files[${i}].blake3 is no digest`)
+    return { path, size, blake3 }
+  })
+  if (files.length === 0) throw refused('the manifest lists no files')
+  return files
+}
+
+/** Under `data/`, without anything a file system could take for more than a name. */
+function mustBePayloadPath(path: string): void {
+  const [first, ...names] = path.split('/')
+  if (first !== PAYLOAD_DIRECTORY || names.length === 0)
+    throw refused(`the manifest's path ${shown(path)} is not under ${PAYLOAD_DIRECTORY}/`)
+  for (const name of names)
+    // oxlint-disable-next-line no-control-regex
+    if (name === '' || name === '.' || name === '..' || /[\\\u0000]/.test(name))
+      throw refused(`the manifest's path ${shown(path)} has a part that is no plain name`)
+}

@@ -1,0 +1,61 @@
+import { basename, dirname, join, resolve } from 'node:path'
+import { systemCode, WriterLock } from '@slip/kv-core/store-parts'
+import type { ArtifactFiles } from './artifact-files.ts'
+
+const SUFFIX = '.slip-staging'
+/** A stage, its lock, or what becomes a lock. */
+const OWN_NAME = /^(.+\.slip-staging)(?:\.lock(?:\..+)?)?$/
+const ABANDONED_LOCK_MS = 60_000
+
+/**
+ * Runs `work` with a new directory beside `path`, under a lock that dies with the process, and removes the
+ * directory afterwards unless it was renamed away. First removes the stages of dead processes beside
+ * it. SnapshotError `Busy` when somebody is staging for the same path.
+ */
+export async function withStage<R>(
+  files: ArtifactFiles,
+  path: string,
+  signal: AbortSignal | undefined,
+  work: (stage: string) => Promise<R>,
+): Promise<R> {
+  const absolute = resolve(path)
+  await files.mkdir(dirname(absolute))
+  const parent = await files.realpath(dirname(absolute))
+  const stage = join(parent, `${basename(absolute)}${SUFFIX}`)
+  await removeAbandoned(files, parent, stage)
+  const lock = await WriterLock.take(files, stage, { signal })
+  try {
+    await files.removeTree(stage)
+    await files.mkdir(stage)
+    try {
+      return await work(stage)
+    } finally {
+      await files.removeTree(stage)
+    }
+  } finally {
+    await lock.release()
+  }
+}
+
+async function removeAbandoned(files: ArtifactFiles, parent: string, own: string): Promise<void> {
+  const names = await files.readdir(parent)
+  const stages = new Set(names.map((name) => OWN_NAME.exec(name)?.[1]).filter((name) => name !== undefined))
+  for (const name of stages) {
+    const stage = join(parent, name)
+    if (stage === own) continue
+    // Somebody else's, or one that is in use: not ours to remove.
+    const lock = await WriterLock.take(files, stage).catch(() => undefined)
+    if (lock === undefined) continue
+    await files.removeTree(stage).catch(() => undefined)
+    await lock.release()
+  }
+  for (const name of names) {
+    const stage = OWN_NAME.exec(name)?.[1]
+    if (stage === undefined || !name.startsWith(`${stage}.lock.`)) continue
+    const facts = await files.stat(join(parent, name)).catch(() => undefined)
+    if (facts !== undefined && Date.now() - facts.mtimeMs > ABANDONED_LOCK_MS)
+      await files.unlink(join(parent, name)).catch((error: unknown) => {
+        if (systemCode(error) === undefined) throw error
+      })
+  }
+}
