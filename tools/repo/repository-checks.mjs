@@ -12,6 +12,7 @@ const MAY_IMPORT = {
   nats: ['kv-core'],
   'store-applog': ['kv-core'],
   'store-lmdb': ['kv-core'],
+  export: ['kv-core'],
   conformance: ['kv-core'],
   cli: ['kv-core', 'memory', 'nats', 'store-applog', 'store-lmdb'],
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { WatchCursor, type Binding } from '@slip/kv-core'
 import { refused } from './artifact-error.ts'
 import { bindingFields, readBinding } from './manifest-binding.ts'
@@ -42,6 +43,10 @@ export interface Manifest {
 }
 
 const DIGEST = /^[0-9a-f]{64}$/
+/** How a manifest of ours ends: with the SHA-256 of everything before this field. */
+const CHECKSUM_NAME = 'manifest_sha256'
+const CHECKSUM_END = new RegExp(`^"${CHECKSUM_NAME}": "([0-9a-f]{64})"\n}$`)
+const CHECKSUM_END_BYTES: number = `"${CHECKSUM_NAME}": ""\n}`.length + 64
 const HEX = /^(?:[0-9a-f]{2})*$/
 
 /** The bytes of a new manifest: of an interchange schema as the Rust system writes them. */
@@ -65,7 +70,20 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
           files: listed,
         }
       : { ...head, files: listed, ...(schemaVersion === 2 ? { scope: scope ?? [''] } : {}) }
-  return new TextEncoder().encode(JSON.stringify(whole, undefined, 2))
+  const text = JSON.stringify(whole, undefined, 2)
+  return new TextEncoder().encode(schemaVersion === 101 ? withChecksum(text) : text)
+}
+
+function withChecksum(text: string): string {
+  const before = `${text.slice(0, -2)},\n  `
+  return `${before}"${CHECKSUM_NAME}": "${createHash('sha256').update(before).digest('hex')}"\n}`
+}
+
+function mustFitChecksum(bytes: Uint8Array): void {
+  const from = Math.max(0, bytes.length - CHECKSUM_END_BYTES)
+  const [, stated] = CHECKSUM_END.exec(Buffer.from(bytes.subarray(from)).toString('latin1')) ?? []
+  if (stated !== createHash('sha256').update(bytes.subarray(0, from)).digest('hex'))
+    throw refused(`its manifest is not what its ${CHECKSUM_NAME} says`)
 }
 
 /**
@@ -89,7 +107,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
     backendVersion: fields.text('backend_version'),
     cursor: readCursor(fields.text('cursor_hex')),
     createdAtUnix: fields.count('created_at_unix'),
-    ...(schemaVersion === 101 ? readNative(fields) : {}),
+    ...(schemaVersion === 101 ? readNative(fields, bytes) : {}),
     files: readFiles(fields.list('files')),
     ...(schemaVersion === 2 ? { scope: fields.texts('scope') } : {}),
   }
@@ -113,7 +131,9 @@ function readCursor(hex: string): WatchCursor {
   }
 }
 
-function readNative(fields: ManifestFields): Pick<Manifest, 'entries' | 'binding'> {
+function readNative(fields: ManifestFields, bytes: Uint8Array): Pick<Manifest, 'entries' | 'binding'> {
+  fields.text(CHECKSUM_NAME)
+  mustFitChecksum(bytes)
   fields.oneOf('hash', ['blake3'])
   const entries = fields.count('entries')
   const binding = readBinding(fields.value('binding'))

@@ -5,7 +5,7 @@ import { SnapshotError } from '@slip/kv-core'
 import { portableCrc32c, systemCode } from '@slip/kv-core/store-parts'
 import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
 import { recordIsIntact, sealOf } from './fold-record.ts'
-import { decodeState, STATE_KEY, type FoldState } from './fold-state.ts'
+import { decodeLineageRow, decodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
 import { checkHead } from './head-check.ts'
 import { asIo } from './io-error.ts'
 import type { MetaPage } from './lmdb-page.ts'
@@ -32,6 +32,11 @@ export interface CheckOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What the newest commit of a checked file states. */
+export interface CheckedFold extends FoldState {
+  readonly lineage: Uint8Array | undefined
+}
+
 /**
  * Decides by plain reads whether the native library may open `path`. SnapshotError `InvalidFormat` with
  * `at` 0 for a file that is not LMDB's, `Corrupted` with `at` for a damaged one, `NotFound`, `Io`.
@@ -41,7 +46,7 @@ export async function checkFile(
   path: string,
   depth: CheckDepth,
   options: CheckOptions = {},
-): Promise<FoldState> {
+): Promise<CheckedFold> {
   const attempts = options.live !== true ? 1 : depth === 'head' ? LIVE_ATTEMPTS : PINNED_ATTEMPTS
   for (let attempt = 1; ; attempt++) {
     const last = attempt >= attempts
@@ -106,7 +111,7 @@ async function checkOpened(
     readonly foreign: 'InvalidFormat' | 'Corrupted'
     readonly signal: AbortSignal | undefined
   },
-): Promise<FoldState> {
+): Promise<CheckedFold> {
   const head = await checkHead(file)
   if (head.verdict !== 'plausible') {
     const code = head.verdict === 'foreign' ? options.foreign : 'Corrupted'
@@ -153,7 +158,7 @@ async function checkOpened(
         path,
       })
   }
-  return state
+  return { ...state, lineage: rows.lineage }
 }
 
 /** What the checksums of the file's records begin with; undefined where nobody committed. SnapshotError `Corrupted`. */
@@ -185,9 +190,10 @@ function countsOf({ base, runs, arrivals }: Layers): ReadonlyMap<string, number>
   ])
 }
 
-/** Checks what the databases of a fold hold, and keeps its state. */
+/** Checks what the databases of a fold hold, and keeps its state and lineage. */
 export class RowCheck {
   state: FoldState | undefined
+  lineage: Uint8Array | undefined
   layers: Layers | undefined
   readonly #seal: number | undefined
 
@@ -200,8 +206,10 @@ export class RowCheck {
     if (database !== DATABASES.meta)
       return this.#seal === undefined || isIntactIn(database, key, value, this.#seal)
     if (value.length < 4 || portableCrc32c(0, value, 4, value.length) !== value.readUInt32LE(0)) return false
-    if (key.toString() === STATE_KEY) this.state = decodeState(value, value.length)
-    if (key.toString() === LAYERS_KEY) this.layers = decodeLayers(value, value.length)
+    const name = key.toString()
+    if (name === STATE_KEY) this.state = decodeState(value, value.length)
+    if (name === LAYERS_KEY) this.layers = decodeLayers(value, value.length)
+    if (name === LINEAGE_KEY) this.lineage = decodeLineageRow(value, value.length)
     return true
   }
 }

@@ -5,12 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import {
   KvError,
   SnapshotError,
+  type CopyOptions,
+  type PayloadFormat,
   type SnapshotView,
   type StoreStats,
   type WaitOptions,
   type WatchCursor,
 } from '@slip/kv-core'
 import { currentHolder, nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
+import { copyTo } from './copy-to.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
 import { FoldCut } from './fold-cut.ts'
@@ -20,7 +23,9 @@ import { GENERATION, type FoldState } from './fold-state.ts'
 import { fileUsage, type FileUsage } from './file-usage.ts'
 import { FoldView } from './fold-view.ts'
 import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
+import { COPY_NAME, lmdbPayload } from './lmdb-payload.ts'
 import { asIo } from './io-error.ts'
+import { syncFile } from './sync-file.ts'
 
 const OPEN_ATTEMPTS = 5
 const FIRST_POLL_MS = 1
@@ -42,6 +47,8 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
   protected readonly verifyReads: boolean
   readonly #options: LmdbReaderOptions
   readonly #directory: string
+  readonly payload: PayloadFormat = lmdbPayload
+  readonly #copies = new Set<Promise<unknown>>()
   #open: OpenFile
   #reopening: Promise<void> | undefined
   #closed = false
@@ -133,11 +140,36 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
     return new FoldView(this.cut(), { verifyReads: this.verifyReads, deadlineMs: options.deadlineMs })
   }
 
+  /** Writes a copy of the newest commit, durable when it resolves, to a directory that is made or empty. */
+  async copyTo(
+    directory: string,
+    options: CopyOptions = {},
+  ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
+    // The library ends the process where it copies a damaged page.
+    await this.check(options)
+    // Keeps the file open should another one replace it.
+    const cut = this.cut().retain()
+    const { environment } = this.#open
+    options.onPinned?.()
+    const copying = copyTo(directory, options.signal, async (file) => {
+      await environment.root.backup(file, true)
+      await syncFile(file)
+    })
+    this.#copies.add(copying)
+    try {
+      return { cursor: await copying, files: [COPY_NAME] }
+    } finally {
+      this.#copies.delete(copying)
+      cut.release()
+    }
+  }
+
   /** Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     await this.#reopening
+    await Promise.allSettled(this.#copies)
     await this.#open.end()
   }
 

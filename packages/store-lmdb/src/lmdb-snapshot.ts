@@ -1,10 +1,11 @@
-import { mkdir } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import {
   SnapshotError,
   WatchCursor,
   type ApplyOptions,
+  type CopyOptions,
   type KvUpdate,
+  type PayloadFormat,
   type Recovery,
   type SnapshotStore,
   type SnapshotView,
@@ -19,6 +20,7 @@ import { lookForCalmMs } from './flood.ts'
 import { BackgroundWalk, type WalkProgress } from './background-walk.ts'
 import { DamageWatch } from './damage-watch.ts'
 import type { FoldCut } from './fold-cut.ts'
+import { copyTo } from './copy-to.ts'
 import {
   forgetDoubt,
   isStill,
@@ -35,14 +37,12 @@ import { fileUsage, type FileUsage } from './file-usage.ts'
 import { FoldView } from './fold-view.ts'
 import { LayerSettler } from './layer-settler.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
+import { COPY_NAME, lmdbPayload } from './lmdb-payload.ts'
 import { asIo } from './io-error.ts'
 import { isSynced, openDirectory, openFile, reserveRoom, type OpenDirectory } from './open-directory.ts'
 import type { OpenFold } from './open-fold.ts'
 import { StagedFile } from './staged-fold.ts'
 import { FEATURES } from './store-features.ts'
-
-/** What `copyTo` calls its file. */
-export const COPY_NAME = 'fold.mdb'
 
 const CLEAR_READERS_MS = 30_000
 
@@ -58,6 +58,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   readonly generation: number = GENERATION
   /** A commit is whole or not there: opening never repairs anything. */
   readonly recovery: Recovery | undefined = undefined
+  readonly payload: PayloadFormat = lmdbPayload
   protected readonly verifyReads: boolean
   readonly #directory: string
   readonly #options: LmdbOptions
@@ -182,23 +183,15 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
 
   async copyTo(
     directory: string,
-    options: WaitOptions = {},
+    options: CopyOptions = {},
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
     await this.#check(options)
-    return this.#turns.take(async () => {
-      this.#mustBeSound()
-      options.signal?.throwIfAborted()
-      const { cursor } = this
-      const file = join(directory, COPY_NAME)
-      try {
-        await mkdir(directory, { recursive: true, mode: 0o700 })
-        await reserveRoom(file)
-        await this.#fold.copyTo(file)
-      } catch (error) {
-        throw asIo(error, 'copying to', directory)
-      }
-      return { cursor, files: [COPY_NAME] }
-    })
+    this.#mustBeSound()
+    options.signal?.throwIfAborted()
+    // The library copies the commit that is the newest when it begins; applies never wait for it.
+    options.onPinned?.()
+    const cursor = await copyTo(directory, options.signal, async (file) => this.#fold.copyTo(file))
+    return { cursor, files: [COPY_NAME] }
   }
 
   /**

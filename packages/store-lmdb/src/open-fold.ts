@@ -34,11 +34,13 @@ export class OpenFold {
   readonly #synced: boolean
   readonly #cuts = new Set<FoldCut>()
   readonly #flood: Flood
+  readonly #copies = new Set<Promise<void>>()
   #cut: FoldCut
   #lineage: Uint8Array | undefined
   #bytes = 0
   #failure: SnapshotError | undefined
   #retired: Promise<void> | undefined
+  #closed: Promise<void> | undefined
   #allEnded: (() => void) | undefined
 
   private constructor(
@@ -173,9 +175,19 @@ export class OpenFold {
     }
   }
 
-  /** Writes the newest commit, without free pages, to a file that does not exist. */
+  /**
+   * Writes the commit that is the newest when it begins, without free pages, to a file that does not exist.
+   * Commits go on meanwhile, and the file stays open until it is done.
+   */
   async copyTo(file: string): Promise<void> {
-    await this.#environment.root.backup(file, true)
+    if (this.#retired !== undefined) throw this.#failure
+    const copying = this.#environment.root.backup(file, true)
+    this.#copies.add(copying)
+    try {
+      await copying
+    } finally {
+      this.#copies.delete(copying)
+    }
     await syncFile(file)
   }
 
@@ -188,6 +200,7 @@ export class OpenFold {
   async close(): Promise<void> {
     for (const cut of this.#cuts) cut.end()
     await this.retire()
+    await this.#closed
   }
 
   /** Ends writing; what reads an earlier cut goes on, and the file is closed after the last. Idempotent. */
@@ -200,15 +213,17 @@ export class OpenFold {
     this.#failure ??= new SnapshotError('Closed', `${this.file} is closed`, { path: this.file })
     this.#cut.release()
     await this.#writer.close().catch(() => undefined)
-    const closed = this.#whenUnused().then(async () => this.#environment.root.close())
-    if (this.#cuts.size === 0) await closed
+    this.#closed = this.#whenUnused().then(async () => this.#environment.root.close())
+    if (this.#cuts.size + this.#copies.size === 0) await this.#closed
   }
 
   async #whenUnused(): Promise<void> {
-    if (this.#cuts.size === 0) return
-    await new Promise<void>((resolve) => {
-      this.#allEnded = resolve
-    })
+    if (this.#cuts.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#allEnded = resolve
+      })
+    // The library does not look whether somebody is copying.
+    await Promise.allSettled(this.#copies)
   }
 
   async #commit(
