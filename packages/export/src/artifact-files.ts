@@ -1,14 +1,10 @@
 import { constants, lstat, open, rm, type FileHandle } from 'node:fs/promises'
 import { nodeFileSystem, type FileSystem, type LogHandle } from '@slip/kv-core/store-parts'
 
-/** What an export asks of the file system: where tests end the process between two calls. */
-export interface ArtifactFiles extends FileSystem {
-  /** Removes a file or a directory with all that is in it; what is not there is no error. */
-  removeTree(path: string): Promise<void>
-}
-
-export const nodeArtifactFiles: ArtifactFiles = {
+/** Of the file system what every package of ours uses, and the removal of a whole stage. */
+export const artifactFiles: FileSystem & { removeTree(path: string): Promise<void> } = {
   ...nodeFileSystem,
+  /** What is not there is no error. */
   removeTree: async (path) => {
     await rm(path, { recursive: true, force: true })
   },

@@ -7,7 +7,7 @@ import {
   type FoldFacts,
   type SnapshotStore,
 } from '@slip/kv-core'
-import type { ArtifactFiles } from './artifact-files.ts'
+import { artifactFiles } from './artifact-files.ts'
 import { INTERCHANGE_FILE, interchangePayload, writeInterchangeLog } from './generation-2.ts'
 import type { Manifest } from './manifest.ts'
 import { bindingOf } from './manifest-binding.ts'
@@ -71,7 +71,6 @@ export async function copyInterchange(
     readonly scope?: readonly string[] | undefined
     readonly signal?: AbortSignal | undefined
   },
-  files: ArtifactFiles,
 ): Promise<Copied> {
   const { interchange, signal } = options
   const path = join(directory, INTERCHANGE_FILE)
@@ -86,7 +85,7 @@ export async function copyInterchange(
     try {
       const cursor = withMemo(fold.cursor, binding)
       const entries = (): ReturnType<ExportableFold['entries']> => (view ?? fold).entries()
-      const file = await files.open(path, 'create')
+      const file = await artifactFiles.open(path, 'create')
       let written
       try {
         written = await writeInterchangeLog(file, { cursor, entries }, { signal })

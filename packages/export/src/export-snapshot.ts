@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Follower, SnapshotStore, WaitOptions } from '@slip/kv-core'
 import { asIo } from './artifact-error.ts'
-import { nodeArtifactFiles, type ArtifactFiles } from './artifact-files.ts'
+import { artifactFiles } from './artifact-files.ts'
 import { copyInterchange, copyNative, type CopyFold, type ExportableFold } from './copy-fold.ts'
 import { PAYLOAD_DIRECTORY, type Manifest } from './manifest.ts'
 import { hashPayload, mustBeFree, publish, seal, type Progress } from './seal-artifact.ts'
@@ -29,34 +29,33 @@ export interface ExportOptions extends WaitOptions {
  *
  * SnapshotError `AlreadyExists` when the directory has something in it, `Busy` when somebody exports to
  * it, `LimitExceeded` for what an interchange artifact cannot hold, `Backend` for a store that has no
- * copies, `Io`. `files` is for tests.
+ * copies, `Io`.
  */
 export async function exportSnapshot(
   source: SnapshotStore | Follower | ExportableFold,
   directory: string,
   options: ExportOptions = {},
-  files: ArtifactFiles = nodeArtifactFiles,
 ): Promise<Manifest> {
   const { signal, interchange } = options
   signal?.throwIfAborted()
   const copy = copierOf(source)
   try {
-    return await withStage(files, directory, signal, async (stage) => {
-      await mustBeFree(files, directory)
+    return await withStage(directory, signal, async (stage) => {
+      await mustBeFree(directory)
       const payload = join(stage, PAYLOAD_DIRECTORY)
-      await files.mkdir(payload)
+      await artifactFiles.mkdir(payload)
       const copied =
         interchange === undefined
           ? await copyNative(copy, payload, signal)
-          : await copyInterchange(copy, payload, { ...options, interchange }, files)
-      const listed = await hashPayload(files, payload, copied.names, options)
+          : await copyInterchange(copy, payload, { ...options, interchange })
+      const listed = await hashPayload(payload, copied.names, options)
       const manifest: Manifest = {
         ...copied.manifest,
         createdAtUnix: Math.floor(Date.now() / 1000),
         files: listed,
       }
-      await seal(files, stage, manifest, options.signingKey)
-      await publish(files, stage, directory)
+      await seal(stage, manifest, options.signingKey)
+      await publish(stage, directory)
       return manifest
     })
   } catch (error) {

@@ -10,7 +10,7 @@ import {
   type SnapshotLocation,
   type SnapshotStore,
 } from '@slip/kv-core'
-import { nodeArtifactFiles } from './artifact-files.ts'
+import { artifactFiles } from './artifact-files.ts'
 import type { ReadablePayload } from './payload-formats.ts'
 import { withStage } from './stage.ts'
 
@@ -30,7 +30,7 @@ export async function importAcross<S extends SnapshotStore>(
 ): Promise<void> {
   const { signal, scratchDirectory = tmpdir() } = options
   const place = join(scratchDirectory, `import-${randomUUID()}`)
-  await withStage(nodeArtifactFiles, place, signal, async (stage) => {
+  await withStage(place, signal, async (stage) => {
     for (const file of files) await copyFile(file, join(stage, file.name))
     const facts = await format.check(stage, version, { signal })
     options.admit(facts)
@@ -46,7 +46,7 @@ export async function importAcross<S extends SnapshotStore>(
 }
 
 async function copyFile(file: PayloadFile, path: string): Promise<void> {
-  const target = await nodeArtifactFiles.open(path, 'create')
+  const target = await artifactFiles.open(path, 'create')
   try {
     let position = 0
     for await (const bytes of file.read())

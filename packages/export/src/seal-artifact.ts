@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from 'node:path'
 import { SnapshotError } from '@slip/kv-core'
 import { systemCode } from '@slip/kv-core/store-parts'
-import { readStretches, type ArtifactFiles } from './artifact-files.ts'
+import { artifactFiles, readStretches } from './artifact-files.ts'
 import { HASH_STRETCH_BYTES, newBlake3 } from './blake3.ts'
 import {
   encodeManifest,
@@ -16,9 +16,9 @@ import { SIGNATURE_FILE, signManifest } from './signature.ts'
 export type Progress = (done: { readonly bytes: number; readonly totalBytes: number }) => void
 
 /** SnapshotError `AlreadyExists` unless there is nothing at the path, or an empty directory. */
-export async function mustBeFree(files: ArtifactFiles, directory: string): Promise<void> {
+export async function mustBeFree(directory: string): Promise<void> {
   try {
-    if ((await files.readdir(directory)).length === 0) return
+    if ((await artifactFiles.readdir(directory)).length === 0) return
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return
     if (systemCode(error) !== 'ENOTDIR') throw error
@@ -27,15 +27,15 @@ export async function mustBeFree(files: ArtifactFiles, directory: string): Promi
 }
 
 /** Gives a stage its name, in one step and durably. */
-export async function publish(files: ArtifactFiles, stage: string, directory: string): Promise<void> {
+export async function publish(stage: string, directory: string): Promise<void> {
   const target = resolve(directory)
   try {
-    await files.rename(stage, target)
+    await artifactFiles.rename(stage, target)
   } catch (error) {
     if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw alreadyExists(directory)
     throw error
   }
-  await files.syncDirectory(dirname(target))
+  await artifactFiles.syncDirectory(dirname(target))
 }
 
 function alreadyExists(path: string): SnapshotError {
@@ -44,7 +44,6 @@ function alreadyExists(path: string): SnapshotError {
 
 /** Reads the payload back, hashes and syncs it: its files as a manifest lists them. */
 export async function hashPayload(
-  files: ArtifactFiles,
   directory: string,
   names: readonly string[],
   {
@@ -53,12 +52,12 @@ export async function hashPayload(
   }: { readonly signal?: AbortSignal | undefined; readonly onProgress?: Progress | undefined },
 ): Promise<readonly ManifestFile[]> {
   const paths = names.map((name) => join(directory, name))
-  const sizes = await Promise.all(paths.map(async (path) => (await files.stat(path)).size))
+  const sizes = await Promise.all(paths.map(async (path) => (await artifactFiles.stat(path)).size))
   const totalBytes = sizes.reduce((sum, size) => sum + size, 0)
   let bytes = 0
   const listed: ManifestFile[] = []
   for (const [i, path] of paths.entries()) {
-    const handle = await files.open(path, 'read')
+    const handle = await artifactFiles.open(path, 'read')
     try {
       const hash = await newBlake3()
       for await (const stretch of readStretches(handle, HASH_STRETCH_BYTES)) {
@@ -73,26 +72,24 @@ export async function hashPayload(
       await handle.close()
     }
   }
-  await files.syncDirectory(directory)
+  await artifactFiles.syncDirectory(directory)
   return listed.sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
 /** Writes the manifest, last of all, and makes the stage durable. */
 export async function seal(
-  files: ArtifactFiles,
   stage: string,
   manifest: Manifest,
   signingKey: Uint8Array | undefined,
 ): Promise<void> {
   const bytes = encodeManifest(manifest)
-  if (signingKey !== undefined)
-    await writeWhole(files, join(stage, SIGNATURE_FILE), signManifest(bytes, signingKey))
-  await writeWhole(files, join(stage, MANIFEST_FILE), bytes)
-  await files.syncDirectory(stage)
+  if (signingKey !== undefined) await writeWhole(join(stage, SIGNATURE_FILE), signManifest(bytes, signingKey))
+  await writeWhole(join(stage, MANIFEST_FILE), bytes)
+  await artifactFiles.syncDirectory(stage)
 }
 
-async function writeWhole(files: ArtifactFiles, path: string, bytes: Uint8Array): Promise<void> {
-  const handle = await files.open(path, 'create')
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const handle = await artifactFiles.open(path, 'create')
   try {
     for (let at = 0; at < bytes.length;)
       at += (await handle.write(bytes, at, bytes.length - at, at)).bytesWritten

@@ -1,6 +1,6 @@
 import { basename, dirname, join, resolve } from 'node:path'
 import { systemCode, WriterLock } from '@slip/kv-core/store-parts'
-import type { ArtifactFiles } from './artifact-files.ts'
+import { artifactFiles } from './artifact-files.ts'
 
 const SUFFIX = '.slip-staging'
 /** A stage, its lock, or what becomes a lock. */
@@ -13,48 +13,47 @@ const ABANDONED_LOCK_MS = 60_000
  * it. SnapshotError `Busy` when somebody is staging for the same path.
  */
 export async function withStage<R>(
-  files: ArtifactFiles,
   path: string,
   signal: AbortSignal | undefined,
   work: (stage: string) => Promise<R>,
 ): Promise<R> {
   const absolute = resolve(path)
-  await files.mkdir(dirname(absolute))
-  const parent = await files.realpath(dirname(absolute))
+  await artifactFiles.mkdir(dirname(absolute))
+  const parent = await artifactFiles.realpath(dirname(absolute))
   const stage = join(parent, `${basename(absolute)}${SUFFIX}`)
-  await removeAbandoned(files, parent, stage)
-  const lock = await WriterLock.take(files, stage, { signal })
+  await removeAbandoned(parent, stage)
+  const lock = await WriterLock.take(artifactFiles, stage, { signal })
   try {
-    await files.removeTree(stage)
-    await files.mkdir(stage)
+    await artifactFiles.removeTree(stage)
+    await artifactFiles.mkdir(stage)
     try {
       return await work(stage)
     } finally {
-      await files.removeTree(stage)
+      await artifactFiles.removeTree(stage)
     }
   } finally {
     await lock.release()
   }
 }
 
-async function removeAbandoned(files: ArtifactFiles, parent: string, own: string): Promise<void> {
-  const names = await files.readdir(parent)
+async function removeAbandoned(parent: string, own: string): Promise<void> {
+  const names = await artifactFiles.readdir(parent)
   const stages = new Set(names.map((name) => OWN_NAME.exec(name)?.[1]).filter((name) => name !== undefined))
   for (const name of stages) {
     const stage = join(parent, name)
     if (stage === own) continue
     // Somebody else's, or one that is in use: not ours to remove.
-    const lock = await WriterLock.take(files, stage).catch(() => undefined)
+    const lock = await WriterLock.take(artifactFiles, stage).catch(() => undefined)
     if (lock === undefined) continue
-    await files.removeTree(stage).catch(() => undefined)
+    await artifactFiles.removeTree(stage).catch(() => undefined)
     await lock.release()
   }
   for (const name of names) {
     const stage = OWN_NAME.exec(name)?.[1]
     if (stage === undefined || !name.startsWith(`${stage}.lock.`)) continue
-    const facts = await files.stat(join(parent, name)).catch(() => undefined)
+    const facts = await artifactFiles.stat(join(parent, name)).catch(() => undefined)
     if (facts !== undefined && Date.now() - facts.mtimeMs > ABANDONED_LOCK_MS)
-      await files.unlink(join(parent, name)).catch((error: unknown) => {
+      await artifactFiles.unlink(join(parent, name)).catch((error: unknown) => {
         if (systemCode(error) === undefined) throw error
       })
   }

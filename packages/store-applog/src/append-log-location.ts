@@ -7,15 +7,13 @@ import { AppendLogSnapshot } from './append-log-snapshot.ts'
 import { isThere, withLockedPath } from './locked-path.ts'
 import { adoptLog, createLog, receiveLog } from './new-log.ts'
 
-/** An append log as `follow` and `importSnapshot` take it. `files` is for tests. */
-export function appendLog(
-  options: AppendLogOptions,
-  files: FileSystem = nodeFileSystem,
-): SnapshotLocation<AppendLogSnapshot> {
+/** An append log as `follow` and `importSnapshot` take it. */
+export function appendLog(options: AppendLogOptions): SnapshotLocation<AppendLogSnapshot> {
+  const files = nodeFileSystem
   return {
     backend: 'append-log',
     payload: appendLogPayload,
-    open: async (wait = {}) => AppendLogSnapshot.open({ ...options, ...wait }, files),
+    open: async (wait = {}) => AppendLogSnapshot.open({ ...options, ...wait }),
     exists: async () => isThere(files, options.path),
     setAside: async () => setAside(files, options),
     adopt: async (directory, wait = {}) => adoptLog(files, options, directory, wait),
