@@ -14,7 +14,7 @@ const MAY_IMPORT = {
   'store-lmdb': ['kv-core'],
   export: ['kv-core'],
   conformance: ['kv-core'],
-  cli: ['kv-core', 'memory', 'nats', 'store-applog', 'store-lmdb'],
+  cli: ['kv-core', 'export', 'memory', 'nats', 'store-applog', 'store-lmdb'],
 }
 
 const FORBIDDEN = [

@@ -20,6 +20,8 @@ const NEEDED = [
   'diff',
   'compact',
   'convert',
+  'export',
+  'import',
   'bucket create',
   'bucket info',
   'bucket delete',

@@ -27,7 +27,7 @@ export interface ImportOptions extends WaitOptions, ArtifactLimits {
 /**
  * Makes a new fold of an artifact, also of one that another store made: all of it or, after a failure, an
  * abort or a crash, none. Nothing of the payload is looked at before its digest matched, and no
- * name from the artifact reaches the file system.
+ * name from the artifact reaches the file system. Gives the manifest, and of every schema how many entries there are.
  *
  * SnapshotError `ArtifactInvalid` says why an artifact is refused; `NotFound` when there is none,
  * `AlreadyExists` when there is a fold, `Busy`, `LimitExceeded` for what the destination cannot hold, `Io`.
@@ -48,7 +48,11 @@ export async function importSnapshot<S extends SnapshotStore>(
   if (await into.exists())
     throw new SnapshotError('AlreadyExists', 'there is a fold at the destination already')
   const files = await payloadFiles(directory, manifest, payload.names, options)
-  const admit = (facts: FoldFacts): void => mustMatch(facts, manifest)
+  let entries: number | undefined
+  const admit = (facts: FoldFacts): void => {
+    mustMatch(facts, manifest)
+    entries = facts.entries
+  }
   try {
     if (into.receive !== undefined && payload.format === into.payload)
       await into.receive(files, { signal, admit })
@@ -56,7 +60,7 @@ export async function importSnapshot<S extends SnapshotStore>(
   } catch (error) {
     throw asRefusal(error)
   }
-  return manifest
+  return entries === undefined ? manifest : { ...manifest, entries }
 }
 
 /** A payload whose digest matched and that cannot be read was made like that. */

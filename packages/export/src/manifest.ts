@@ -36,7 +36,7 @@ export interface Manifest {
   readonly files: readonly ManifestFile[]
   /** Schema 2: the prefixes of the exporter's keys, as it was given them. */
   readonly scope?: readonly string[]
-  /** Schema 101. */
+  /** Stated in schema 101; counted where the payload was read. */
   readonly entries?: number
   /** Schema 101: what the fold belongs to; absent when it is not bound. */
   readonly binding?: Binding

@@ -6,6 +6,8 @@ export interface OptionSpec {
   readonly value?: string
   readonly help: string
   readonly multiple?: boolean
+  /** The value of the option when it is given without one; then a value needs `=`. */
+  readonly bare?: string
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>

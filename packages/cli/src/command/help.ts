@@ -75,8 +75,8 @@ function wrapped(text: string): string[] {
 }
 
 function optionLines(specs: OptionSpecs): string[] {
-  const flags = Object.entries(specs).map(([name, { value, help, multiple }]) => ({
-    flag: `--${name}${value === undefined ? '' : ` ${value}`}`,
+  const flags = Object.entries(specs).map(([name, { value, help, multiple, bare }]) => ({
+    flag: `--${name}${value === undefined ? '' : bare === undefined ? ` ${value}` : `[=${value}]`}`,
     help: multiple === true ? `${help} (repeatable)` : help,
   }))
   const width = Math.min(34, Math.max(...flags.map(({ flag }) => flag.length)))

@@ -41,14 +41,19 @@ export function parseCommandLine(command: Command, args: readonly string[]): Par
   return { words: parsed.positionals, options }
 }
 
-// `--gte -x` is a value here, not an option of its own; `--interchange` style optional values are not.
+// `--gte -x` is a value here, not an option of its own.
 function attachDashValues(args: readonly string[], specs: OptionSpecs): string[] {
   const joined: string[] = []
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!
     const next = args[i + 1]
     if (arg === '--') return [...joined, ...args.slice(i)]
-    const takesValue = arg.startsWith('--') && specs[arg.slice(2)]?.value !== undefined
+    const spec = arg.startsWith('--') ? specs[arg.slice(2)] : undefined
+    if (spec?.bare !== undefined) {
+      joined.push(`${arg}=${spec.bare}`)
+      continue
+    }
+    const takesValue = spec?.value !== undefined
     if (takesValue && next !== undefined && next.startsWith('-')) {
       joined.push(`${arg}=${next}`)
       i++

@@ -5,8 +5,10 @@ import { convert } from './convert.ts'
 import { demo } from './demo.ts'
 import { diff } from './diff.ts'
 import { doctor } from './doctor.ts'
+import { exportFold } from './export.ts'
 import { follow } from './follow.ts'
 import { get } from './get.ts'
+import { importFold } from './import.ts'
 import { inspect } from './inspect.ts'
 import { dump, ls } from './list.ts'
 import { load } from './load.ts'
@@ -24,6 +26,8 @@ export const COMMANDS: readonly Command[] = [
   diff,
   compact,
   convert,
+  exportFold,
+  importFold,
   bucketCreate,
   bucketInfo,
   bucketDelete,

@@ -1,8 +1,10 @@
 import type {
   FoldReader,
   ListedKey,
+  PayloadFormat,
   Recovery,
   SnapshotLocation,
+  SnapshotStore,
   StoreStats,
   WatchCursor,
 } from '@slip/kv-core'
@@ -23,6 +25,9 @@ export interface OpenedFold extends FoldReader {
    * `Corrupted`.
    */
   check?(): Promise<unknown>
+  /** As a store: the raw material of an artifact. */
+  readonly copyTo?: NonNullable<SnapshotStore['copyTo']>
+  readonly payload?: PayloadFormat
   /** Where commits leave pages that later ones use again. */
   usage?(): Promise<FoldUsage>
   close(): Promise<void>

@@ -56,6 +56,8 @@ async function opened(reader: LmdbReader): Promise<OpenedFold> {
     recovery: undefined,
     holder,
     check: async () => reader.check(),
+    payload: reader.payload,
+    copyTo: async (directory, options) => reader.copyTo(directory, options),
     async usage() {
       const { freeBytes, mapBytes, maxReaders, readers } = await reader.usage()
       const others = readers.filter(({ pid }) => pid !== process.pid).sort((a, b) => b.behind - a.behind)
