@@ -39,7 +39,9 @@ const CURSOR = '0000000000000006'
 test('a fold is exported, checked, imported into either kind, and is the same', async () => {
   const log = await smallLog()
   const there = temporaryDirectory()
-  const [artifact, copy, lmdb, back] = ['artifact', 'copy.slip', 'lmdb', 'back'].map((name) => join(there, name))
+  const [artifact, copy, lmdb, back] = ['artifact', 'copy.slip', 'lmdb', 'back'].map((name) =>
+    join(there, name),
+  )
   const results = await slipBatch(
     [
       ['export', `log:${log}`, artifact!],
@@ -68,9 +70,23 @@ test('a fold is exported, checked, imported into either kind, and is the same', 
       seconds: expect.any(Number),
     },
   ])
-  expect(exported![0]).toMatchObject({ schema_version: 101, backend: 'append-log', cursor_hex: CURSOR, entries: 3 })
+  expect(exported![0]).toMatchObject({
+    schema_version: 101,
+    backend: 'append-log',
+    cursor_hex: CURSOR,
+    entries: 3,
+  })
   expect(verified).toEqual([
-    { path: artifact, verdict: 'intact', at: bytes, bytes, generation: 3, entries: 3, cursor: CURSOR, revision: 6 },
+    {
+      path: artifact,
+      verdict: 'intact',
+      at: bytes,
+      bytes,
+      generation: 3,
+      entries: 3,
+      cursor: CURSOR,
+      revision: 6,
+    },
     expect.objectContaining({ path: log, verdict: 'intact', entries: 3 }),
   ])
   expect(inspected).toEqual([
@@ -113,9 +129,16 @@ test('interchange is schema 1, or 2 where the scope is known', async () => {
   expect(results[2]!.lines[0]).toMatchObject({ schema_version: 2, scope: ['r.', 's'] })
   expect(results[3]!.stderr).toMatch(ERROR_LINE)
   expect(existsSync(join(out, 'three'))).toBe(false)
-  expect(results[5]!.lines[0]).toMatchObject({ kind: 'artifact', schemaVersion: 2, entries: 3, scope: ['r.', 's'] })
+  expect(results[5]!.lines[0]).toMatchObject({
+    kind: 'artifact',
+    schemaVersion: 2,
+    entries: 3,
+    scope: ['r.', 's'],
+  })
   expect(results[6]!.lines[0]).toMatchObject({ entries: 3, cursor: CURSOR })
-  expect(await readFile(join(out, 'one/data/fold.snap'))).toEqual(await readFile(join(out, 'two/data/fold.snap')))
+  expect(await readFile(join(out, 'one/data/fold.snap'))).toEqual(
+    await readFile(join(out, 'two/data/fold.snap')),
+  )
 })
 
 test('a refused artifact is exit 4 and nothing appears; verify says corrupt, or foreign without a manifest', async () => {

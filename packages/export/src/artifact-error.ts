@@ -5,10 +5,10 @@ export function refused(what: string, options: { cause?: unknown; path?: string 
   return new SnapshotError('ArtifactInvalid', `the artifact is refused: ${what}`, options)
 }
 
-/** A system error as SnapshotError `Io`; a SnapshotError and a signal's reason stay what they are. */
+/** A system error as SnapshotError `Io`; everything else, a signal's reason too, stays what it is. */
 export function asIo(error: unknown, what: string, path: string, signal?: AbortSignal): unknown {
   if (SnapshotError.is(error) || (signal?.aborted === true && error === signal.reason)) return error
-  const code = (error as { code?: unknown } | undefined)?.code
-  if (typeof code !== 'string') return error
-  return new SnapshotError('Io', `${what} ${path} failed (${code})`, { cause: error, path })
+  const { code, errno } = (error ?? {}) as { readonly code?: unknown; readonly errno?: unknown }
+  if (typeof errno !== 'number') return error
+  return new SnapshotError('Io', `${what} ${path} failed (${String(code)})`, { cause: error, path })
 }

@@ -4,7 +4,11 @@ import { unreadable } from '../output/local-file.ts'
 import { UsageError } from '../output/usage-error.ts'
 
 /** An Ed25519 key from a PEM file, as DER. UsageError for a file that cannot be read or holds none. */
-export async function keyFile(path: string, kind: 'private' | 'public', command: string): Promise<Uint8Array> {
+export async function keyFile(
+  path: string,
+  kind: 'private' | 'public',
+  command: string,
+): Promise<Uint8Array> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw unreadable(path, error, command)
   })
