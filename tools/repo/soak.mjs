@@ -25,11 +25,22 @@ const SOAK = {
   SLIP_OVERWRITES: '100000',
 }
 
+/** Of artifacts: every kill, every flip, and 2 GB. */
+const ARTIFACTS = {
+  SLIP_HOSTILE_ARTIFACTS: '300',
+  SLIP_MUTATED_MANIFESTS: '200000',
+  SLIP_ARTIFACT_KILLS: 'Infinity',
+  SLIP_ARTIFACT_FLIPS: 'full',
+  SLIP_ARTIFACT_BYTES: `${2 * 1024 ** 3}`,
+}
+
 const parts = {
   /** Arguments are turbo's. */
   acceptance: (args) => runTests(['--filter=@slip/acceptance', ...args], SOAK),
   /** Damage, kills and readers of the LMDB store. Arguments are turbo's. */
   'store-lmdb': (args) => runTests(['--filter=@slip/store-lmdb', ...args], LMDB_SOAK),
+  /** Kills, flips, hostile artifacts and memory of exports and imports. Arguments are turbo's. */
+  artifacts: (args) => runTests(['--filter=@slip/export', ...args], ARTIFACTS),
   /** Arguments are the simulator's, and win over these. */
   simulation: (args) =>
     exec(
