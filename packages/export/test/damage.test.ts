@@ -42,9 +42,9 @@ async function unnoticed(artifact: string): Promise<string[]> {
   return missed
 }
 
-async function small(options: Parameters<typeof exportSnapshot>[2]): Promise<string> {
+async function small(options: Parameters<typeof exportSnapshot>[2], value = 'two'): Promise<string> {
   const store = await appendLog({ path: join(await scratch(), 'source') }).open()
-  await store.apply([put('a', 'one', 1), put('b', 'two', 2)], at(2), { lineage: LINEAGE })
+  await store.apply([put('a', 'one', 1), put('b', value, 2)], at(2), { lineage: LINEAGE })
   const artifact = join(await scratch(), 'artifact')
   await exportSnapshot(store, artifact, options)
   await store.close()
@@ -91,5 +91,17 @@ test('an artifact cut anywhere is refused', async () => {
       expect(await location.exists()).toBe(false)
     }
     await writeFile(path, whole)
+  }
+})
+
+test('a whole payload of the same size, cursor and binding is another one by its digest alone', async () => {
+  for (const options of [{}, { interchange: 1 }] as const) {
+    const [artifact, other] = [await small(options), await small(options, 'six')]
+    const [name] = await readdir(join(artifact, 'data'))
+    await writeFile(join(artifact, 'data', name!), await readFile(join(other, 'data', name!)))
+    await expect(verifyArtifact(artifact)).rejects.toThrow('digest')
+    const location = appendLog({ path: join(artifact, '..', 'fold') })
+    await expect(importSnapshot(artifact, location)).rejects.toThrow('digest')
+    expect(await location.exists()).toBe(false)
   }
 })

@@ -78,7 +78,10 @@ test(
     const bends: readonly (readonly [string, Bend, 'refused' | 'same'])[] = [
       ...Object.entries(ALWAYS_REFUSED).map(([name, bend]) => [name, bend, 'refused'] as const),
       ...Object.entries(PERHAPS_THE_SAME).map(([name, bend]) => [name, bend, 'same'] as const),
-      ...forged.map(([name, bend]) => [name, bend, 'refused'] as const),
+      // A cursor in front of a whole log is overtaken by its last one.
+      ...forged.map(
+        ([name, bend]) => [name, bend, name === 'a cursor that goes on' ? 'same' : 'refused'] as const,
+      ),
     ]
     let accepted = 0
     for (let round = 0; round < COUNT; round++) {
