@@ -20,6 +20,7 @@ import { asIo } from './io-error.ts'
 import { openFile, reserveRoom } from './open-directory.ts'
 
 const FIRST_NAME = 'fold-00000001.mdb'
+const STRETCH_BYTES = 1024 * 1024
 
 /**
  * Makes a fold of the one file of a copy: written beside the fold's path, read back, shown to `admit`, and
@@ -77,8 +78,6 @@ export async function createFold(options: LmdbOptions, fold: FoldUpdates, wait: 
     return made
   })
 }
-
-const STRETCH_BYTES = 1024 * 1024
 
 /** `fill` makes the file of a fold in a directory that nobody looks at, and says which it is. */
 async function makeFold(
