@@ -27,7 +27,7 @@ for (const [what, locate] of places)
       const gone = random(5) === 0
       const value = gone ? undefined : `${history.length}-${'x'.repeat(random(2_000))}`
       const version =
-        value === undefined ? await bucket.writer!.delete(key) : await bucket.writer!.put(key, value)
+        value === undefined ? await bucket.writer.delete(key) : await bucket.writer.put(key, value)
       history[Number(version.revision)] = { key, value }
     }
     const stateAt = (revision: number): ReadonlyMap<string, string> => {
@@ -70,7 +70,7 @@ for (const [what, locate] of places)
     const second = await follow({ source, store: appendLog({ path: join(directory, 'copy-2') }) })
     await second.waitFor(last)
     expect(plain(second)).toEqual(plain(follower))
-    const tail = new Set(history.slice(cursors[2]! + 1).map((each) => each!.key))
+    const tail = new Set(history.slice(cursors[2]! + 1).map((each) => each.key))
     expect(second.status.delivered).toBe(tail.size)
     await second.close()
     await follower.close()
