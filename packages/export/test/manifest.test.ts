@@ -203,22 +203,26 @@ test('a manifest of ours in which any byte differs is refused', () => {
     }
 })
 
-test(`${MUTATIONS} mutated manifests: each is read as it is written or refused by name`, () => {
-  const random = seededRandom('mutated manifests')
-  const sources = MANIFESTS.map((manifest) => text(encodeManifest(manifest)))
-  let read = 0
-  for (let round = 0; round < MUTATIONS; round++) {
-    const source = mutated(sources[random(sources.length)]!, random)
-    const bent = random(2) === 0 ? resealed(source) : bytes(source)
-    if (refusal(bent) !== undefined) continue
-    read++
-    const manifest = decodeManifest(bent)
-    expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest)
-    for (const { path } of manifest.files) expect(path).toMatch(/^data\/[^\\]+$/)
-  }
-  // Otherwise the mutations would be too rough to show anything.
-  expect(read).toBeGreaterThan(MUTATIONS / 100)
-})
+test(
+  `${MUTATIONS} mutated manifests: each is read as it is written or refused by name`,
+  { timeout: 3_600_000 },
+  () => {
+    const random = seededRandom('mutated manifests')
+    const sources = MANIFESTS.map((manifest) => text(encodeManifest(manifest)))
+    let read = 0
+    for (let round = 0; round < MUTATIONS; round++) {
+      const source = mutated(sources[random(sources.length)]!, random)
+      const bent = random(2) === 0 ? resealed(source) : bytes(source)
+      if (refusal(bent) !== undefined) continue
+      read++
+      const manifest = decodeManifest(bent)
+      expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest)
+      for (const { path } of manifest.files) expect(path).toMatch(/^data\/[^\\]+$/)
+    }
+    // Otherwise the mutations would be too rough to show anything.
+    expect(read).toBeGreaterThan(MUTATIONS / 100)
+  },
+)
 
 const TOKENS = [
   '"',
