@@ -13,7 +13,7 @@ import {
   type PayloadFormat,
   type TakeUpdates,
 } from '@slip/kv-core'
-import { nodeFileSystem, type LogHandle } from '@slip/kv-core/store-parts'
+import { nodeFileSystem, UpdateBatches, type LogHandle } from '@slip/kv-core/store-parts'
 
 /** The payload of an interchange artifact. */
 export const INTERCHANGE_FILE = 'fold.snap'
@@ -27,7 +27,6 @@ const MAX_VALUE_BYTES = 64 * 1024 * 1024
 const MAX_VERSION_BYTES = 10
 const MAX_CURSOR_BYTES = 20
 const STRETCH_BYTES = 256 * 1024
-const MOST_UPDATES = 1024
 
 /**
  * Writes a fold to an open, empty file as the Rust system's compacted log: its header, a put for each
@@ -161,26 +160,22 @@ async function readRecords(
     throw window.wrong('InvalidFormat', 'its header is not that of generation 2')
   window.skip(HEADER.length)
   const slices = new Slices('export.read')
-  let updates: KvUpdate[] = []
+  const batches = take === undefined ? undefined : new UpdateBatches('export.updates', take, { signal })
   let cursor = WatchCursor.none
   let entries = 0
-  const hand = async (): Promise<void> => {
-    if (updates.length > 0) await take?.(updates)
-    updates = []
-  }
   while (!(await window.atEnd())) {
     const record = await nextRecord(window)
     if ('cursor' in record) cursor = record.cursor
     else {
       if (record.operation === 'put') entries++
-      if (take !== undefined && updates.push(record) >= MOST_UPDATES) await hand()
+      await batches?.add(record)
     }
     if (slices.due()) {
       await slices.pause()
       signal?.throwIfAborted()
     }
   }
-  await hand()
+  await batches?.end()
   return { cursor, lineage: undefined, entries }
 }
 

@@ -102,7 +102,7 @@ export interface SnapshotStore extends FoldReader, AsyncDisposable {
 }
 
 export interface CopyOptions extends WaitOptions {
-  /** Called once, when what is copied is fixed: from then on `apply` may be called, and is not in the copy. */
+  /** Called once, when `apply` may be called again. What was copied, the cursor of the copy says. */
   readonly onPinned?: (() => void) | undefined
 }
 

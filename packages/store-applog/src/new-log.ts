@@ -78,32 +78,47 @@ export async function adoptLog(
   }
 }
 
-/** Makes a log of updates; generation 2 keeps neither lineage nor the names of deleted keys. */
+/** Makes a log of updates; generation 2 keeps no lineage. */
 export async function createLog(
   files: FileSystem,
   options: AppendLogOptions,
   fold: FoldUpdates,
   wait: WaitOptions,
 ): Promise<void> {
-  const generation = options.format ?? 3
   await withLockedPath(files, options, wait, async (path) => {
-    if (await isThere(files, path)) throw alreadyExists(path)
-    const draft = await LogDraft.create(files, `${path}${DRAFT_SUFFIX.adoption}`, generation)
-    try {
-      const writer = new UpdateWriter(draft)
-      await fold.read(async (updates) => {
-        wait.signal?.throwIfAborted()
-        for (const update of updates)
-          if (generation === 3 || update.operation === 'put') await writer.add(update)
-      })
-      await draft.finishBase(fold.cursor.toBytes(), generation === 3 ? fold.lineage : undefined)
-      await draft.seal()
-    } catch (error) {
-      await draft.discard()
-      throw error
-    }
-    if (!(await draft.publishNew(path))) throw alreadyExists(path)
+    await writeLog(files, path, options.format ?? 3, fold, wait)
   })
+}
+
+/** Writes a log to `path`, which must be free; `puts` is how many there were among the updates. */
+export async function writeLog(
+  files: FileSystem,
+  path: string,
+  generation: Generation,
+  fold: FoldUpdates,
+  { signal }: WaitOptions,
+): Promise<{ readonly puts: number; readonly bytes: number }> {
+  if (await isThere(files, path)) throw alreadyExists(path)
+  const draft = await LogDraft.create(files, `${path}${DRAFT_SUFFIX.adoption}`, generation)
+  let puts = 0
+  try {
+    const writer = new UpdateWriter(draft)
+    await fold.read(async (updates) => {
+      signal?.throwIfAborted()
+      for (const update of updates) {
+        if (update.operation === 'put') puts++
+        await writer.add(update)
+      }
+    })
+    await draft.finishBase(fold.cursor.toBytes(), generation === 3 ? fold.lineage : undefined)
+    await draft.seal()
+  } catch (error) {
+    await draft.discard()
+    throw error
+  }
+  const bytes = draft.end
+  if (!(await draft.publishNew(path))) throw alreadyExists(path)
+  return { puts, bytes }
 }
 
 function onlyLog(payload: readonly PayloadFile[]): {

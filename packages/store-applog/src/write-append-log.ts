@@ -1,16 +1,8 @@
-import { Slices, type FoldReader, type ListedKey, type WaitOptions } from '@slip/kv-core'
-import { nodeFileSystem, type FileSystem } from '@slip/kv-core/store-parts'
-import { alreadyExists, isThere } from './locked-path.ts'
-import { LogDraft } from './log-draft.ts'
+import type { WaitOptions } from '@slip/kv-core'
+import { nodeFileSystem, updatesOf, type FileSystem, type FoldSource } from '@slip/kv-core/store-parts'
 import type { Generation } from './log-header.ts'
-import { canonicalPath, DRAFT_SUFFIX } from './log-path.ts'
-import { UpdateWriter } from './update-writer.ts'
-
-/** What `writeAppendLog` copies: a fold that does not change meanwhile, such as a view or a reader. */
-export interface FoldSource extends Pick<FoldReader, 'entries' | 'cursor'> {
-  readonly lineage?: Uint8Array | undefined
-  deletedKeys?(): Iterable<ListedKey>
-}
+import { canonicalPath } from './log-path.ts'
+import { writeLog } from './new-log.ts'
 
 /**
  * Writes a fold as a new log in its compacted form; with `format: 2` byte for byte as the Rust system
@@ -24,34 +16,10 @@ export async function writeAppendLog(
   options: { readonly format?: Generation } & WaitOptions = {},
   files: FileSystem = nodeFileSystem,
 ): Promise<{ readonly entries: number; readonly bytes: number }> {
-  const format = options.format ?? 3
+  const { format = 3, ...wait } = options
   const target = await canonicalPath(files, path, true)
-  if (await isThere(files, target)) throw alreadyExists(target)
-  const draft = await LogDraft.create(files, `${target}${DRAFT_SUFFIX.adoption}`, format)
-  let entries = 0
-  try {
-    const slices = new Slices('applog.write')
-    const writer = new UpdateWriter(draft)
-    for (const entry of source.entries()) {
-      await writer.add({ operation: 'put', ...entry })
-      entries++
-      if ((entries & 63) === 0 && slices.due()) {
-        await slices.pause()
-        options.signal?.throwIfAborted()
-      }
-    }
-    if (format === 3)
-      for (const { key, version } of source.deletedKeys?.() ?? []) {
-        await writer.add({ operation: 'delete', key, version })
-        if (slices.due()) await slices.pause()
-      }
-    await draft.finishBase(source.cursor.toBytes(), format === 3 ? source.lineage : undefined)
-    await draft.seal()
-  } catch (error) {
-    await draft.discard()
-    throw error
-  }
-  const bytes = draft.end
-  if (!(await draft.publishNew(target))) throw alreadyExists(target)
-  return { entries, bytes }
+  const { cursor, lineage } = source
+  const kept: FoldSource = format === 3 ? source : { cursor, lineage, entries: () => source.entries() }
+  const { puts, bytes } = await writeLog(files, target, format, updatesOf(kept, wait), wait)
+  return { entries: puts, bytes }
 }

@@ -22,7 +22,9 @@ export function lmdb(options: LmdbOptions): SnapshotLocation<LmdbSnapshot> {
     setAside: async () => setAside(options),
     adopt: async (directory, wait = {}) => adoptFold(options, directory, wait),
     receive: async (payload, receiving = {}) => receiveFold(options, payload, receiving),
-    create: async (fold, wait = {}) => createFold(options, fold, wait),
+    create: async (fold, wait = {}) => {
+      await createFold(options, fold, wait)
+    },
   }
 }
 

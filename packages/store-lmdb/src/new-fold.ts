@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -11,15 +10,16 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import { nodeFileSystem, syncData, systemCode, WriterLock } from '@slip/kv-core/store-parts'
+import { BulkMerge } from './bulk-merge.ts'
 import { checkFile } from './file-check.ts'
-import { canonicalDirectory, isOccupied, writeCurrent, type CurrentFold } from './fold-directory.ts'
-import { FOLD_ID_BYTES } from './fold-state.ts'
+import { canonicalDirectory, isOccupied, newFold, writeCurrent } from './fold-directory.ts'
+import { FoldFiles, removeFile } from './fold-files.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
 import { COPY_NAME } from './lmdb-payload.ts'
 import { asIo } from './io-error.ts'
 import { openFile, reserveRoom } from './open-directory.ts'
+import { StagedFile } from './staged-fold.ts'
 
-const FIRST_NAME = 'fold-00000001.mdb'
 const STRETCH_BYTES = 1024 * 1024
 
 /**
@@ -35,11 +35,12 @@ export async function receiveFold(
   if (payload.length !== 1 || copy!.name !== COPY_NAME)
     throw new SnapshotError('InvalidFormat', `a copy of a fold in LMDB is one file, ${COPY_NAME}`, { at: 0 })
   await makeFold(options, wait, async (draft) => {
-    const file = join(draft, FIRST_NAME)
+    const { name } = newFold(1)
+    const file = join(draft, name)
     await writeFile(file, copy!, wait.signal)
     const { foldId, cursor, lineage, entries } = await checkFile(file, 'records', { signal: wait.signal })
     admit?.({ cursor, lineage, entries })
-    return { name: FIRST_NAME, foldId }
+    await writeCurrent(draft, { name, foldId })
   })
 }
 
@@ -59,47 +60,65 @@ export async function adoptFold(options: LmdbOptions, directory: string, wait: W
   await receiveFold(options, [{ name: COPY_NAME, size, read }], wait)
 }
 
-/** Makes a fold of updates. */
-export async function createFold(options: LmdbOptions, fold: FoldUpdates, wait: WaitOptions): Promise<void> {
-  await makeFold(options, wait, async (draft) => {
-    const made: CurrentFold = { name: FIRST_NAME, foldId: randomBytes(FOLD_ID_BYTES) }
-    await reserveRoom(join(draft, FIRST_NAME))
-    const target = await openFile(draft, made, options, { make: true, check: 'head', synced: false })
+/** Makes a fold of updates, whatever order they come in. */
+export async function createFold(
+  options: LmdbOptions,
+  fold: FoldUpdates,
+  wait: WaitOptions,
+): Promise<{ readonly entries: number; readonly bytes: number }> {
+  return makeFold(options, wait, async (draft) => {
+    const files = new FoldFiles(draft, options)
+    const first = await files.nextFold()
+    await reserveRoom(files.pathOf(first))
+    const open = await openFile(draft, first, options, { make: true, check: 'head', synced: false })
+    let made = first
+    const staged = new StagedFile(open, {
+      merge: async () => BulkMerge.begin(files, open),
+      adopt: async (merged = first) => {
+        made = merged
+        await writeCurrent(draft, made)
+      },
+      remove: async () => removeFile(files.pathOf(first)),
+    })
     try {
       await fold.read(async (updates) => {
         wait.signal?.throwIfAborted()
-        await target.apply(updates, WatchCursor.none, {})
+        await staged.apply(updates, WatchCursor.none)
       })
-      await target.apply([], fold.cursor, fold.lineage === undefined ? {} : { lineage: fold.lineage })
-      await target.sync()
-    } finally {
-      await target.close()
+      await staged.apply([], fold.cursor, fold.lineage === undefined ? {} : { lineage: fold.lineage })
+      const { entries } = open.stats
+      await staged.commit()
+      const { size } = await stat(files.pathOf(made))
+      return { entries, bytes: size }
+    } catch (error) {
+      await staged.discard()
+      throw error
     }
-    return made
   })
 }
 
-/** `fill` makes the file of a fold in a directory that nobody looks at, and says which it is. */
-async function makeFold(
+/** `fill` makes the files of a fold, with the name of the one in use, in a directory that nobody looks at. */
+async function makeFold<R>(
   options: LmdbOptions,
   wait: WaitOptions,
-  fill: (draft: string) => Promise<CurrentFold>,
-): Promise<void> {
-  await withLockedDirectory(options, wait, async (path) => {
+  fill: (draft: string) => Promise<R>,
+): Promise<R> {
+  return withLockedDirectory(options, wait, async (path) => {
     if (await isOccupied(path)) throw alreadyExists(path)
     const draft = `${path}.adopting`
     await rm(draft, { recursive: true, force: true })
     try {
       await mkdir(draft, { mode: 0o700 })
-      await writeCurrent(draft, await fill(draft))
+      const filled = await fill(draft)
       await rename(draft, path)
+      await nodeFileSystem.syncDirectory(dirname(path))
+      return filled
     } catch (error) {
-      if (['ENOTEMPTY', 'EEXIST'].includes(systemCode(error) ?? '')) throw alreadyExists(path)
+      if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw alreadyExists(path)
       throw error
     } finally {
       await rm(draft, { recursive: true, force: true })
     }
-    await nodeFileSystem.syncDirectory(dirname(path))
   })
 }
 

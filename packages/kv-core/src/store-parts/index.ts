@@ -9,6 +9,7 @@ export {
   type LogHandle,
   type OpenMode,
 } from './file-system.ts'
+export { UpdateBatches, updatesOf, type FoldSource } from './fold-updates.ts'
 export { asciiPrefix, compareBytes, isUtf8, utf8Bytes, utf8Length, writeUtf8 } from './key-bytes.ts'
 export { keyRange, rangeLimit, type KeyRange } from './key-range.ts'
 export { describeSelf, judgeHolder, type LockHolder } from './lock-holder.ts'
