@@ -8,7 +8,7 @@ import { BINDING } from './folds.ts'
 import { INTEROP, interopAnswers } from './interop.ts'
 import { at, seededRandom } from './scratch.ts'
 
-const MUTATIONS = Number(process.env['SLIP_MUTATED_MANIFESTS'] ?? 20_000)
+const MUTATIONS = Number(process.env['SLIP_MUTATED_MANIFESTS'] ?? 5_000)
 
 const FILES = [{ path: 'data/fold.slip', size: 17, blake3: 'ab'.repeat(32) }]
 const HEAD = { backend: 'append-log', cursor: at(9), createdAtUnix: 1_700_000_000, files: FILES }

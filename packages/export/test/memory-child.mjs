@@ -1,4 +1,4 @@
-// BYTES DIRECTORY: fills a fold in LMDB, exports and imports it in every way, and says what each took.
+// BYTES DIRECTORY: fills a fold in LMDB, exports and imports it in every way, and says what each took beside the fold.
 import { createHash } from 'node:crypto'
 import { copyFile, open, rm } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
@@ -34,8 +34,12 @@ for (let written = 0, revision = 0; written < bytes;) {
   }
   await store.apply(batch, WatchCursor.fromRevision(BigInt(revision)))
 }
-globalThis.gc?.()
-const base = anonymous()
+/** What is there before anything of a fold is exported or imported. */
+let base = 0
+const anonymousNow = () => {
+  globalThis.gc?.()
+  return anonymous()
+}
 
 async function measured(what, work) {
   let peak = 0
@@ -54,6 +58,8 @@ async function measured(what, work) {
   )
 }
 
+const floor = anonymousNow()
+base = floor
 const native = join(directory, 'native')
 const interchange = join(directory, 'interchange')
 await measured('export of LMDB', async () => exportSnapshot(store, native))
@@ -75,6 +81,18 @@ await into(
   appendLog({ path: join(directory, 'in') }),
 )
 await into('import of an interchange artifact into LMDB', interchange, lmdb({ path: join(directory, 'in') }))
+const location = appendLog({ path: join(directory, 'log') })
+await importSnapshot(interchange, location)
+const log = await location.open()
+// Its fold is in memory.
+base = anonymousNow()
+const ofLog = join(directory, 'of-log')
+await measured('export of a log', async () => exportSnapshot(log, ofLog))
+await log.close()
+anonymousNow()
+base = floor
+await into('import of a log into a log', ofLog, appendLog({ path: join(directory, 'in') }))
+await into('import of a log into LMDB', ofLog, lmdb({ path: join(directory, 'in') }))
 const payload = join(native, 'data/fold.mdb')
 await measured('floor: copy and sync', async () => {
   await copyFile(payload, join(directory, 'copy'))

@@ -22,7 +22,7 @@ test.runIf(process.platform === 'linux')(
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { readonly what: string; readonly peakMb: number })
-    expect(lines).toHaveLength(9)
+    expect(lines).toHaveLength(12)
     for (const { what, peakMb } of lines) expect(peakMb, what).toBeLessThan(MOST_MB)
   },
 )

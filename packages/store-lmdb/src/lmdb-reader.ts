@@ -145,12 +145,12 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
     directory: string,
     options: CopyOptions = {},
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
+    options.onPinned?.()
     // The library ends the process where it copies a damaged page.
     await this.check(options)
     // Keeps the file open should another one replace it.
     const cut = this.cut().retain()
     const { environment } = this.#open
-    options.onPinned?.()
     const copying = copyTo(directory, options.signal, async (file) => {
       await environment.root.backup(file, true)
       await syncFile(file)

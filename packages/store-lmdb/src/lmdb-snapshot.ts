@@ -185,11 +185,11 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     directory: string,
     options: CopyOptions = {},
   ): Promise<{ readonly cursor: WatchCursor; readonly files: readonly string[] }> {
+    this.#mustBeSound()
+    // The library copies the commit that is the newest when it begins: applies wait neither for that nor for the check.
+    options.onPinned?.()
     await this.#check(options)
     this.#mustBeSound()
-    options.signal?.throwIfAborted()
-    // The library copies the commit that is the newest when it begins; applies never wait for it.
-    options.onPinned?.()
     const cursor = await copyTo(directory, options.signal, async (file) => this.#fold.copyTo(file))
     return { cursor, files: [COPY_NAME] }
   }

@@ -125,3 +125,24 @@ test('a reader copies nothing of a damaged fold', async () => {
   await expect(reader.copyTo(join(directory, 'copy'))).rejects.toMatchObject({ code: 'Corrupted' })
   await reader.close()
 })
+
+test('applies wait for no part of a copy', async () => {
+  const directory = await scratch()
+  const path = join(directory, 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  await store.apply([put('a', 'v', 1)], at(1))
+  const reader = await LmdbReader.open({ path })
+  for (const fold of [store, reader]) {
+    let pinned = false
+    const copying = fold.copyTo(join(directory, fold === store ? 'copy' : 'copy-2'), {
+      onPinned: () => {
+        pinned = true
+      },
+    })
+    expect(pinned).toBe(true)
+    await store.apply([put('b', 'v', 2)], at(2))
+    expect((await copying).cursor.revision).toBeGreaterThan(0n)
+  }
+  await reader.close()
+  await store.close()
+})
