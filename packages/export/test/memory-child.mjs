@@ -83,12 +83,15 @@ await into(
 await into('import of an interchange artifact into LMDB', interchange, lmdb({ path: join(directory, 'in') }))
 const location = appendLog({ path: join(directory, 'log') })
 await importSnapshot(interchange, location)
-const log = await location.open()
-// Its fold is in memory.
-base = anonymousNow()
 const ofLog = join(directory, 'of-log')
-await measured('export of a log', async () => exportSnapshot(log, ofLog))
-await log.close()
+async function exportLog() {
+  const log = await location.open()
+  // Its fold is in memory, and goes with this function.
+  base = anonymousNow()
+  await measured('export of a log', async () => exportSnapshot(log, ofLog))
+  await log.close()
+}
+await exportLog()
 anonymousNow()
 base = floor
 await into('import of a log into a log', ofLog, appendLog({ path: join(directory, 'in') }))

@@ -37,8 +37,11 @@ test('together they have more than a million states', () => {
   expect(visited).toBeGreaterThan(1_000_000)
 })
 
+/** Decisions about what no model has: the checks hold them. */
+const WITHOUT_MODEL = ['admitArtifact']
+
 test('every decision of the table is asked for by a model', () => {
-  const used = new Set(SMALL.flatMap(({ uses }) => uses))
+  const used = new Set([...WITHOUT_MODEL, ...SMALL.flatMap(({ uses }) => uses)])
   expect([...used].sort()).toEqual(Object.keys(protocol).sort())
 })
 
