@@ -339,6 +339,10 @@ export const brokenStores: readonly BrokenStore[] = [
       return kept
     },
   })),
+  broken('has no other place than its own', 'location/beside', [], undefined, (location) => ({
+    ...location,
+    beside: () => ({ ...location, remove: async () => undefined }),
+  })),
   broken('adopts over an existing fold', 'copy/adopt-over-a-fold', [], undefined, (location, path) => ({
     ...location,
     adopt: (directory) => copyFile(join(directory, 'fold'), path),

@@ -229,6 +229,11 @@ export function referenceLocation(path: string, files?: ReferenceFiles): Snapsho
       await rename(path, aside)
       return aside
     },
+    beside: (purpose) => referenceLocation(`${path}.${purpose}`, files),
+    remove: async () => {
+      if (await exists()) await (await ReferenceStore.open(path, files)).close()
+      await rm(path, { force: true })
+    },
     adopt: async (directory) => {
       if (await exists()) throw new SnapshotError('AlreadyExists', `${basename(path)} exists`, { path })
       await copyFile(join(directory, 'fold'), path)

@@ -139,6 +139,13 @@ export interface SnapshotLocation<S extends SnapshotStore = SnapshotStore> {
   exists(): Promise<boolean>
   /** Keeps the damaged fold under another name and says which: the path of a file or a directory. */
   setAside?(): Promise<string>
+  /**
+   * Where another fold of the same kind can be for a while, next to this one. `purpose` is a word of `a` to `z`; the
+   * same place for the same word, which one writer of this fold uses at a time.
+   */
+  beside?(purpose: string): SnapshotLocation<S>
+  /** Removes the fold and all that belongs to it; nothing where there is none. SnapshotError `Busy`, `Io`. */
+  remove?(): Promise<void>
   /** Opens a verified payload as a new fold; fails when one exists. */
   adopt?(payloadDirectory: string, options?: WaitOptions): Promise<void>
   /** What `adopt` and `receive` take. */

@@ -44,9 +44,10 @@ export class MapLocation implements SnapshotLocation<MapStore> {
   readonly backend = 'map'
   image: Image | undefined
   features: Partial<StoreFeatures> = {}
-  /** Called before each commit, apply of a stage, or opening, and after a swap; throwing makes it fail. */
+  /** Called before and after each commit, before an apply of a stage or an opening, and after a swap; throwing makes it fail. */
   failing: {
     apply?: (batch: readonly KvUpdate[], cursor: WatchCursor) => void
+    applied?: () => void
     open?: () => void
     stagedApply?: () => void
     stagedCommit?: () => void
@@ -61,6 +62,7 @@ export class MapLocation implements SnapshotLocation<MapStore> {
   /** While true an opening ends only by its signal. */
   hangingOpen = false
   holder: MapStore | undefined
+  readonly #besides = new Map<string, MapLocation>()
   readonly commits: {
     readonly cursor: WatchCursor
     readonly count: number
@@ -84,6 +86,23 @@ export class MapLocation implements SnapshotLocation<MapStore> {
 
   async exists(): Promise<boolean> {
     return this.image !== undefined
+  }
+
+  /** The fold of another node, or a place for one. */
+  beside(purpose: string): MapLocation {
+    const place = this.#besides.get(purpose) ?? new MapLocation()
+    place.features = this.features
+    this.#besides.set(purpose, place)
+    return place
+  }
+
+  async remove(): Promise<void> {
+    this.image = undefined
+  }
+
+  /** What another location holds now. */
+  copy({ image }: MapLocation): void {
+    this.image = copyImage(image!)
   }
 
   async setAside(): Promise<string> {
@@ -156,7 +175,10 @@ export class MapStore implements SnapshotStore {
   *entries(prefix = '', options: RangeOptions = {}): IterableIterator<KvEntry> {
     this.#readable()
     const generation = this.#generation
-    const keys = [...this.#image.entries.keys()].filter((key) => key.startsWith(prefix)).sort(compareKeys)
+    const { gt } = options
+    const keys = [...this.#image.entries.keys()]
+      .filter((key) => key.startsWith(prefix) && (gt === undefined || compareKeys(key, gt) > 0))
+      .sort(compareKeys)
     for (const key of keys.slice(0, options.limit)) {
       if (generation !== this.#generation) throw new SnapshotError('StoreChanged', 'a commit came in between')
       yield this.#image.entries.get(key)!
@@ -185,6 +207,12 @@ export class MapStore implements SnapshotStore {
     write(this.#image, batch, cursor, options)
     this.#generation++
     this.#location.commits.push({ cursor, count: batch.length, lineage: options?.lineage })
+    try {
+      this.#location.failing.applied?.()
+    } catch (error) {
+      this.#state = 'done'
+      throw error
+    }
   }
 
   async sync(): Promise<WatchCursor> {

@@ -205,6 +205,7 @@ describe('attach, over every combination of what may be known', () => {
       [true, true],
     ] as const,
     stages: [true, false],
+    restores: [undefined, true],
     whenEvicted: ['drop', 'keep'] as const,
     repair: ['auto', 'relist', 'restore', 'none'] as const,
     finding: [undefined, 'cursorExpired', 'countMismatch', 'brokenLineage'] as const,
@@ -221,27 +222,30 @@ describe('attach, over every combination of what may be known', () => {
                   for (const repair of options.repair)
                     for (const finding of options.finding)
                       for (const stages of options.stages)
-                        yield {
-                          fold: { binding: bound, cursor, populated, stages },
-                          source: {
-                            kind: 'nats',
-                            name: 'config',
-                            ...(incarnation === undefined ? {} : { incarnation }),
-                            ...(firstRevision === undefined ? {} : { firstRevision }),
-                            ...(lastRevision === undefined ? {} : { lastRevision }),
-                            ...(evictsCurrentValues === undefined ? {} : { evictsCurrentValues }),
-                            ...(evictsOldestFirst === undefined ? {} : { evictsOldestFirst }),
-                          },
-                          scope: ['a.', 'b.'],
-                          whenEvicted,
-                          repair,
-                          finding,
-                        }
+                        for (const restores of options.restores)
+                          yield {
+                            fold: { binding: bound, cursor, populated, stages },
+                            source: {
+                              kind: 'nats',
+                              name: 'config',
+                              ...(incarnation === undefined ? {} : { incarnation }),
+                              ...(firstRevision === undefined ? {} : { firstRevision }),
+                              ...(lastRevision === undefined ? {} : { lastRevision }),
+                              ...(evictsCurrentValues === undefined ? {} : { evictsCurrentValues }),
+                              ...(evictsOldestFirst === undefined ? {} : { evictsOldestFirst }),
+                            },
+                            scope: ['a.', 'b.'],
+                            whenEvicted,
+                            repair,
+                            finding,
+                            restores,
+                          }
   }
 
   /** What must hold of a decision; the first that does not is named. */
-  function broken({ fold, source, whenEvicted, repair, finding }: AttachInput): string | undefined {
-    const decision = protocol.attach({ fold, source, scope: ['a.', 'b.'], whenEvicted, repair, finding })
+  function broken(input: AttachInput): string | undefined {
+    const { fold, source, whenEvicted, repair, finding, restores } = input
+    const decision = protocol.attach(input)
     const { binding: bound, cursor, populated } = fold
     const { revision } = cursor
     const foreign =
@@ -277,12 +281,16 @@ describe('attach, over every combination of what may be known', () => {
       return 'a listing repairs only where the policy allows it'
     if (decision.action === 'rebuild' && decision.history === 'other' && decision.evictionSeen)
       return 'another history has no eviction yet'
-    if (decision.action === 'refuse' && mayRelist) return 'refused only where a listing may not repair'
+    const mayRestore = restores === true && whenEvicted === 'keep' && repair !== 'relist' && repair !== 'none'
+    if (decision.action === 'refuse' && (mayRelist || mayRestore))
+      return 'refused only where neither a listing nor an artifact may repair'
+    if (decision.action === 'restore' && (mayRelist || !mayRestore))
+      return 'an artifact repairs only where a listing may not, and the policy allows it'
     if (!foreign && !empty && (recreated || (rolledBack && !cursor.isNone)))
       if (decision.action !== 'rebuild' || decision.history !== 'other')
         return 'another history replaces the fold under every policy'
     if ('evictionSeen' in decision && seen && !decision.evictionSeen)
-      if (decision.action === 'refuse' || decision.history === 'same') return 'eviction is never forgotten'
+      if (decision.action !== 'rebuild' || decision.history === 'same') return 'eviction is never forgotten'
     return undefined
   }
 
@@ -296,6 +304,6 @@ describe('attach, over every combination of what may be known', () => {
       if (what !== undefined && failures.length < 3) failures.push([what, input, protocol.attach(input)])
     }
     expect(failures).toEqual([])
-    expect([...actions.keys()].sort()).toEqual(['foreign', 'fresh', 'rebuild', 'refuse', 'resume'])
+    expect([...actions.keys()].sort()).toEqual(['foreign', 'fresh', 'rebuild', 'refuse', 'restore', 'resume'])
   })
 })

@@ -5,6 +5,7 @@ import type { AppendLogOptions } from './append-log-options.ts'
 import { appendLogPayload } from './append-log-payload.ts'
 import { AppendLogSnapshot } from './append-log-snapshot.ts'
 import { isThere, withLockedPath } from './locked-path.ts'
+import { removeIfThere } from './log-draft.ts'
 import { adoptLog, createLog, receiveLog } from './new-log.ts'
 
 /** An append log as `follow` and `importSnapshot` take it. */
@@ -16,10 +17,19 @@ export function appendLog(options: AppendLogOptions): SnapshotLocation<AppendLog
     open: async (wait = {}) => AppendLogSnapshot.open({ ...options, ...wait }),
     exists: async () => isThere(files, options.path),
     setAside: async () => setAside(files, options),
+    beside: (purpose) => appendLog({ ...options, path: `${options.path}.${purpose}` }),
+    remove: async () => remove(files, options),
     adopt: async (directory, wait = {}) => adoptLog(files, options, directory, wait),
     receive: async (payload, receiving = {}) => receiveLog(files, options, payload, receiving),
     create: async (fold, wait = {}) => createLog(files, options, fold, wait),
   }
+}
+
+async function remove(files: FileSystem, options: AppendLogOptions): Promise<void> {
+  await withLockedPath(files, options, {}, async (path) => {
+    await removeIfThere(files, path)
+    await files.syncDirectory(dirname(path))
+  })
 }
 
 /** Renames the log to `PATH.damaged-TIME`, a name that was free, under its lock. */

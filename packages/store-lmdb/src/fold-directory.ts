@@ -1,5 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { bytesToHex, hexToBytes, SnapshotError } from '@slip/kv-core'
 import { nodeFileSystem, portableCrc32c, syncData, systemCode } from '@slip/kv-core/store-parts'
@@ -132,6 +143,24 @@ export async function removeLeftovers(directory: string, keep: string | undefine
     if (!ours || (keep !== undefined && name.startsWith(keep))) continue
     await rm(join(directory, name), { force: true })
   }
+}
+
+/** Removes a fold with its directory; nothing where there is none. SnapshotError `InvalidFormat` where there is anything else. */
+export async function removeFold(directory: string): Promise<void> {
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  })
+  if (names === undefined) return
+  if (names.some((name) => name !== CURRENT_NAME && !OWN_NAMES.test(name)))
+    throw new SnapshotError('InvalidFormat', `${directory} holds something that is no fold`, {
+      path: directory,
+      at: 0,
+    })
+  // Without its name it is no fold, whatever of it is left after a crash.
+  for (const name of [CURRENT_NAME, ...names]) await rm(join(directory, name), { force: true })
+  await rmdir(directory)
+  await nodeFileSystem.syncDirectory(dirname(directory))
 }
 
 /** Whether there is anything at the path: a fold, or what must not be overwritten by one. */

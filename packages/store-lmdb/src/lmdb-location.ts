@@ -2,7 +2,7 @@ import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SnapshotError, type SnapshotLocation } from '@slip/kv-core'
 import { nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
-import { isOccupied } from './fold-directory.ts'
+import { isOccupied, removeFold } from './fold-directory.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
 import { lmdbPayload } from './lmdb-payload.ts'
 import { LmdbSnapshot } from './lmdb-snapshot.ts'
@@ -20,6 +20,10 @@ export function lmdb(options: LmdbOptions): SnapshotLocation<LmdbSnapshot> {
         throw asIo(error, 'looking at', options.path)
       }),
     setAside: async () => setAside(options),
+    beside: (purpose) => lmdb({ ...options, path: `${options.path}.${purpose}` }),
+    remove: async () => {
+      await withLockedDirectory(options, {}, removeFold)
+    },
     adopt: async (directory, wait = {}) => adoptFold(options, directory, wait),
     receive: async (payload, receiving = {}) => receiveFold(options, payload, receiving),
     create: async (fold, wait = {}) => {

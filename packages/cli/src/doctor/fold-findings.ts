@@ -100,6 +100,7 @@ function resume(
         `a follower will build the fold anew from the bucket (${decision.reason}); readers keep the old one until then`,
         'follow it, or expect the time of a whole read',
       )
+    case 'restore':
     case 'refuse':
       return failure(
         'resume',

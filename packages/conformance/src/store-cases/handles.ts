@@ -155,6 +155,35 @@ export const handleCases: readonly CaseTemplate<StoreSuite>[] = [
       assert.equal(await pathExists(first), true, 'the first is not overwritten')
     }),
   },
+  {
+    id: 'location/beside',
+    title: 'a fold beside another is one of its own, and is removed without a trace of the other',
+    promise: 6,
+    needs: durable,
+    run: onStore(async (store, harness) => {
+      const { location } = harness.fixture
+      const place = location.beside?.('besides')
+      if (place?.remove === undefined) throw new CaseSkipped('the location has no beside() that can remove()')
+      await store.apply(FIXTURE, at(7))
+      const held = store.range('')
+      await place.remove()
+      assert.equal(await place.exists(), false)
+      const other = await place.open()
+      assert.deepEqual(other.range(''), [], 'it begins empty')
+      await other.apply([put('other', 'v', 1)], at(1))
+      assert.deepEqual(store.range(''), held, 'the first is not written')
+      await rejectsSnapshot(() => place.remove!(), 'Busy', 'remove() of a fold that is open')
+      await other.close()
+      const again = await location.beside!('besides').open()
+      assert.equal(again.has('other'), true, 'the same place for the same word')
+      await again.close()
+      await place.remove()
+      assert.equal(await place.exists(), false, 'it is gone')
+      await store.close()
+      const reopened = await harness.open()
+      assert.deepEqual(reopened.range(''), held)
+    }),
+  },
 ]
 
 async function pathExists(path: string): Promise<boolean> {

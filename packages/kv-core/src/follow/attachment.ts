@@ -2,12 +2,21 @@ import { type Binding, decodeLineage, type Lineage, type SkippedNames } from '..
 import type { FollowSource } from '../follow-source.ts'
 import type { AttachDecision, RebuildReason } from '../protocol/attach.ts'
 import type { HistoryVerdict } from '../protocol/judge-history.ts'
-import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
 import { AnchorRing } from './anchor-ring.ts'
-import { attachDecision, foreign, refused, Unanswered, type FoldStanding } from './attach-decision.ts'
+import { ArtifactRestore, type RestoreTask } from './artifact-restore.ts'
+import {
+  attachDecision,
+  bindingTo,
+  foreign,
+  refused,
+  seesEviction,
+  Unanswered,
+  Unrestored,
+  type FoldStanding,
+} from './attach-decision.ts'
 import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
@@ -52,6 +61,7 @@ export class Attachment<S extends SnapshotStore, T> {
   readonly #writer: FoldWriter<S, T>
   readonly #guard: HistoryGuard
   readonly #signal: AbortSignal
+  readonly #restore: ArtifactRestore<S, T>
   #rebuild: Rebuild<S, T> | undefined
   #known: S | undefined
   #bound: BoundLineage | undefined
@@ -68,6 +78,7 @@ export class Attachment<S extends SnapshotStore, T> {
     this.#writer = writer
     this.#guard = guard
     this.#signal = signal
+    this.#restore = new ArtifactRestore(parts, settings, writer, signal)
   }
 
   /** The rebuild under way. */
@@ -97,7 +108,8 @@ export class Attachment<S extends SnapshotStore, T> {
   mayReplace(rebuild: Rebuild<S, T>, described: SourceDescription): boolean {
     if (rebuild.inPlace) return true
     const fold = this.#standing(this.#storedLineage())
-    return attachDecision(this.#settings, described, fold, { finding: rebuild.reason }).action !== 'refuse'
+    const { action } = attachDecision(this.#settings, described, fold, { finding: rebuild.reason })
+    return action !== 'refuse' && action !== 'restore'
   }
 
   /** Drops a rebuild that was not finished. */
@@ -116,19 +128,30 @@ export class Attachment<S extends SnapshotStore, T> {
     const ring = new AnchorRing(stored?.anchors ?? [], stored?.anchorsComplete === true)
     const fold = this.#standing(stored)
     const { decision, proven, proveAgain } = await this.#decide(source, described, fold, finding, ring)
-    const evictionSeen = this.#sawEviction(described, fold, decision)
-    const binding = this.#bindingTo(described, evictionSeen, stored?.binding)
+    const evictionSeen = seesEviction(this.#settings, described, fold, decision)
+    const binding = bindingTo(this.#settings, described, evictionSeen, stored?.binding)
     switch (decision.action) {
       case 'foreign':
         if (this.#settings.onForeignFold === 'refuse') throw foreign(decision.differs, store.cursor)
         await gate.run(() => keeper.replace())
         flusher.forget()
         this.#guard.begin()
-        return this.#from(BoundLineage.fresh(this.#bindingTo(described, false)), undefined, FROM_NOTHING)
+        return this.#from(
+          BoundLineage.fresh(bindingTo(this.#settings, described, false)),
+          undefined,
+          FROM_NOTHING,
+        )
       case 'refuse':
         if (evictionSeen)
           await this.#leaveMark(new BoundLineage(stored?.binding ?? binding, ring, stored?.settled === true))
         throw refused(decision.reason, described, store.cursor)
+      case 'restore':
+        return this.#startRestore({
+          source,
+          described,
+          reason: decision.reason,
+          bound: new BoundLineage(binding, ring, false),
+        })
       case 'rebuild':
         if (decision.history === 'other') board.forgetHistory()
         return this.#startRebuild(binding, decision.reason)
@@ -179,7 +202,7 @@ export class Attachment<S extends SnapshotStore, T> {
     await this.close()
     if (rebuild.inPlace) {
       const reason = decision.action === 'rebuild' ? decision.reason : rebuild.reason
-      return this.#startRebuild(this.#bindingTo(described, bound.binding.evictionSeen), reason)
+      return this.#startRebuild(bindingTo(this.#settings, described, bound.binding.evictionSeen), reason)
     }
     // It is the fold in use that is to be repaired, and that may not be allowed any more.
     const found = decision.action === 'rebuild' ? decision.reason : rebuild.reason
@@ -196,6 +219,7 @@ export class Attachment<S extends SnapshotStore, T> {
       settled: stored?.settled === true,
       appliedAtMs,
       stages: store.features.staging,
+      restores: this.#restore.isPossible,
     }
   }
 
@@ -244,22 +268,22 @@ export class Attachment<S extends SnapshotStore, T> {
     return { ...IN_REBUILD, bound, provenHistory: true, reconcile: false }
   }
 
-  /** Another history is another bucket, as far as this goes. */
-  #sawEviction(described: SourceDescription, fold: FoldStanding, decision: AttachDecision): boolean {
-    const { whenEvicted } = this.#settings
-    const { evictsCurrentValues, evictsOldestFirst, firstRevision } = described
-    const seen =
-      fold.binding?.evictionSeen === true ||
-      fold.cursor.memo !== undefined ||
-      ('evictionSeen' in decision && decision.evictionSeen)
-    const before = seen && !(decision.action === 'rebuild' && decision.history === 'other')
-    return protocol.sawEviction({
-      whenEvicted,
-      before,
-      evictsCurrentValues,
-      evictsOldestFirst,
-      firstRevision,
-    })
+  async #startRestore(task: RestoreTask): Promise<Attached | undefined> {
+    const { board, keeper } = this.#parts
+    const { source, described, reason, bound } = task
+    board.dispatch({ type: 'rebuilding', reason })
+    try {
+      const restored = await this.#restore.run(task)
+      if (restored === undefined) return undefined
+      this.#bound = restored
+      this.#known = keeper.store
+    } catch (error) {
+      if (!(error instanceof Unrestored)) throw error
+      const settled = this.#storedLineage()?.settled === true
+      await this.#leaveMark(new BoundLineage(bound.binding, bound.ring, settled))
+      throw refused(reason, described, keeper.store.cursor, error)
+    }
+    return this.#attachFold(source, await this.#restore.describe(source), undefined)
   }
 
   /** That eviction was seen is all that is written to a fold that may not be repaired. */
@@ -297,18 +321,5 @@ export class Attachment<S extends SnapshotStore, T> {
     this.#bound = bound
     board.skipped = oversize.skipped
     return { ...rest, bound }
-  }
-
-  #bindingTo(source: SourceDescription, evictionSeen: boolean, stored?: Binding): Binding {
-    const incarnation = source.incarnation ?? stored?.incarnation
-    return {
-      kind: source.kind,
-      name: source.name,
-      ...(incarnation === undefined ? {} : { incarnation }),
-      scope: this.#settings.prefixes,
-      whenEvicted: this.#settings.whenEvicted,
-      ...(this.#settings.emptyValues === 'keep' ? { emptyValues: 'keep' as const } : {}),
-      evictionSeen,
-    }
   }
 }

@@ -10,6 +10,8 @@ export type Bootstrap<S extends SnapshotStore> = (
   options: WaitOptions,
 ) => Promise<boolean>
 
+const RESTORED = 'restore'
+
 /** Owns the one open handle of a fold: opens it, sets a damaged one aside, replaces a handle that failed. */
 export class FoldKeeper<S extends SnapshotStore> {
   readonly #location: SnapshotLocation<S>
@@ -61,6 +63,12 @@ export class FoldKeeper<S extends SnapshotStore> {
     this.#store = opened.store
     this.recovery = opened.recovery ?? this.recovery
     this.#closed = false
+  }
+
+  /** Where an artifact can be while the fold is repaired from it; undefined where the store has no such place. */
+  get restorePlace(): SnapshotLocation<S> | undefined {
+    const place = this.#location.beside?.(RESTORED)
+    return place?.remove === undefined ? undefined : place
   }
 
   get replaceable(): boolean {

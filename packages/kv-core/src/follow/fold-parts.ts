@@ -3,6 +3,7 @@ import type { WatchCursor } from '../cursor.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { ChangeFeed } from './change-feed.ts'
 import type { FoldKeeper } from './fold-keeper.ts'
+import type { FollowOptions } from './options.ts'
 import type { Gate } from './gate.ts'
 import type { OversizePolicy } from './oversize.ts'
 import type { StatusBoard } from './status-board.ts'
@@ -19,4 +20,5 @@ export interface FoldParts<S extends SnapshotStore, T> {
   readonly gate: Gate
   readonly oversize: OversizePolicy
   readonly onApplied: ((cursor: WatchCursor) => void) | undefined
+  readonly bootstrap: FollowOptions<S>['bootstrap']
 }

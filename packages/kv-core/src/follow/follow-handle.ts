@@ -44,6 +44,7 @@ export class FollowHandle<S extends SnapshotStore, T> implements Follower<S> {
       gate: new Gate(),
       oversize: new OversizePolicy(settings.oversize),
       onApplied: options.onApplied,
+      bootstrap: options.bootstrap,
     }
     board.listen(() => this.#parts.waiters.poll())
     board.recovery = keeper.recovery

@@ -1,4 +1,5 @@
 import type { KvUpdate } from '../entry.ts'
+import type { WantedFold } from '../protocol/admit-artifact.ts'
 import type { SnapshotStore } from '../store.ts'
 import { FoldKeeper } from './fold-keeper.ts'
 import { FollowHandle } from './follow-handle.ts'
@@ -20,7 +21,13 @@ export async function follow<S extends SnapshotStore, T = KvUpdate>(
   const settings = followSettings(options)
   const signal = options.signal ?? new AbortController().signal
   signal.throwIfAborted()
-  const keeper = await FoldKeeper.open(options.store, signal, options.bootstrap)
+  const { bootstrap } = options
+  const wanted: WantedFold = { whenEvicted: settings.whenEvicted, prefixes: settings.prefixes }
+  const keeper = await FoldKeeper.open(
+    options.store,
+    signal,
+    bootstrap && ((into, waiting) => bootstrap(into, { ...waiting, wanted })),
+  )
   if (signal.aborted) {
     await keeper.close()
     signal.throwIfAborted()

@@ -1,8 +1,14 @@
 import type { KvUpdate } from '../entry.ts'
 import type { SourceOpener } from '../follow-source.ts'
+import type { WantedFold } from '../protocol/admit-artifact.ts'
 import type { WaitOptions } from '../source.ts'
 import type { SnapshotLocation, SnapshotStore } from '../store.ts'
 import type { ApplyOptionsOf } from '../watch-applied.ts'
+
+export interface BootstrapOptions extends WaitOptions {
+  /** What the fold has to be, as far as it is known yet. */
+  readonly wanted: WantedFold
+}
 
 export interface FollowOptions<
   S extends SnapshotStore = SnapshotStore,
@@ -16,8 +22,10 @@ export interface FollowOptions<
    */
   readonly whenEvicted?: 'drop' | 'keep'
   /**
-   * How a fold that fell behind is repaired: `auto` and `relist` build it anew from the source;
-   * `restore` and `none` end in KvError `RepairRefused`. @default 'auto'
+   * How a fold that fell behind is repaired. `relist`: it is built anew from the source, where a listing is the truth.
+   * `restore`: under `keep`, what it missed is taken from an artifact that `bootstrap` gets. `auto`: from the
+   * source where that is allowed, else from an artifact. What cannot be repaired so, and all under `none`, ends in
+   * KvError `RepairRefused`. @default 'auto'
    */
   readonly repair?: 'auto' | 'relist' | 'restore' | 'none'
   /**
@@ -32,9 +40,11 @@ export interface FollowOptions<
   /** How long without proof of life until the state is `stale`. @default 5_000 */
   readonly staleAfterMs?: number
   /**
-   * Called when nothing local exists; true when it put a fold there. When it throws the fold is
-   * hydrated from the source, and `FollowStatus.error` says why until that is done.
+   * Puts a fold there and gives true, or gives false where there is none to be had. Called when nothing local
+   * exists: when it throws then, the fold is hydrated from the source, and `FollowStatus.error` says why until that is
+   * done. Called also for a repair, with a place beside the fold: when it throws KvError `Unreachable`,
+   * `Timeout` or `OutcomeUnknown` the repair is tried again with back-off, and anything else ends the follower.
    */
-  readonly bootstrap?: (into: SnapshotLocation<S>, options: WaitOptions) => Promise<boolean>
+  readonly bootstrap?: (into: SnapshotLocation<S>, options: BootstrapOptions) => Promise<boolean>
   readonly signal?: AbortSignal
 }

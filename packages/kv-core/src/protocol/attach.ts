@@ -39,6 +39,8 @@ export interface AttachInput {
   readonly scope: readonly string[]
   readonly whenEvicted: 'drop' | 'keep'
   readonly repair: 'auto' | 'relist' | 'restore' | 'none'
+  /** Whether there is somewhere to get an artifact from, and to put it. @default false */
+  readonly restores?: boolean | undefined
   /** @default what the fold was made with */
   readonly emptyValues?: 'tombstone' | 'keep' | undefined
   /** What the last session, or the audit, found out. */
@@ -61,7 +63,9 @@ export type AttachDecision =
     }
   /** The fold of another bucket or scope. */
   | { readonly action: 'foreign'; readonly differs: 'kind' | 'name' | 'scope' }
-  /** The fold fell behind and may not be repaired from a listing. */
+  /** The fold, a replica of record, fell behind: an artifact may have what it missed. */
+  | { readonly action: 'restore'; readonly reason: RebuildReason; readonly evictionSeen: boolean }
+  /** The fold fell behind and may be repaired neither from a listing nor from an artifact. */
   | { readonly action: 'refuse'; readonly reason: RebuildReason; readonly evictionSeen: boolean }
 
 /** Judges, before every session, whether the fold may go on from its cursor. */
@@ -141,7 +145,9 @@ function repaired(input: AttachInput, reason: RebuildReason): AttachDecision {
   const evictionSeen = sawEviction({ ...retention, before })
   const relists = repair === 'auto' || repair === 'relist'
   const staysTrue = whenEvicted === 'drop' || fold.stages !== false || evictsCurrentValues === false
-  if (!relists || !staysTrue || !listingIsTruth({ ...retention, evictionSeen }))
-    return { action: 'refuse', reason, evictionSeen }
-  return { action: 'rebuild', reason, history: 'same', evictionSeen }
+  if (relists && staysTrue && listingIsTruth({ ...retention, evictionSeen }))
+    return { action: 'rebuild', reason, history: 'same', evictionSeen }
+  const restores =
+    input.restores === true && whenEvicted === 'keep' && !(repair === 'relist' || repair === 'none')
+  return { action: restores ? 'restore' : 'refuse', reason, evictionSeen }
 }

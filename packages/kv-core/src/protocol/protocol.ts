@@ -8,10 +8,12 @@ import { handOver } from './hand-over.ts'
 import { judgeHistory } from './judge-history.ts'
 import { judgeListed } from './judge-listed.ts'
 import { listingIsTruth } from './listing-is-truth.ts'
+import { mayRestore } from './may-restore.ts'
 import { onBookmark } from './on-bookmark.ts'
 import { onDelivery } from './on-delivery.ts'
 import { overrun } from './overrun.ts'
 import { proofOfLife } from './proof-of-life.ts'
+import { restoreKey } from './restore-key.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
 import { settles } from './settles.ts'
@@ -37,6 +39,8 @@ export interface Protocol {
   readonly judgeListed: typeof judgeListed
   readonly auditListing: typeof auditListing
   readonly admitArtifact: typeof admitArtifact
+  readonly mayRestore: typeof mayRestore
+  readonly restoreKey: typeof restoreKey
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
@@ -59,4 +63,6 @@ export const protocol: Protocol = {
   judgeListed,
   auditListing,
   admitArtifact,
+  mayRestore,
+  restoreKey,
 }

@@ -6,12 +6,14 @@ import { HISTORY_CHECKS } from './history-checks.ts'
 import { LISTING_CHECKS } from './listing-checks.ts'
 import { POSITION_CHECKS } from './position-checks.ts'
 import { REPAIR_CHECKS } from './repair-checks.ts'
+import { RESTORE_CHECKS } from './restore-checks.ts'
 import type { UnitCheck } from './unit-check.ts'
 
 /** What models do not reach: numbers at the ends of their range, and what a source leaves out. */
 export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...ATTACH_CHECKS,
   ...REPAIR_CHECKS,
+  ...RESTORE_CHECKS,
   ...HISTORY_CHECKS,
   ...LISTING_CHECKS,
   ...EVICTION_CHECKS,

@@ -2,6 +2,10 @@
 export const EQUIVALENT: Readonly<Record<string, string>> = {
   'attach: if (revision > source.lastRevision)':
     'no revision is above one that is not stated: the comparison with undefined is false by itself',
+  'may-restore: if (revision > source.lastRevision)':
+    'no revision is above one that is not stated: the comparison with undefined is false by itself',
+  'may-restore: return revision > own;':
+    'no revision is above one that is not stated: the comparison with undefined is false by itself',
   'listing-is-truth: return evictsOldestFirst === true && firstRevision <= 1n;':
     'a first revision that is not stated is at or below nothing: the comparison with undefined is false by itself',
 }

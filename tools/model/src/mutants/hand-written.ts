@@ -40,6 +40,19 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   mutant('attach: keep is repaired from a listing', {
     attach: (input) => protocol.attach({ ...input, whenEvicted: 'drop' }),
   }),
+  mutant('mayRestore: always', { mayRestore: () => undefined }),
+  mutant('mayRestore: whatever the bucket has evicted since', {
+    mayRestore: (input) => {
+      const refusal = protocol.mayRestore(input)
+      return refusal === 'expired' ? undefined : refusal
+    },
+  }),
+  mutant('restoreKey: the artifact is always right', {
+    restoreKey: (input) => (input.artifact === undefined ? protocol.restoreKey(input) : 'take'),
+  }),
+  mutant('restoreKey: what the bucket lists is not asked', {
+    restoreKey: (input) => protocol.restoreKey({ ...input, listed: false }),
+  }),
   mutant('judgeHistory: always the same', { judgeHistory: () => ({ verdict: 'same' }) }),
   mutant('judgeHistory: never the same', { judgeHistory: () => ({ verdict: 'other' }) }),
   mutant('judgeHistory: only the newest anchor is asked for', {
