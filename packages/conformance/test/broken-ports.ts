@@ -46,6 +46,26 @@ export const brokenPorts: readonly BrokenPort[] = [
     },
   },
   {
+    name: 'shows nothing of a staged fold whose commit failed',
+    caughtBy: 'faults/staged-keys',
+    says: /after batch 5 was staged: {2}can be read/,
+    spoil: (path, files) =>
+      stores(path, files, (store) => ({
+        stage: async () => {
+          const staged = await store.stage!()
+          let failed = false
+          return override(staged, {
+            keys: () => (failed ? [] : [...staged.keys()])[Symbol.iterator](),
+            commit: () =>
+              staged.commit().catch((error: unknown) => {
+                failed = true
+                throw error
+              }),
+          })
+        },
+      })),
+  },
+  {
     name: 'believes that a write takes all it is given',
     caughtBy: 'faults/short-writes',
     says: /after the reopen|damaged/,

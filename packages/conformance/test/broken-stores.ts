@@ -213,6 +213,16 @@ export const brokenStores: readonly BrokenStore[] = [
       },
     }),
   ),
+  broken('gives the keys of the old fold with those of a staged one', 'staging/keys', [], (store) =>
+    override(store, {
+      stage: async () => {
+        const staged = await store.stage!()
+        return override(staged, {
+          keys: () => new Set([...staged.keys(), ...store.keys()])[Symbol.iterator](),
+        })
+      },
+    }),
+  ),
   broken('loses the last apply at close', 'durability/close-covers-the-last', [], (store) => {
     let last: (() => Promise<void>) | undefined
     let shown: SnapshotStore = store

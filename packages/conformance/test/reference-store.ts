@@ -146,6 +146,7 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
         state = advance(state, batch, cursor, options.lineage)
       },
       has: (key) => state.live.has(key),
+      keys: () => state.live.keys(),
       commit: () =>
         this.#write(async () => {
           const file = await this.#files.open(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC)

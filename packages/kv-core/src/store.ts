@@ -110,6 +110,11 @@ export interface StagedFold {
   apply(batch: readonly KvUpdate[], cursor: WatchCursor, options?: ApplyOptions): Promise<void>
   /** Whether the staged fold holds this key: what a rebuild needs to tell which keys vanished. */
   has(key: string): boolean
+  /**
+   * The live keys of the staged fold, lazily and in any order. Until `discard` they can be read also after
+   * `apply` or `commit` rejected, whatever became of it; a batch that was rejected may be part of them or not.
+   */
+  keys(): IterableIterator<string>
   /** Atomic, durable, also across a crash: the fold is the old one or the new one. */
   commit(): Promise<void>
   discard(): Promise<void>

@@ -44,7 +44,7 @@ export class MapLocation implements SnapshotLocation<MapStore> {
   readonly backend = 'map'
   image: Image | undefined
   features: Partial<StoreFeatures> = {}
-  /** Called before and after each commit, before an apply of a stage or an opening, and after a swap; throwing makes it fail. */
+  /** Called before and after each commit, before an apply of a stage, an opening or a reading of keys, and after a swap; throwing makes it fail. */
   failing: {
     apply?: (batch: readonly KvUpdate[], cursor: WatchCursor) => void
     applied?: () => void
@@ -52,6 +52,8 @@ export class MapLocation implements SnapshotLocation<MapStore> {
     stagedApply?: () => void
     stagedCommit?: () => void
     stagedCommitted?: () => void
+    stagedKeys?: () => void
+    has?: () => void
   } = {}
   /** What the next opening finds wrong, once. */
   damage: SnapshotError | undefined
@@ -165,6 +167,7 @@ export class MapStore implements SnapshotStore {
   }
 
   has(key: string): boolean {
+    this.#location.failing.has?.()
     return this.get(key) !== undefined
   }
 
@@ -225,6 +228,7 @@ export class MapStore implements SnapshotStore {
     this.#writable()
     const staged = emptyImage()
     let over = false
+    let discarded = false
     const attempt = (what: 'stagedApply' | 'stagedCommit'): void => {
       this.#writable()
       if (over) throw new SnapshotError('Closed', 'the staged fold is over')
@@ -241,6 +245,11 @@ export class MapStore implements SnapshotStore {
         write(staged, batch, cursor, options)
       },
       has: (key) => staged.entries.has(key),
+      keys: () => {
+        if (discarded) throw new SnapshotError('Closed', 'the staged fold was discarded')
+        this.#location.failing.stagedKeys?.()
+        return staged.entries.keys()
+      },
       commit: async () => {
         attempt('stagedCommit')
         over = true
@@ -256,6 +265,7 @@ export class MapStore implements SnapshotStore {
       },
       discard: async () => {
         over = true
+        discarded = true
       },
     }
   }

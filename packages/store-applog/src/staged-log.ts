@@ -57,6 +57,12 @@ export class StagedLog implements StagedFold {
     return this.fold.has(key)
   }
 
+  keys(): IterableIterator<string> {
+    // What failed is in memory all the same.
+    if (this.#ended !== 'failed') this.#mustBeOpen()
+    return this.fold.keys()
+  }
+
   async commit(): Promise<void> {
     this.#mustBeOpen()
     try {

@@ -41,6 +41,7 @@ import { COPY_NAME, lmdbPayload } from './lmdb-payload.ts'
 import { asIo } from './io-error.ts'
 import { isSynced, openDirectory, openFile, reserveRoom, type OpenDirectory } from './open-directory.ts'
 import type { OpenFold } from './open-fold.ts'
+import { rereadFile } from './reread-file.ts'
 import { StagedFile } from './staged-fold.ts'
 import { FEATURES } from './store-features.ts'
 
@@ -274,6 +275,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
           await this.#swapIn(merged ?? next)
           this.#staged = undefined
         }),
+      reread: async () => rereadFile(file, this.#options),
       remove: async () => removeFile(file),
     })
     this.#staged = staged

@@ -7,7 +7,10 @@ import {
 } from '@slip/kv-core'
 import type { BulkMerge } from './bulk-merge.ts'
 import type { CurrentFold } from './fold-directory.ts'
+import type { FoldCut } from './fold-cut.ts'
+import { FoldScan, namesOf } from './fold-scan.ts'
 import type { OpenFold } from './open-fold.ts'
+import { closeReread } from './reread-file.ts'
 import { storedKey } from './stored-key.ts'
 
 /** What a staged fold needs of the store it is staged for. */
@@ -16,6 +19,8 @@ export interface StagingPlace {
   readonly merge: () => Promise<BulkMerge>
   /** Puts the staged file, or what its layers were merged into, closed, in the place of the one in use. */
   readonly adopt: (merged: CurrentFold | undefined) => Promise<void>
+  /** Reads the staged file again, after it was closed. */
+  readonly reread: () => Promise<FoldCut>
   /** Deletes the staged file. */
   readonly remove: () => Promise<void>
 }
@@ -29,6 +34,8 @@ export class StagedFile implements StagedFold {
   #ended: 'committed' | 'discarded' | 'failed' | undefined
   /** Whether the file may be the one in use, whatever became of the commit: the next opener knows. */
   #handedOver = false
+  /** What there is to read after the file was closed for a commit that failed: its last commit, or why not. */
+  #left: { readonly cut: FoldCut } | { readonly error: unknown } | undefined
 
   constructor(fold: OpenFold, place: StagingPlace) {
     this.#fold = fold
@@ -56,6 +63,13 @@ export class StagedFile implements StagedFold {
     return stored !== undefined && data.getBinaryFast(stored, options) !== undefined
   }
 
+  keys(): IterableIterator<string> {
+    if (this.#ended !== 'failed') this.#mustBeOpen()
+    if (this.#left !== undefined && 'error' in this.#left) throw this.#left.error
+    const cut = this.#left?.cut ?? this.#fold.cut
+    return new FoldScan(cut, cut.data, namesOf, '', {})
+  }
+
   async commit(): Promise<void> {
     this.#mustBeOpen()
     this.#committing ??= this.#commit()
@@ -67,14 +81,17 @@ export class StagedFile implements StagedFold {
     await this.#committing?.catch(() => undefined)
     if (this.#ended === 'committed' || this.#ended === 'discarded') return
     this.#ended = 'discarded'
+    if (this.#left !== undefined && 'cut' in this.#left) await closeReread(this.#left.cut)
     await this.#fold.close()
     if (!this.#handedOver) await this.#place.remove()
   }
 
   async #commit(): Promise<void> {
+    let closed = false
     try {
       const merged = this.#fold.cut.layers === undefined ? undefined : await this.#merged()
       if (merged === undefined) await this.#fold.sync()
+      closed = true
       await this.#fold.close()
       if (merged === undefined) this.#handedOver = true
       else this.#merge?.keep(true)
@@ -83,8 +100,12 @@ export class StagedFile implements StagedFold {
       // What is left of it the next opener removes.
       if (merged !== undefined) await this.#place.remove().catch(() => undefined)
     } catch (error) {
+      if (closed)
+        this.#left = await this.#place.reread().then(
+          (cut) => ({ cut }),
+          (cause: unknown) => ({ error: cause }),
+        )
       this.#ended = 'failed'
-      await this.#fold.close()
       throw error
     } finally {
       await this.#merge?.end()

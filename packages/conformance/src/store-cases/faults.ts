@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { SnapshotError, type SnapshotStore } from '@slip/kv-core'
+import { isDeepStrictEqual } from 'node:util'
+import { SnapshotError, type SnapshotStore, type StagedFold } from '@slip/kv-core'
 import { CaseSkipped, type CaseTemplate, type Tally } from '../conformance-case.ts'
 import { FoldModel, assertHolds } from '../fold-model.ts'
 import { SeededRandom, chooseSeed } from '../seeded-random.ts'
@@ -38,6 +39,14 @@ export const faultCases: readonly CaseTemplate<StoreSuite>[] = [
     promise: 9,
     needs,
     run: (suite, tally) => eachCall(suite, tally, (call, failing) => call >= failing),
+  },
+  {
+    id: 'faults/staged-keys',
+    title:
+      'whichever call fails once while a fold is staged or committed: what is in it can be read until it is discarded',
+    promise: 3,
+    needs: (suite) => needs(suite) ?? (suite.features.staging ? undefined : 'has no staging'),
+    run: eachStagedCall,
   },
   {
     id: 'faults/disk-full',
@@ -131,6 +140,61 @@ export const faultCases: readonly CaseTemplate<StoreSuite>[] = [
     },
   },
 ]
+
+/** Stages a fold again and again, the next of its calls failing each time, and reads what was staged. */
+async function eachStagedCall(suite: StoreSuite, tally: Tally): Promise<void> {
+  for (let failing = 1; ; failing++) {
+    let calls = 0
+    let armed = false
+    const judge = (): FileFault | undefined => (armed && ++calls === failing ? { code: 'EIO' } : undefined)
+    await onFaulty(suite, judge, async (harness) => {
+      const store = await harness.open()
+      await commit(store, 1)
+      const staged = await store.stage!()
+      armed = true
+      const { through, swapped } = await stageAll(staged)
+      armed = false
+      if (calls < failing || swapped) return
+      const keys = [...staged.keys()].toSorted()
+      const possible = [through, Math.min(through + 1, STAGED)].map(keysAt)
+      assert.ok(
+        possible.some((each) => isDeepStrictEqual(each, keys)),
+        `call ${failing} failed after batch ${through} was staged: ${keys.join(' ')} can be read`,
+      )
+      await staged.discard()
+      tally('failing calls')
+    })
+    if (calls < failing) {
+      assert.ok(failing > 1, 'staging asks before its calls')
+      return
+    }
+  }
+}
+
+/** Through which batch a fold was staged, and whether its commit was acknowledged. */
+async function stageAll(
+  staged: StagedFold,
+): Promise<{ readonly through: number; readonly swapped: boolean }> {
+  let through = 0
+  try {
+    while (through < STAGED) {
+      await staged.apply(batchAt(through + 1), at(through + 1))
+      through++
+    }
+    await staged.commit()
+    return { through, swapped: true }
+  } catch (error) {
+    mustBeTyped(error)
+    return { through, swapped: false }
+  }
+}
+
+function keysAt(revision: number): string[] {
+  return stateAt(revision)
+    .range('')
+    .map(({ key }) => key)
+    .toSorted()
+}
 
 /** Runs the same work again and again, the next of its calls failing each time. */
 async function eachCall(

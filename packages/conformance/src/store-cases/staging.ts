@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { SnapshotStore, StagedFold } from '@slip/kv-core'
 import type { CaseTemplate } from '../conformance-case.ts'
 import { FoldModel, assertHolds, assertReads } from '../fold-model.ts'
 import { onStore } from '../store-harness.ts'
 import type { StoreSuite } from '../store-suite.ts'
+import { rejectsSnapshot } from '../typed-errors.ts'
 import { FIXTURE, at, del, put } from '../updates.ts'
 
 const needs = ({ features }: StoreSuite): string | undefined =>
@@ -120,6 +122,32 @@ export const stagingCases: readonly CaseTemplate<StoreSuite>[] = [
         ['node.a', 'other', 'gone', 'svc.x'].map((key) => staged.has(key)),
         [true, true, false, false],
       )
+      await staged.discard()
+    }),
+  },
+  {
+    id: 'staging/keys',
+    title: 'keys gives the live keys of the staged fold alone, also after a batch that was refused',
+    promise: 3,
+    needs,
+    run: onStore(async (store) => {
+      await store.apply(FIXTURE, at(7))
+      const staged = await stageOf(store)
+      assert.deepEqual([...staged.keys()], [], 'nothing is staged yet')
+      await staged.apply(REBUILT, at(104))
+      assert.deepEqual([...staged.keys()].toSorted(), ['node.a', 'other'])
+      const tooLong = 'k'.repeat(store.features.maxKeyBytes + 1)
+      await rejectsSnapshot(
+        () => staged.apply([put(tooLong, 'v', 105)], at(105)),
+        'LimitExceeded',
+        'a long key',
+      )
+      const slowly: string[] = []
+      for (const key of staged.keys()) {
+        await nextTurn()
+        slowly.push(key)
+      }
+      assert.deepEqual(slowly.toSorted(), ['node.a', 'other'], 'read with pauses')
       await staged.discard()
     }),
   },

@@ -180,6 +180,8 @@ function failure(
   cause: unknown,
   { standing, updates }: Flush,
 ): KvError | SnapshotError {
+  // What is handed over before the fold is opened again.
+  if (KvError.is(cause) && cause.code === 'ApplyFailed') return cause
   if (outcome !== 'applyFailed')
     return asSnapshotError(cause, 'Io', `the fold cannot be written: ${messageOf(cause)}`, standing)
   return new KvError(

@@ -1,4 +1,5 @@
 import { type Binding, decodeLineage, type Lineage, type SkippedNames } from '../lineage.ts'
+import type { FlushOutcome } from '../apply/flusher.ts'
 import type { FollowSource } from '../follow-source.ts'
 import type { AttachDecision, RebuildReason } from '../protocol/attach.ts'
 import type { HistoryVerdict } from '../protocol/judge-history.ts'
@@ -112,7 +113,13 @@ export class Attachment<S extends SnapshotStore, T> {
     return action !== 'refuse' && action !== 'restore'
   }
 
-  /** Drops a rebuild that was not finished. */
+  /** Ends the rebuild under way as one that another will follow; `abandoned` when the caller ended first. */
+  async giveUp(): Promise<FlushOutcome> {
+    const { rebuild } = this
+    return rebuild === undefined ? 'committed' : this.#parts.gate.run(() => rebuild.giveUp())
+  }
+
+  /** Drops a rebuild that was not finished, at the follower's end. */
   async close(): Promise<void> {
     await this.rebuild?.discard()
   }
@@ -199,7 +206,7 @@ export class Attachment<S extends SnapshotStore, T> {
       if (!provenHistory) bound.doubt()
       return { ...IN_REBUILD, bound, provenHistory, reconcile: decision.action === 'reconcile', proveAgain }
     }
-    await this.close()
+    if ((await this.giveUp()) !== 'committed') return undefined
     if (rebuild.inPlace) {
       const reason = decision.action === 'rebuild' ? decision.reason : rebuild.reason
       return this.#startRebuild(bindingTo(this.#settings, described, bound.binding.evictionSeen), reason)

@@ -8,12 +8,13 @@ import { VersionToken } from '../token.ts'
 import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
-import { handRemovals } from './removals.ts'
+import { handRemovals, takeBack } from './removals.ts'
 import { stageInPlace } from './stage-in-place.ts'
 
 /**
  * A second fold, hydrated from nothing while readers keep the first. `finish` gives `apply` the keys
- * that vanished, then swaps. A crash before the swap leaves the first fold as it was.
+ * that vanished, then swaps. A crash before the swap leaves the first fold as it was. One that is given
+ * up takes back what it gave `apply`, as long as the process lives.
  *
  * A store that cannot stage is emptied first and hydrated in place.
  */
@@ -113,7 +114,7 @@ export class Rebuild<S extends SnapshotStore, T> {
           kept = oversize.admit(updates, keeper.store.features)
           await this.#apply(kept, cursor, updates, settled)
         },
-        reopen: (signal) => this.#startOver(signal),
+        reopen: (signal) => this.#startOver(signal, updates),
       })
       if (outcome !== 'committed') return outcome
       this.#cursor = cursor
@@ -152,7 +153,17 @@ export class Rebuild<S extends SnapshotStore, T> {
     })
   }
 
-  /** Leaves the fold in use as it is. */
+  /**
+   * Tells `apply` which of the keys it was given are gone, and leaves the fold in use as it is. To be called
+   * between two flushes, and before the fold is opened again: a rebuild has to follow. `abandoned` when the caller ended first.
+   */
+  async giveUp(): Promise<FlushOutcome> {
+    const outcome = await this.#takeBack([])
+    if (outcome === 'committed') await this.discard()
+    return outcome
+  }
+
+  /** At the follower's end: leaves the fold in use as it is, and `apply` with what it was given. */
   async discard(): Promise<void> {
     this.#parts.feed.drop()
     await this.#discardStaged()
@@ -179,15 +190,26 @@ export class Rebuild<S extends SnapshotStore, T> {
     this.#lineage = options?.lineage ?? this.#lineage
   }
 
+  /** A fold that was hydrated in place is the fold in use: it lacks nothing that `apply` was given. */
+  async #takeBack(inFlight: readonly KvUpdate[]): Promise<FlushOutcome> {
+    if (this.#state !== 'open' || this.inPlace) return 'committed'
+    return takeBack(this.#parts, this.#staged, inFlight)
+  }
+
   /** The staged fold cannot be trusted after a failure, nor can the handle it came from. */
-  async #startOver(signal: AbortSignal): Promise<'restart'> {
+  async #startOver(signal: AbortSignal, inFlight: readonly KvUpdate[]): Promise<'restart'> {
+    if ((await this.#takeBack(inFlight)) !== 'committed') signal.throwIfAborted()
     await this.discard()
     await this.#writer.reopen(signal)
     return 'restart'
   }
 
-  /** A swap that came to no answer may have gone through: then its changes are those of the fold that is found. */
+  /**
+   * A swap that came to no answer may have gone through: then its changes are those of the fold that is found.
+   * Either way a rebuild follows, which gives again what was taken back for nothing.
+   */
   async #afterSwap(signal: AbortSignal): Promise<'restart'> {
+    if ((await this.#takeBack([])) !== 'committed') signal.throwIfAborted()
     await this.#discardStaged()
     await this.#writer.reopen(signal)
     const { feed, keeper } = this.#parts

@@ -104,6 +104,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
   async #replaceDamaged(): Promise<boolean> {
     if (!this.#damaged) return true
     this.#damaged = false
+    if ((await this.#attachment.giveUp()) !== 'committed') return false
     const { cursor } = this.#parts.keeper.figures
     return (await this.#writer.flush([], 0, cursor, { phase: 'live' })) !== 'abandoned'
   }
@@ -268,7 +269,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
     const described = await describe().catch(() => undefined)
     if (described === undefined) return false
     if (this.#attachment.mayReplace(rebuild, described)) return true
-    await this.#parts.gate.run(() => rebuild.discard())
+    if ((await this.#attachment.giveUp()) !== 'committed') return false
     onFinding({ verdict: 'mend', reason: rebuild.reason })
     return false
   }

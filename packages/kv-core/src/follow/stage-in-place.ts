@@ -24,6 +24,7 @@ export async function stageInPlace<S extends SnapshotStore, T>(
   return {
     apply: (batch, cursor, options) => store.apply(batch, cursor, options),
     has: (key) => store.has(key),
+    keys: () => store.keys(),
     commit: () => Promise.resolve(),
     discard: () => Promise.resolve(),
   }

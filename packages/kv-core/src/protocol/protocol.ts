@@ -17,6 +17,7 @@ import { restoreKey } from './restore-key.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
 import { settles } from './settles.ts'
+import { takesBack } from './takes-back.ts'
 import { watchdog } from './watchdog.ts'
 
 /** Every decision with a safety argument, as pure total functions. */
@@ -28,6 +29,7 @@ export interface Protocol {
   readonly onBookmark: typeof onBookmark
   readonly settles: typeof settles
   readonly handOver: typeof handOver
+  readonly takesBack: typeof takesBack
   readonly afterFlush: typeof afterFlush
   readonly afterReopen: typeof afterReopen
   readonly proofOfLife: typeof proofOfLife
@@ -52,6 +54,7 @@ export const protocol: Protocol = {
   onBookmark,
   settles,
   handOver,
+  takesBack,
   afterFlush,
   afterReopen,
   proofOfLife,

@@ -130,6 +130,7 @@ export class ReplayStore implements SnapshotStore {
     return {
       apply: async (batch, cursor, options) => write(staged, batch, cursor, options),
       has: (key) => staged.entries.has(key),
+      keys: () => staged.entries.keys(),
       commit: async () => {
         this.#location.image = staged
         leave()

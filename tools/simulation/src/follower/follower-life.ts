@@ -9,7 +9,6 @@ import {
 import type { SimBucket } from '../bucket/sim-bucket.ts'
 import { ApplyCheck } from '../oracle/apply-check.ts'
 import { contentOf } from '../oracle/fold-content.ts'
-import type { KnownGap } from '../oracle/known-gaps.ts'
 import type { Ledger } from '../oracle/ledger.ts'
 import { ReaderCheck } from '../oracle/reader-check.ts'
 import { StatusCheck, untypedEnd } from '../oracle/status-check.ts'
@@ -42,8 +41,6 @@ export interface Surroundings {
   applyFaults: ApplyFaults
   /** The fold changed. */
   readonly committed: () => void
-  /** Known gaps that are not excused. */
-  readonly refused: ReadonlySet<KnownGap>
   /** A planted bug in the store. */
   readonly plantedApply: Observation['apply']
 }
@@ -159,7 +156,6 @@ export class FollowerLife implements Deliveries {
       writers,
       maxValueBytes,
       committed: () => this.#committed(),
-      staging: () => this.#apply?.rebuilding(),
       swapping: () => this.#reader?.swapping(),
       kept: () => this.#reader?.kept(),
       swapped: (cursor) => {
@@ -175,12 +171,7 @@ export class FollowerLife implements Deliveries {
     const found = contentOf(follower.store)
     const cursor = Number(follower.cursor.revision ?? 0n)
     const { staleAfterMs, batch, maxValueBytes } = profile.follower
-    this.#apply = new ApplyCheck(
-      verdict,
-      { ...batch, maxValueBytes, excusesGivenUp: !this.#around.refused.has('rebuildGivenUp') },
-      found,
-      cursor,
-    )
+    this.#apply = new ApplyCheck(verdict, { ...batch, maxValueBytes }, found, cursor)
     this.#reader = new ReaderCheck(verdict)
     this.#status = new StatusCheck(verdict, { staleAfterMs, ...profile.pace }, this.#nowMs(), cursor)
     this.#changes = new ChangesCheck(follower)

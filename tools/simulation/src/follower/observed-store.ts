@@ -26,8 +26,6 @@ export interface Observation {
   readonly swapping: () => void
   /** The fold that was in use before still is. */
   readonly kept: () => void
-  /** A fold is staged. */
-  readonly staging: () => void
   /** A planted bug in place of the store's own `apply`. */
   readonly apply?: (store: SnapshotStore, ...args: Parameters<SnapshotStore['apply']>) => Promise<void>
 }
@@ -92,7 +90,6 @@ function observedStore<S extends SnapshotStore>(store: S, observation: Observati
       return cursor
     },
     stage: async (...args: Parameters<NonNullable<SnapshotStore['stage']>>): Promise<StagedFold> => {
-      observation.staging()
       const staged = await store.stage!(...args)
       return observedStage(staged, observation)
     },
@@ -127,6 +124,7 @@ function observedStage(staged: StagedFold, observation: Observation): StagedFold
       cursor = at
     },
     has: (key) => staged.has(key),
+    keys: () => staged.keys(),
     commit: async () => {
       const attempt = ledger.replacement(content, cursor)
       swapping()

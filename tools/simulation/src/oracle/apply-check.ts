@@ -7,24 +7,19 @@ export class ApplyCheck {
   readonly #verdict: Verdict
   readonly #maxCount: number
   readonly #maxValueBytes: number
-  readonly #excusesGivenUp: boolean
   #model: FoldContent
-  /** Keys a rebuild under way gave, and those of rebuilds that were given up. */
-  #rebuilt = new Set<string>()
-  readonly #givenUp = new Set<string>()
   #through = 0
 
   /** `found` is what the fold held when the process began. */
   constructor(
     verdict: Verdict,
-    limits: { readonly maxCount: number; readonly maxValueBytes: number; readonly excusesGivenUp: boolean },
+    limits: { readonly maxCount: number; readonly maxValueBytes: number },
     found: FoldContent,
     cursor: number,
   ) {
     this.#verdict = verdict
     this.#maxCount = limits.maxCount
     this.#maxValueBytes = limits.maxValueBytes
-    this.#excusesGivenUp = limits.excusesGivenUp
     this.#model = found
     this.#through = cursor
   }
@@ -59,31 +54,21 @@ export class ApplyCheck {
   /** After `apply` did its work. */
   done(batch: readonly KvUpdate[], { phase }: ApplyContext): void {
     this.#model = applied(this.#model, batch)
-    if (phase === 'resync') for (const { key } of batch) this.#rebuilt.add(key)
     const newest = Math.max(0, ...batch.map(({ version }) => Number(version.revision ?? 0n)))
     if (newest > 0) this.#through = newest
     this.#verdict.count(`batches applied: ${phase}`)
   }
 
-  /** A rebuild begins: one before it that was not swapped in was given up. */
-  rebuilding(): void {
-    for (const key of this.#rebuilt) this.#givenUp.add(key)
-    this.#rebuilt = new Set()
-  }
-
   /** A rebuild is the fold now, at `cursor`: what follows goes on from there. */
   swapped(cursor: number): void {
     this.#through = cursor
-    this.#rebuilt = new Set()
   }
 
   /** How what `apply` was given differs from what the fold holds, once everything is in step. */
   difference(fold: FoldContent): string | undefined {
     // `apply` gets values that the fold has no room for.
     const fits = ({ value }: Held): boolean => value !== undefined && value.length <= this.#maxValueBytes
-    const excused = (key: string): boolean =>
-      this.#excusesGivenUp && this.#givenUp.has(key) && fold.get(key)?.value === undefined
-    const kept = new Map([...this.#model].filter(([key, held]) => fits(held) && !excused(key)))
+    const kept = new Map([...this.#model].filter(([, held]) => fits(held)))
     return contentDifference(kept, fold, false)
   }
 }

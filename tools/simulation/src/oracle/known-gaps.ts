@@ -3,8 +3,6 @@
  * not known; `--refuse` excuses none, or not those it names. Whoever closes one takes it out.
  */
 export const KNOWN_GAPS = {
-  /** A rebuild that is given up has given `apply` keys; one that vanishes before the next rebuild is never taken back. */
-  rebuildGivenUp: 'what apply was given by a rebuild that was given up is not taken back',
   /** Nothing of what a fold remembers speaks of a key it never had. The status is not `live` before the count was compared. */
   cameBack:
     'a key that was purged without a word and comes back with a roll-back is missing until the next audit',

@@ -158,7 +158,6 @@ export class FollowerDeeds {
             writers,
             maxValueBytes: Infinity,
             committed: () => undefined,
-            staging: () => undefined,
             swapped: () => undefined,
             swapping: () => undefined,
             kept: () => undefined,

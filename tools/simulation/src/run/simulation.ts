@@ -109,7 +109,6 @@ export class Simulation {
       applyRandom: world.random('apply'),
       applyFaults: QUIET_APPLY,
       committed: () => this.#checkSoon(),
-      refused: new Set(refused),
       plantedApply: plant?.apply,
     }
     this.home = new FollowerHome(this.#around)
