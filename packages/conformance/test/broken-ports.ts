@@ -48,7 +48,7 @@ export const brokenPorts: readonly BrokenPort[] = [
   {
     name: 'shows nothing of a staged fold whose commit failed',
     caughtBy: 'faults/staged-keys',
-    says: /after batch 5 was staged: {2}can be read/,
+    says: /after batch 5 was staged, the fold is at 1: {2}can be read/,
     spoil: (path, files) =>
       stores(path, files, (store) => ({
         stage: async () => {

@@ -139,6 +139,7 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
     const path = `${this.#path}.staged`
     let text = header()
     let state = EMPTY
+    let swapped = false
     return {
       apply: async (batch, cursor, options = {}) => {
         checkLimits(batch, options)
@@ -146,7 +147,7 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
         state = advance(state, batch, cursor, options.lineage)
       },
       has: (key) => state.live.has(key),
-      keys: () => state.live.keys(),
+      keys: () => (swapped ? [].values() : state.live.keys()),
       commit: () =>
         this.#write(async () => {
           const file = await this.#files.open(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC)
@@ -154,6 +155,7 @@ export class ReferenceStore extends StateReader implements SnapshotStore {
             this.#bytes = await writeAll(file, text, 0)
             await file.sync()
             await this.#files.rename(path, this.#path)
+            swapped = true
           } catch (error) {
             await file.close().catch(() => {})
             throw error

@@ -111,8 +111,9 @@ export interface StagedFold {
   /** Whether the staged fold holds this key: what a rebuild needs to tell which keys vanished. */
   has(key: string): boolean
   /**
-   * The live keys of the staged fold, lazily and in any order. Until `discard` they can be read also after
-   * `apply` or `commit` rejected, whatever became of it; a batch that was rejected may be part of them or not.
+   * The live keys of the staged fold, lazily and in any order; none once it has taken the place of the old one,
+   * also where `commit` rejected after that. Until `discard` they can be read after `apply` or `commit` rejected;
+   * a batch that was rejected may be part of them or not.
    */
   keys(): IterableIterator<string>
   /** Atomic, durable, also across a crash: the fold is the old one or the new one. */

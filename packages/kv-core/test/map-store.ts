@@ -248,7 +248,7 @@ export class MapStore implements SnapshotStore {
       keys: () => {
         if (discarded) throw new SnapshotError('Closed', 'the staged fold was discarded')
         this.#location.failing.stagedKeys?.()
-        return staged.entries.keys()
+        return this.#image === staged ? [].values() : staged.entries.keys()
       },
       commit: async () => {
         attempt('stagedCommit')

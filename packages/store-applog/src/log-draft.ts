@@ -52,6 +52,11 @@ export class LogDraft {
     return this.#end
   }
 
+  /** Whether it has the name of a log by now. */
+  get isPublished(): boolean {
+    return this.#published
+  }
+
   /** Holds one valid record of the base, in the native layout, until `writeHeld`. It must fit. */
   hold(source: Uint8Array, from: number, to: number): void {
     this.#stretch.set(source.subarray(from, to), this.#held)

@@ -60,7 +60,7 @@ export class StagedLog implements StagedFold {
   keys(): IterableIterator<string> {
     // What failed is in memory all the same.
     if (this.#ended !== 'failed') this.#mustBeOpen()
-    return this.fold.keys()
+    return this.draft.isPublished ? [].values() : this.fold.keys()
   }
 
   async commit(): Promise<void> {

@@ -275,7 +275,10 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
           await this.#swapIn(merged ?? next)
           this.#staged = undefined
         }),
-      reread: async () => rereadFile(file, this.#options),
+      reread: async (merged) => {
+        const isInUse = await isStill(this.#directory, (merged ?? next).name)
+        return isInUse ? undefined : rereadFile(file, this.#options)
+      },
       remove: async () => removeFile(file),
     })
     this.#staged = staged

@@ -19,8 +19,8 @@ export interface StagingPlace {
   readonly merge: () => Promise<BulkMerge>
   /** Puts the staged file, or what its layers were merged into, closed, in the place of the one in use. */
   readonly adopt: (merged: CurrentFold | undefined) => Promise<void>
-  /** Reads the staged file again, after it was closed. */
-  readonly reread: () => Promise<FoldCut>
+  /** Reads the staged file again, after it was closed; undefined where it, or what it was merged into, is the one in use. */
+  readonly reread: (merged: CurrentFold | undefined) => Promise<FoldCut | undefined>
   /** Deletes the staged file. */
   readonly remove: () => Promise<void>
 }
@@ -34,8 +34,8 @@ export class StagedFile implements StagedFold {
   #ended: 'committed' | 'discarded' | 'failed' | undefined
   /** Whether the file may be the one in use, whatever became of the commit: the next opener knows. */
   #handedOver = false
-  /** What there is to read after the file was closed for a commit that failed: its last commit, or why not. */
-  #left: { readonly cut: FoldCut } | { readonly error: unknown } | undefined
+  /** What there is to read after the file was closed for a commit that failed: its last commit, nothing, or why not. */
+  #left: { readonly cut: FoldCut | undefined } | { readonly error: unknown } | undefined
 
   constructor(fold: OpenFold, place: StagingPlace) {
     this.#fold = fold
@@ -65,8 +65,10 @@ export class StagedFile implements StagedFold {
 
   keys(): IterableIterator<string> {
     if (this.#ended !== 'failed') this.#mustBeOpen()
-    if (this.#left !== undefined && 'error' in this.#left) throw this.#left.error
-    const cut = this.#left?.cut ?? this.#fold.cut
+    const left = this.#left ?? { cut: this.#fold.cut }
+    if ('error' in left) throw left.error
+    const { cut } = left
+    if (cut === undefined) return [].values()
     return new FoldScan(cut, cut.data, namesOf, '', {})
   }
 
@@ -81,15 +83,17 @@ export class StagedFile implements StagedFold {
     await this.#committing?.catch(() => undefined)
     if (this.#ended === 'committed' || this.#ended === 'discarded') return
     this.#ended = 'discarded'
-    if (this.#left !== undefined && 'cut' in this.#left) await closeReread(this.#left.cut)
+    if (this.#left !== undefined && 'cut' in this.#left && this.#left.cut !== undefined)
+      await closeReread(this.#left.cut)
     await this.#fold.close()
     if (!this.#handedOver) await this.#place.remove()
   }
 
   async #commit(): Promise<void> {
     let closed = false
+    let merged: CurrentFold | undefined
     try {
-      const merged = this.#fold.cut.layers === undefined ? undefined : await this.#merged()
+      merged = this.#fold.cut.layers === undefined ? undefined : await this.#merged()
       if (merged === undefined) await this.#fold.sync()
       closed = true
       await this.#fold.close()
@@ -101,7 +105,7 @@ export class StagedFile implements StagedFold {
       if (merged !== undefined) await this.#place.remove().catch(() => undefined)
     } catch (error) {
       if (closed)
-        this.#left = await this.#place.reread().then(
+        this.#left = await this.#place.reread(merged).then(
           (cut) => ({ cut }),
           (cause: unknown) => ({ error: cause }),
         )

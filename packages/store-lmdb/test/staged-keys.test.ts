@@ -59,14 +59,14 @@ test.each(FILLED)(
   },
 )
 
-test.each(FILLED)('and after one that failed behind it, staged %s', async (_, options) => {
+test.each(FILLED)('there are none after one that failed behind it, staged %s', async (_, options) => {
   const { path, store, staged } = await staging(options)
   const failing = vi
     .spyOn(nodeFileSystem, 'syncDirectory')
     .mockRejectedValue(Object.assign(new Error('no sync'), { code: 'EIO' }))
   await expect(staged.commit()).rejects.toMatchObject({ code: 'Io' })
   failing.mockRestore()
-  expect([...staged.keys()]).toEqual(KEYS)
+  expect([...staged.keys()]).toEqual([])
   await staged.discard()
   await expectUsable(path, store)
 })

@@ -32,7 +32,7 @@ const ATTACH: Decisions = [
 const WATCH: Decisions = ['resumeStart', 'onDelivery', 'onBookmark', 'handOver']
 const FLUSH: Decisions = ['afterFlush', 'afterReopen', 'handOver']
 const LISTING: Decisions = ['judgeListed', 'auditListing']
-const RESYNC: Decisions = ['attach', 'audit', 'resumeStart', 'handOver']
+const RESYNC: Decisions = ['attach', 'audit', 'resumeStart', 'handOver', 'takesBack']
 
 export const attaching = (options: AttachOptions): Configuration =>
   configuration(ATTACH, (rules) => attachModel(options, rules), `attach, ${options.name}`)
@@ -84,7 +84,7 @@ export const SMALL: readonly Configuration[] = [
   watching({ name: 'redelivery', ...two, redeliveries: 2 }),
   watching({ name: 'retention', ...two, retention: true }),
   resyncing({ name: 'staged', ...two }),
-  resyncing({ name: 'staged folds that are lost', ...two, crashes: false, discards: 1 }),
+  resyncing({ name: 'staged folds that are lost', ...two, crashes: false, discards: 2, strict: true }),
   counting({ name: 'writers only', keys: 2, revisions: 5 }),
   counting({ name: 'one removal', keys: 2, revisions: 5, removals: 1 }),
   counting({ name: 'narrow, writers only', keys: 2, revisions: 5, narrow: true, slow: true }),

@@ -45,6 +45,17 @@ export const WRONG_RULES: readonly WrongConfiguration[] = [
     property: MIRRORS,
   },
   {
+    configuration: resyncing({
+      name: 'what a staged fold that is lost gave is not taken back',
+      ...two,
+      crashes: false,
+      discards: 1,
+      strict: true,
+    }),
+    rules: { ...protocol, takesBack: () => false },
+    property: MIRRORS,
+  },
+  {
     configuration: resyncing({ name: 'a fold made anew in its place', ...two, place: 'inPlace' }),
     rules: protocol,
     property: 'what a reader saw, and the bucket still has, does not disappear',
@@ -210,10 +221,8 @@ export const LIMITS: readonly WrongConfiguration[] = [
   },
   {
     configuration: resyncing({
-      name: 'a value vanishes after apply was given it for a staged fold that is lost',
+      name: 'a value vanishes after apply was given it for a staged fold that a crash takes',
       ...two,
-      crashes: false,
-      discards: 1,
       strict: true,
     }),
     rules: protocol,

@@ -205,8 +205,8 @@ export class Rebuild<S extends SnapshotStore, T> {
   }
 
   /**
-   * A swap that came to no answer may have gone through: then its changes are those of the fold that is found.
-   * Either way a rebuild follows, which gives again what was taken back for nothing.
+   * A swap that came to no answer may have gone through: then nothing is taken back, and its changes are those
+   * of the fold that is found.
    */
   async #afterSwap(signal: AbortSignal): Promise<'restart'> {
     if ((await this.#takeBack([])) !== 'committed') signal.throwIfAborted()

@@ -11,6 +11,19 @@ import type { UnitCheck } from './unit-check.ts'
 /** What is made of a fold that may not go on. */
 export const REPAIR_CHECKS: readonly UnitCheck[] = [
   {
+    of: 'takesBack',
+    name: 'what the fold in use is not known to hold is taken back, where all is listed again',
+    holds: (rules) =>
+      rules.takesBack({ held: false, relists: true }) &&
+      rules.takesBack({ held: undefined, relists: true }) &&
+      !rules.takesBack({ held: true, relists: true }),
+  },
+  {
+    of: 'takesBack',
+    name: 'nothing is taken back that no listing would give again',
+    holds: (rules) => [true, false, undefined].every((held) => !rules.takesBack({ held, relists: false })),
+  },
+  {
     of: 'attach',
     name: 'another history is made anew under every policy, and nothing of it was evicted',
     holds: (rules) =>

@@ -135,12 +135,28 @@ export class ResyncFollower {
     return true
   }
 
-  /** The staged fold is lost while the process goes on, and made again. */
-  discard(s: ResyncState): boolean {
-    const { discards = 0 } = this.#shape.options
-    if (s.rebuilding === 0 || this.#inPlace || s.discards === discards) return false
+  /** The staged fold is lost while the process goes on, perhaps with a message that `apply` has already; it is made again. */
+  discard(s: ResyncState, inFlight: boolean): boolean {
+    if (!this.#mayLose(s)) return false
+    let flying = -1
+    if (inFlight) {
+      flying = s.mode === LISTING ? this.#shape.nextAfter(s) : -1
+      if (flying < 0) return false
+      const code = s.bucket.at(flying)
+      this.#hand(s, flying, code, this.#shape.messages.revision(code))
+    }
     s.discards++
-    this.#owe(s)
+    this.#takeBack(s, flying)
+    return this.#beginRebuild(s)
+  }
+
+  /** The swap comes to no answer, and did or did not go through. What it was for is done again either way. */
+  failToSwap(s: ResyncState, wentThrough: boolean): boolean {
+    const { keys, removals = 'after' } = this.#shape.options
+    if (!this.#mayLose(s) || s.mode !== REMOVING || s.removing < keys || removals !== 'after') return false
+    s.discards++
+    if (wentThrough) this.#swap(s)
+    else this.#takeBack(s, -1)
     return this.#beginRebuild(s)
   }
 
@@ -169,6 +185,19 @@ export class ResyncFollower {
       s.cursor = 0
     }
     return this.#watch(s, 0)
+  }
+
+  #mayLose({ rebuilding, discards }: ResyncState): boolean {
+    return rebuilding === 1 && !this.#inPlace && discards < (this.#shape.options.discards ?? 0)
+  }
+
+  /** Takes back what the staged fold has, and what is in flight. */
+  #takeBack(s: ResyncState, flying: number): void {
+    for (let k = 0; k < this.#shape.options.keys; k++) {
+      const given = this.#shape.isLive(s.staged.at(k)) || (k === flying && this.#shape.isLive(s.bucket.at(k)))
+      const held = this.#shape.isLive(s.fold.at(k))
+      if (given && this.#rules.takesBack({ held, relists: true })) s.view.set(k, 0)
+    }
   }
 
   #settleVanished(s: ResyncState, left: Row): void {

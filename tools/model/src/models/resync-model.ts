@@ -55,7 +55,14 @@ export function resyncModel(options: ResyncOptions, rules: Protocol): Model<Resy
       step('audit', (s) => follower.audit(s)),
       step('disconnect', (s) => follower.disconnect(s), true),
       ...(crashes ? [step('crash', (s) => follower.crash(s), true)] : []),
-      ...(discards > 0 ? [step('the staged fold is lost', (s) => follower.discard(s), true)] : []),
+      ...(discards > 0
+        ? [
+            step('the staged fold is lost', (s) => follower.discard(s, false), true),
+            step('the staged fold is lost with what is in flight', (s) => follower.discard(s, true), true),
+            step('the swap fails', (s) => follower.failToSwap(s, false), true),
+            step('the swap fails, but went through', (s) => follower.failToSwap(s, true), true),
+          ]
+        : []),
       ...keys.map((k) => step(`put k${k}`, (s) => write(s, k, false), true)),
       ...keys.map((k) =>
         step(`delete k${k}`, (s) => messages.isLive(s.bucket.at(k)) && write(s, k, true), true),

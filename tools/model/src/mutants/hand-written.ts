@@ -109,6 +109,14 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   mutant('settles: only where nothing is left', { settles: ({ atEnd }) => atEnd }),
   mutant('handOver: hands over everything', { handOver: () => 'hand' }),
   mutant('handOver: hands over nothing', { handOver: () => 'skip' }),
+  mutant('takesBack: nothing', { takesBack: () => false }),
+  mutant('takesBack: what the fold in use has', {
+    takesBack: ({ held, relists }) => relists && held === true,
+  }),
+  mutant('takesBack: all of it', { takesBack: () => true }),
+  mutant('takesBack: nothing where the fold cannot be read', {
+    takesBack: ({ held, relists }) => relists && held === false,
+  }),
   mutant('afterFlush: the cursor advances before the commit', {
     afterFlush: (input) => ({ ...protocol.afterFlush(input), cursor: 'advance' }),
   }),
