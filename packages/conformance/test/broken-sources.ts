@@ -37,6 +37,18 @@ export const brokenSources: readonly BrokenSource[] = [
         }
       },
   ),
+  rewatched(
+    'says that it is at the end before it is',
+    'at-end/nothing-beyond',
+    (watch) =>
+      async function* (scope, options) {
+        for await (const { updates, ...rest } of watch(scope, options)) {
+          const [first, ...others] = updates
+          if (first !== undefined) yield { updates: [first], caughtUp: false, atEnd: true }
+          yield { ...rest, updates: others }
+        }
+      },
+  ),
   rewatched('says caught up again and again', 'caught-up/once', (watch) =>
     perBatch(watch, (each) => ({ ...each, caughtUp: true })),
   ),

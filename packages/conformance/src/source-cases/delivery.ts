@@ -66,6 +66,24 @@ export const deliveryCases: readonly CaseTemplate<SourceSuite>[] = [
     }),
   },
   {
+    id: 'at-end/nothing-beyond',
+    title: 'a batch says that it is at the end only when nothing in scope lies beyond it',
+    promise: 1,
+    run: onSource(async (harness) => {
+      const keys = range(600, 'k')
+      await harness.putAll(keys)
+      const session = harness.watch('all')
+      await session.caughtUp()
+      let delivered = 0
+      for (const { updates, atEnd } of session.batches) {
+        delivered += updates.length
+        if (atEnd === true)
+          assert.equal(delivered, keys.length, 'delivered when a batch says that it is at the end')
+      }
+      assert.equal(delivered, keys.length)
+    }),
+  },
+  {
     id: 'caught-up/empty-bucket',
     title: 'a watch of an empty bucket says caught up',
     promise: 3,
