@@ -78,6 +78,8 @@ export async function createFold(
         made = merged
         await writeCurrent(draft, made)
       },
+      // Of a new fold nothing was given to anybody.
+      reread: async () => undefined,
       remove: async () => removeFile(files.pathOf(first)),
     })
     try {
