@@ -59,8 +59,9 @@ export const swapped: Damager = (files, random) => {
 const HEAD_BYTES = 512
 
 export const spliced: Damager = (files, random, other) => {
-  const { file, bytes, at: somewhere, length } = somePiece(files, random)
-  const at = Math.max(somewhere, HEAD_BYTES)
+  const bodies = new Map([...files].filter(([, { length }]) => length > HEAD_BYTES))
+  const { file, bytes, at: somewhere, length } = somePiece(bodies.size > 0 ? bodies : files, random)
+  const at = Math.min(Math.max(somewhere, HEAD_BYTES), bytes.length - 1)
   const donors = [...other.values()].filter((each) => each.length > at)
   const donor = other.get(file) ?? donors[0] ?? new Uint8Array()
   const piece = donor.subarray(at, at + length)
