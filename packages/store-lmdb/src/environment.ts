@@ -1,4 +1,5 @@
 import { SnapshotError } from '@slip/kv-core'
+import { systemCode } from '@slip/kv-core/store-parts'
 import { DATABASES } from './file-check.ts'
 import { decodeLineageRow, decodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
 import { textKeyEncoder } from './key-text.ts'
@@ -114,9 +115,21 @@ export function readLineage(meta: LmdbDatabase, options?: ReadOptions): Uint8Arr
 export function nativeError(error: unknown, what: string, path: string): SnapshotError {
   if (SnapshotError.is(error)) return error
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
-  const system = typeof code === 'number' && code > 0
+  // The library's are numbers.
+  const system = (typeof code === 'number' && code > 0) || systemCode(error) !== undefined
   return new SnapshotError(system ? 'Io' : 'Backend', `${what} ${path} failed: ${String(message)}`, {
     cause: error,
     path,
   })
+}
+
+/** Of the library: what it says of pages and transactions that damage has spoilt. */
+const DAMAGE_CODES: readonly unknown[] = [-30_797, -30_796, -30_793, -30_787, -30_786, -30_784, -30_782]
+
+/** A failure to read: what only damage makes of a file that was opened is `Corrupted`; else as `nativeError`. */
+export function readError(error: unknown, path: string): SnapshotError {
+  if (SnapshotError.is(error)) return error
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
+  if (code !== undefined && !DAMAGE_CODES.includes(code)) return nativeError(error, 'reading', path)
+  return new SnapshotError('Corrupted', `${path} is damaged: ${String(message)}`, { cause: error, path })
 }

@@ -43,22 +43,25 @@ export function judgeMetas(first: MetaPage, second: MetaPage | string, size: num
   const { pageBytes } = first
   if (typeof second === 'string') return damaged(pageBytes, `its second meta page: ${second}`)
   if (second.pageBytes !== pageBytes) return damaged(pageBytes, 'its meta pages disagree on the page size')
+  const newest = first.transaction >= second.transaction ? first : second
   for (const [meta, at] of [
     [first, 0],
     [second, pageBytes],
   ] as const) {
     const { transaction, lastPage, freeTree, mainTree } = meta
     if (transaction === 0) continue
-    const plausible = treeIsPlausible(freeTree, lastPage) && treeIsPlausible(mainTree, lastPage)
+    // When the library fails to write a meta page it puts back whose it was, with the trees of the commit that
+    // failed: their pages were written before. Nobody uses them, and the next commit writes the page anew.
+    const within = meta === newest ? lastPage : Math.max(lastPage, Math.ceil(size / pageBytes) - 1)
+    const plausible = treeIsPlausible(freeTree, within) && treeIsPlausible(mainTree, within)
     if (lastPage < 1 || lastPage > MOST_PAGES || !plausible)
       return damaged(at, 'a meta page points out of the file')
   }
   const [a, b] = [first.transaction, second.transaction]
   if (a === b && a > 0) return damaged(0, 'both meta pages claim one transaction')
   if (a > 0 && b > 0 && Math.abs(a - b) > 1) return damaged(0, 'the meta pages do not follow each other')
-  const meta = a >= b ? first : second
-  const missingBytes = Math.max(0, (meta.lastPage + 1) * pageBytes - size)
-  return { verdict: 'plausible', meta, size, missingBytes }
+  const missingBytes = Math.max(0, (newest.lastPage + 1) * pageBytes - size)
+  return { verdict: 'plausible', meta: newest, size, missingBytes }
 }
 
 /** Reads until `target` is full or the file ends; how many bytes it has got. */

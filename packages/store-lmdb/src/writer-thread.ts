@@ -1,9 +1,12 @@
 import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { SnapshotError, WatchCursor } from '@slip/kv-core'
 import { eachStep, PUT } from './batch-encoder.ts'
+import { mustHaveRoomFor } from './disk-room.ts'
 import { nativeError, openEnvironment, readLayers, readState, type Environment } from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
+import { markDoubtful } from './fold-directory.ts'
 import { encodeLineageRow, encodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
 import { LayerWriter, type Counts } from './layer-writer.ts'
 import type { LmdbDatabase, LmdbRoot } from './lmdb-js.js'
@@ -25,13 +28,13 @@ try {
   if (!start.make) mustBeOurs(await checkFile(file, start.check, { named: true }))
   await checkLockFile(file)
   const environment = openEnvironment(file, start)
-  const epoch = takeOver(environment)
+  const epoch = await takeOver(environment)
   descriptor = openSync(file, 'r+')
   lookedAtPages = pagesOf(environment.root)
   port.on('message', (request: WriterRequest) => void answer(environment, epoch, request))
   port.postMessage({} satisfies WriterReply)
 } catch (error) {
-  port.postMessage({ failure: toMessage(error) } satisfies WriterReply)
+  port.postMessage({ failure: toMessage(nativeError(error, 'opening', file)) } satisfies WriterReply)
 }
 
 async function answer(environment: Environment, epoch: bigint, request: WriterRequest): Promise<void> {
@@ -47,8 +50,19 @@ async function answer(environment: Environment, epoch: bigint, request: WriterRe
   }
 }
 
-/** Raises the epoch, so that a writer from before, paused and waking, finds that it has lost the fold. */
-function takeOver({ root, meta }: Environment): bigint {
+/** A sync that failed here may have been for what others wrote: nobody is told of it again. */
+async function takeOver(environment: Environment): Promise<bigint> {
+  try {
+    return raiseEpoch(environment)
+  } catch (error) {
+    const failure = nativeError(error, 'opening', file)
+    if (start.synced && !start.make && failure.code === 'Io') await markDoubtful(dirname(file))
+    throw failure
+  }
+}
+
+/** So that a writer from before, paused and waking, finds that it has lost the fold. */
+function raiseEpoch({ root, meta }: Environment): bigint {
   let epoch = 1n
   // A function that returns what `putSync` gives would keep the transaction open.
   root.transactionSync(() => {
@@ -77,6 +91,7 @@ function apply(
   request: Extract<WriterRequest, { what: 'apply' }>,
 ): void {
   const { root, meta } = environment
+  mustHaveRoomFor(request.steps, file)
   layers ??= layersOf(environment, request.layered)
   // Before the batch, so that a failure leaves it out.
   if (layers?.isFull === true) seal(environment, epoch)
