@@ -1,5 +1,5 @@
 import { SnapshotError } from '@slip/kv-core'
-import { readLayers, readState, type Environment } from './environment.ts'
+import { nativeError, readError, readLayers, readState, type Environment } from './environment.ts'
 import type { FoldState } from './fold-state.ts'
 import type { Layers } from './layer-row.ts'
 import type { FoldDatabases } from './layer-stack.ts'
@@ -17,6 +17,7 @@ export interface CutUser {
  */
 export class FoldCut {
   readonly environment: Environment
+  readonly file: string
   readonly options: ReadOptions
   readonly state: FoldState
   /** What is above the sorted databases; undefined where nothing is. */
@@ -30,11 +31,13 @@ export class FoldCut {
 
   private constructor(
     environment: Environment,
+    file: string,
     options: ReadOptions,
     found: { readonly state: FoldState; readonly layers: Layers | undefined } & FoldDatabases,
     ended: () => void,
   ) {
     this.environment = environment
+    this.file = file
     this.options = options
     this.state = found.state
     this.layers = found.layers
@@ -46,23 +49,23 @@ export class FoldCut {
   /** Pins the newest commit; `ended` is called when it is let go. SnapshotError `Corrupted`, `InvalidFormat`. */
   static newest(environment: Environment, file: string, ended: () => void): FoldCut {
     for (;;) {
-      const transaction = begin(environment)
+      const transaction = begin(environment, file)
       const options = { transaction }
       try {
         const state = readState(environment.meta, options)
         if (state === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
         const layers = readLayers(environment.meta, options)
         if (layers === undefined)
-          return new FoldCut(environment, options, { ...environment, state, layers }, ended)
+          return new FoldCut(environment, file, options, { ...environment, state, layers }, ended)
         if (environment.layers.opens(layers)) {
           transaction.done()
           continue
         }
         const shown = environment.layers.show(layers, options)
-        return new FoldCut(environment, options, { ...shown, state, layers }, ended)
+        return new FoldCut(environment, file, options, { ...shown, state, layers }, ended)
       } catch (error) {
         transaction.done()
-        throw error
+        throw readError(error, file)
       }
     }
   }
@@ -100,10 +103,14 @@ export class FoldCut {
   }
 }
 
-function begin({ root }: Environment): ReadTransaction {
-  root.resetReadTxn()
-  const transaction = root.useReadTransaction()
-  // So that nothing else ever reads through this transaction, and cursors on it are always closed.
-  root.resetReadTxn()
-  return transaction
+function begin({ root }: Environment, file: string): ReadTransaction {
+  try {
+    root.resetReadTxn()
+    const transaction = root.useReadTransaction()
+    // So that nothing else ever reads through this transaction, and cursors on it are always closed.
+    root.resetReadTxn()
+    return transaction
+  } catch (error) {
+    throw nativeError(error, 'reading', file)
+  }
 }

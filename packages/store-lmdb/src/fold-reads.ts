@@ -6,6 +6,7 @@ import {
   type RangeOptions,
   type WatchCursor,
 } from '@slip/kv-core'
+import { readError } from './environment.ts'
 import type { FoldCut } from './fold-cut.ts'
 import { readEntry, readRecord, recordIsIntact, sealOf } from './fold-record.ts'
 import { FoldScan, namesOf, type ScanOf } from './fold-scan.ts'
@@ -49,7 +50,7 @@ export abstract class FoldReads implements FoldReader {
   has(key: string): boolean {
     const cut = this.cut()
     const stored = storedKey(key)
-    return stored !== undefined && cut.data.getBinaryFast(stored, cut.options) !== undefined
+    return stored !== undefined && bytesOf(cut, stored) !== undefined
   }
 
   range(prefix: string, options: RangeOptions = {}): KvEntry[] {
@@ -80,7 +81,7 @@ export abstract class FoldReads implements FoldReader {
     const cut = this.cut()
     const stored = storedKey(key)
     if (stored === undefined) return undefined
-    const bytes = cut.data.getBinaryFast(stored, cut.options)
+    const bytes = bytesOf(cut, stored)
     if (bytes === undefined) return undefined
     const { lastSize } = cut.data
     if (this.verifyReads) mustBeIntact(bytes, lastSize, stored, sealOf(cut.state))
@@ -101,6 +102,8 @@ export abstract class FoldReads implements FoldReader {
     try {
       const stored = keys.map(storedKey).filter((key) => key !== undefined)
       if (stored.length > 0) await cut.data.prefetch(stored)
+    } catch (error) {
+      throw readError(error, cut.file)
     } finally {
       cut.release()
     }
@@ -110,10 +113,19 @@ export abstract class FoldReads implements FoldReader {
     const stored = storedKey(key)
     if (stored === undefined) return undefined
     const { data } = cut
-    const bytes = data.getBinaryFast(stored, cut.options)
+    const bytes = bytesOf(cut, stored)
     if (bytes === undefined) return undefined
     if (this.verifyReads) mustBeIntact(bytes, data.lastSize, stored, sealOf(cut.state))
     return readEntry(bytes, data.lastSize, stored)
+  }
+}
+
+/** Of an entry's record `data.lastSize` bytes, in the library's own buffer. */
+function bytesOf({ data, options, file }: FoldCut, stored: StoredKey): Uint8Array | undefined {
+  try {
+    return data.getBinaryFast(stored, options)
+  } catch (error) {
+    throw readError(error, file)
   }
 }
 

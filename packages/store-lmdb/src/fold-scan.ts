@@ -1,9 +1,10 @@
 import { compareKeys, SnapshotError, type RangeOptions } from '@slip/kv-core'
 import { rangeLimit } from '@slip/kv-core/store-parts'
+import { readError } from './environment.ts'
 import type { CutUser, FoldCut } from './fold-cut.ts'
 import { readRecord } from './fold-record.ts'
 import type { FoldDatabase } from './layered-database.ts'
-import type { LmdbCursor, LmdbKey } from './lmdb-js.js'
+import type { LmdbCursor, LmdbKey, LmdbRange } from './lmdb-js.js'
 import { sameGroup } from './stored-key.ts'
 import { storedRange } from './stored-range.ts'
 
@@ -43,7 +44,7 @@ export class FoldScan<T extends Scanned> implements IterableIterator<T> {
       : { start: range.from, end: range.to }
     const { transaction } = cut.options
     const request = { ...bounds, transaction, reverse: this.#reverse, values: of.values }
-    this.#cursor = new ScanCursor(cut, database, database.getRange(request).iterate())
+    this.#cursor = new ScanCursor(cut, database, begun(cut, database, request))
     abandoned.register(this, this.#cursor, this)
   }
 
@@ -124,7 +125,7 @@ class ScanCursor implements CutUser {
   next<T extends Scanned>(of: ScanOf<T>): Found<T> | undefined {
     this.#mustBeOpen()
     if (this.#finished) return undefined
-    const { done, value } = this.#native.next()
+    const { done, value } = this.#step()
     if (done === true) return undefined
     const [stored, bytes] =
       typeof value === 'object' && 'value' in value ? [value.key, value.value] : [value, undefined]
@@ -136,8 +137,26 @@ class ScanCursor implements CutUser {
   /** Reads one record by its stored key. */
   load<T extends Scanned>(stored: Uint8Array, of: ScanOf<T>): T {
     this.#mustBeOpen()
-    const bytes = this.#database.getBinaryFast(stored, this.#cut.options)
-    return of.read(bytes, this.#database.lastSize, stored)
+    return of.read(this.#bytesOf(stored), this.#database.lastSize, stored)
+  }
+
+  #step(): ReturnType<LmdbCursor['next']> {
+    try {
+      return this.#native.next()
+    } catch (error) {
+      throw readError(error, this.#cut.file)
+    }
+  }
+
+  #bytesOf(stored: Uint8Array): Uint8Array {
+    const { file, options } = this.#cut
+    try {
+      const bytes = this.#database.getBinaryFast(stored, options)
+      if (bytes !== undefined) return bytes
+    } catch (error) {
+      throw readError(error, file)
+    }
+    throw new SnapshotError('Corrupted', `${file} lists a key that it does not have`, { path: file })
   }
 
   #mustBeOpen(): void {
@@ -157,6 +176,14 @@ class ScanCursor implements CutUser {
     if (this.#finished) return
     this.#finished = true
     this.#native.return()
+  }
+}
+
+function begun(cut: FoldCut, database: FoldDatabase, request: LmdbRange): LmdbCursor {
+  try {
+    return database.getRange(request).iterate()
+  } catch (error) {
+    throw readError(error, cut.file)
   }
 }
 
