@@ -71,6 +71,8 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   readonly #damage = new DamageWatch()
   readonly #walk: BackgroundWalk | undefined
   #fold: OpenFold
+  /** Of the files that were in use before. */
+  #clearedBefore = 0
   #durable: WatchCursor
   /** False where a sync failed before: only a new file proves anything. */
   #provable: boolean
@@ -131,6 +133,14 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
 
   get stats(): StoreStats {
     return this.#fold.stats
+  }
+
+  /**
+   * How many read transactions of processes that died without closing them this handle has given back: what each
+   * saw kept the file from using pages again.
+   */
+  get clearedReaders(): number {
+    return this.#clearedBefore + this.#fold.clearedReaders
   }
 
   /** How far the walk in the background has come; undefined where there is none. */
@@ -317,6 +327,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       throw failure
     }
     const before = this.#fold
+    this.#clearedBefore += before.clearedReaders
     this.#fold = fold
     this.#durable = fold.cut.state.cursor
     this.#provable = true

@@ -191,6 +191,11 @@ export class OpenFold {
     await syncFile(file)
   }
 
+  /** How many slots of readers that died were given back so far. */
+  get clearedReaders(): number {
+    return this.#writer.cleared
+  }
+
   /** Gives the slots of readers that died back. */
   async clearReaders(): Promise<void> {
     await this.#writer.ask({ what: 'clearReaders' })

@@ -29,7 +29,11 @@ export type WriterRequest =
   | { readonly what: 'clearReaders' }
   | { readonly what: 'close' }
 
-export type WriterReply = { readonly failure?: FailureMessage }
+export interface WriterReply {
+  readonly failure?: FailureMessage
+  /** How many slots of readers that died were given back. */
+  readonly cleared?: number
+}
 
 /** An error on its way between threads. */
 export interface FailureMessage {

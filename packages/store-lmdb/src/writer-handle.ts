@@ -9,6 +9,7 @@ export class WriterHandle {
   readonly #file: string
   #waiting: { resolve: () => void; reject: (error: unknown) => void } | undefined
   #ended: SnapshotError | undefined
+  #cleared = 0
 
   private constructor(start: WriterStart) {
     this.#file = start.file
@@ -31,6 +32,11 @@ export class WriterHandle {
       await handle.#worker.terminate()
       throw error
     }
+  }
+
+  /** How many slots of readers that died it has given back. */
+  get cleared(): number {
+    return this.#cleared
   }
 
   async ask(request: WriterRequest): Promise<void> {
@@ -64,7 +70,8 @@ export class WriterHandle {
     }
   }
 
-  #settle({ failure }: WriterReply): void {
+  #settle({ failure, cleared = 0 }: WriterReply): void {
+    this.#cleared += cleared
     if (failure === undefined) this.#waiting?.resolve()
     else this.#waiting?.reject(fromMessage(failure))
   }

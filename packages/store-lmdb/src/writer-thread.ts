@@ -39,11 +39,12 @@ try {
 
 async function answer(environment: Environment, epoch: bigint, request: WriterRequest): Promise<void> {
   try {
-    if (request.what === 'apply') apply(environment, epoch, request)
+    let cleared = 0
+    if (request.what === 'apply') cleared = apply(environment, epoch, request)
     else if (request.what === 'seal') seal(environment, epoch)
-    else if (request.what === 'clearReaders') environment.root.readerCheck()
+    else if (request.what === 'clearReaders') cleared = environment.root.readerCheck()
     else await close(environment)
-    port.postMessage({} satisfies WriterReply)
+    port.postMessage({ cleared } satisfies WriterReply)
   } catch (error) {
     const failure = toMessage(nativeError(error, 'writing', file))
     port.postMessage({ failure } satisfies WriterReply)
@@ -85,11 +86,12 @@ async function close({ root }: Environment): Promise<void> {
   await root.close()
 }
 
+/** How many slots of dead readers it gave back. */
 function apply(
   environment: Environment,
   epoch: bigint,
   request: Extract<WriterRequest, { what: 'apply' }>,
-): void {
+): number {
   const { root, meta } = environment
   mustHaveRoomFor(request.steps, file)
   layers ??= layersOf(environment, request.layered)
@@ -107,9 +109,9 @@ function apply(
   })
   const pages = pagesOf(root)
   fillUp(root, pages)
-  if (pages - lookedAtPages < LOOK_FOR_DEAD_AFTER_PAGES) return
-  root.readerCheck()
+  if (pages - lookedAtPages < LOOK_FOR_DEAD_AFTER_PAGES) return 0
   lookedAtPages = pages
+  return root.readerCheck()
 }
 
 function pagesOf({ env }: LmdbRoot): number {

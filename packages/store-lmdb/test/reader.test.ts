@@ -183,9 +183,11 @@ test('a reader that stands still lets the file grow, and no more once it is kill
   await started
   child.kill('SIGSTOP')
   expect(await grown()).toBeGreaterThan(40e6)
+  expect(store.clearedReaders).toBe(0)
   child.kill('SIGKILL')
   await expect(result).rejects.toThrow()
   expect(await grown()).toBeLessThan(20e6)
+  expect(store.clearedReaders).toBeGreaterThan(0)
   expect(await grown()).toBeLessThan(4e6)
   await store.close()
 })
