@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import {
   mkdir,
   open,
@@ -258,6 +259,12 @@ export async function markDamaged(directory: string): Promise<void> {
 
 export async function isMarkedDamaged(directory: string): Promise<boolean> {
   return (await stat(join(directory, DAMAGED_NAME)).catch(() => undefined)) !== undefined
+}
+
+/** Which mark of damage is there; undefined where none is. */
+export function damageMark(directory: string): string | undefined {
+  const facts = statSync(join(directory, DAMAGED_NAME), { throwIfNoEntry: false })
+  return facts && `${facts.ino} ${facts.mtimeMs}`
 }
 
 /** The fold was read whole, or written anew. */

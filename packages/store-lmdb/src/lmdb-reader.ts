@@ -14,10 +14,11 @@ import {
 } from '@slip/kv-core'
 import { currentHolder, nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
 import { copyTo } from './copy-to.ts'
+import { DamageWatch } from './damage-watch.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
 import { FoldCut } from './fold-cut.ts'
-import { canonicalDirectory, CURRENT_NAME, readCurrent } from './fold-directory.ts'
+import { canonicalDirectory, CURRENT_NAME, damageMark, readCurrent } from './fold-directory.ts'
 import { FoldReads } from './fold-reads.ts'
 import { GENERATION, type FoldState } from './fold-state.ts'
 import { fileUsage, type FileUsage } from './file-usage.ts'
@@ -49,6 +50,7 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
   readonly #directory: string
   readonly payload: PayloadFormat = lmdbPayload
   readonly #copies = new Set<Promise<unknown>>()
+  readonly #damage = new DamageWatch()
   #open: OpenFile
   #reopening: Promise<void> | undefined
   #closed = false
@@ -61,7 +63,10 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
     this.#open = open
   }
 
-  /** SnapshotError `NotFound` before the first writer; `InvalidFormat`, `Corrupted`, `Io` as for a writer. */
+  /**
+   * SnapshotError `NotFound` before the first writer; `InvalidFormat`, `Corrupted`, `Io` as for a writer: where
+   * damage was found in the fold while it was open, all of it is read first.
+   */
   static async open(options: LmdbReaderOptions & WaitOptions): Promise<LmdbReader> {
     try {
       const directory = await canonicalDirectory(options.path, false)
@@ -82,18 +87,26 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
     return { entries, deletedKeys, bytes }
   }
 
-  /** Goes to the newest commit, and says which. A fold that replaced this one is there some milliseconds later. */
+  /**
+   * Goes to the newest commit, and says which. A fold that replaced this one is there some milliseconds later.
+   * SnapshotError `Corrupted` since damage was found in the fold by who writes it, until another has replaced it:
+   * views of before go on, nothing else is read.
+   */
   refresh(): WatchCursor {
-    const before = this.cut()
+    this.#mustBeOpen()
+    const before = this.#open.cut
     const current = statSync(join(this.#directory, CURRENT_NAME), { throwIfNoEntry: false })
     if (current !== undefined && current.ino !== this.#open.currentIno) this.#reopen()
+    else this.#lookForDamage()
+    this.#damage.throwIfFound()
     this.#open.renew()
     before.release()
     return this.cursor
   }
 
   /**
-   * Resolves when the fold shows this revision or a later one. KvError `Timeout`; SnapshotError `Closed`.
+   * Resolves when the fold shows this revision or a later one. KvError `Timeout`; SnapshotError `Closed`, and
+   * `Corrupted` as `refresh`.
    */
   async waitFor(revision: bigint, options: WaitOptions = {}): Promise<void> {
     const deadline = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY)
@@ -178,8 +191,23 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
   }
 
   protected cut(): FoldCut {
-    if (this.#closed) throw new SnapshotError('Closed', 'the reader is closed')
+    this.#mustBeOpen()
+    this.#damage.throwIfFound()
     return this.#open.cut
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new SnapshotError('Closed', 'the reader is closed')
+  }
+
+  /** A mark that was there when this file was opened is of a fold that was read whole since. */
+  #lookForDamage(): void {
+    const mark = damageMark(this.#directory)
+    if (mark === undefined || mark === this.#open.checkedMark) return
+    const { file } = this.#open
+    this.#damage.tell(
+      new SnapshotError('Corrupted', `damage was found in ${file} by who writes it`, { path: file }),
+    )
   }
 
   #reopen(): void {
@@ -190,6 +218,7 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
         else {
           const before = this.#open
           this.#open = opened
+          this.#damage.forget()
           before.retire()
         }
       } catch {
@@ -207,15 +236,22 @@ class OpenFile {
   readonly environment: Environment
   /** Which CURRENT named it. */
   readonly currentIno: number
+  /** The mark of damage that was there before all of it was read and found whole. */
+  readonly checkedMark: string | undefined
   readonly #cuts = new Set<FoldCut>()
   cut: FoldCut
   #retired = false
   #closing: Promise<void> | undefined
 
-  constructor(file: string, environment: Environment, currentIno: number) {
+  constructor(
+    file: string,
+    environment: Environment,
+    named: { readonly currentIno: number; readonly checkedMark: string | undefined },
+  ) {
     this.file = file
     this.environment = environment
-    this.currentIno = currentIno
+    this.currentIno = named.currentIno
+    this.checkedMark = named.checkedMark
     this.cut = this.#newest()
   }
 
@@ -262,6 +298,7 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
     const current = await readCurrent(directory)
     if (current === undefined || ino === undefined) throw notFound(directory)
     const file = join(directory, current.name)
+    const checkedMark = damageMark(directory)
     try {
       const { foldId } = await checkFile(file, 'head', { named: true, live: true })
       if (Buffer.compare(foldId, current.foldId) !== 0)
@@ -273,11 +310,23 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
         reads: await isWritable(file),
         maxReaders: options.maxReaders ?? DEFAULT_MAX_READERS,
       })
-      return new OpenFile(file, environment, ino)
+      const opened = new OpenFile(file, environment, { currentIno: ino, checkedMark })
+      if (checkedMark !== undefined) await mustBeWhole(opened)
+      return opened
     } catch (error) {
       // It was replaced since CURRENT was read.
       if (!(SnapshotError.is(error) && error.code === 'NotFound') || attempt >= OPEN_ATTEMPTS) throw error
     }
+  }
+}
+
+/** Reads every page and record of a file, whose newest commit stays in place meanwhile; closes it where it is damaged. */
+async function mustBeWhole(opened: OpenFile): Promise<void> {
+  try {
+    await checkFile(opened.file, 'records', { named: true, live: true })
+  } catch (error) {
+    await opened.end()
+    throw error
   }
 }
 

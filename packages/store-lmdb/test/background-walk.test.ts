@@ -1,8 +1,8 @@
-import { open, readFile, stat, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { join } from 'node:path'
 import { SnapshotError, type SliceMessage } from '@slip/kv-core'
-import { LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
+import { LmdbReader, LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
 import { expect, test, vi } from 'vitest'
 import { checkHead } from '../dist/head-check.js'
 import { walkPages } from '../dist/page-walk.js'
@@ -109,6 +109,47 @@ test('a staged fold that takes the place of a damaged one makes the handle whole
   await vi.waitFor(() => expect(store.walked!.rounds).toBeGreaterThan(rounds), PATIENT)
   await store.close()
   await (await LmdbSnapshot.open({ path, walk: false })).close()
+})
+
+test('readers are told at their next look of damage that the writer found, until another fold is in its place', async () => {
+  const path = join(await scratch(), 'fold')
+  await filled(path)
+  const store = await LmdbSnapshot.open({ path, walk: FAST })
+  const reader = await LmdbReader.open({ path })
+  const view = reader.view()
+  const found = new Promise<SnapshotError>((resolve) => store.whenDamaged(resolve))
+  await damage(join(path, FILE), 'a record')
+  await found
+  const corrupted = expect.objectContaining({ code: 'Corrupted', path: join(path, FILE) }) as unknown
+  expect(() => reader.refresh()).toThrow(corrupted)
+  expect(() => reader.get('key.1')).toThrow(corrupted)
+  expect(() => reader.view()).toThrow(corrupted)
+  await expect(reader.waitFor(2n)).rejects.toEqual(corrupted)
+  await expect(LmdbReader.open({ path })).rejects.toEqual(corrupted)
+  expect(view.cursor).toEqual(at(1))
+  view.close()
+
+  const staged = await store.stage()
+  await staged.apply([put('a', 'new', 5)], at(5))
+  await staged.commit()
+  await vi.waitFor(() => expect(reader.refresh()).toEqual(at(5)), PATIENT)
+  expect(plain(reader).map(([key]) => key)).toEqual(['a'])
+  await reader.close()
+  await store.close()
+})
+
+test('a reader opens a fold that was marked and is whole, and believes the next mark', async () => {
+  const path = join(await scratch(), 'fold')
+  await filled(path)
+  const mark = join(path, 'DAMAGED')
+  await writeFile(mark, '')
+  const reader = await LmdbReader.open({ path })
+  expect(reader.refresh()).toEqual(at(1))
+  expect(reader.stats.entries).toBe(3_000)
+  await writeFile(`${mark}.next`, '')
+  await rename(`${mark}.next`, mark)
+  expect(() => reader.refresh()).toThrow(expect.objectContaining({ code: 'Corrupted' }))
+  await reader.close()
 })
 
 test('the walk holds the event loop for short slices, and reads no faster than it may', async () => {
