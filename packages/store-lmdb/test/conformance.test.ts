@@ -1,41 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { runStoreConformance } from '@slip/conformance'
-import { lmdb } from '@slip/store-lmdb'
+import { runStoreConformance, storeCases } from '@slip/conformance'
 import { describe, test } from 'vitest'
+import { lmdbSuite } from './conformance-suite.mjs'
 
-const childModule = new URL('conformance-child.mjs', import.meta.url)
-
-/** Every batch is laid above the others, runs are made all the time, and merged in every pause. */
-const IN_BULK = { fromEntries: 0, batchUpdates: 1, runBytes: 2_000, calmMs: 40 }
-
-for (const [durability, bulk] of [
-  ['batch', undefined],
-  ['os', undefined],
-  ['batch', IN_BULK],
-] as const)
-  describe(`a fold in LMDB, durability ${durability}${bulk === undefined ? '' : ', filled in bulk'}, is a store`, () => {
-    runStoreConformance(test, {
-      features: {
-        views: true,
-        lineage: true,
-        deletedKeys: true,
-        staging: true,
-        durable: true,
-        multiProcessReaders: true,
-        maxKeyBytes: 65_535,
-        maxValueBytes: 64 * 1024 * 1024,
-      },
-      create: async () => {
-        const directory = await mkdtemp(join(tmpdir(), 'slip-lmdb-'))
-        const path = join(directory, `fold${bulk === undefined ? '' : '.bulk'}.${durability}`)
-        return {
-          location: lmdb({ path, durability, bulk }),
-          path,
-          childModule,
-          destroy: () => rm(directory, { recursive: true, force: true }),
-        }
-      },
-    })
+for (const how of ['batch', 'os', 'bulk'] as const)
+  describe(`a fold in LMDB, written as ${how} says, is a store`, () => {
+    runStoreConformance(test, lmdbSuite(how))
   })
+
+describe('a fold in LMDB whose structure is checked when it is opened can be read, whatever was damaged', () => {
+  for (const each of storeCases(lmdbSuite('structure')))
+    if (each.id.startsWith('damage/')) test(`${each.id}: ${each.title}`, async () => each.run())
+})

@@ -1,0 +1,3 @@
+import { LmdbReader } from '@slip/store-lmdb'
+
+export default (path) => LmdbReader.open({ path })
