@@ -43,7 +43,7 @@ export interface StoreSuite {
 }
 
 /** What the cases `outside/` do to the world a store lives in. */
-export type OutsideFault = 'small-disk' | 'file-limit' | 'failing-calls'
+export type OutsideFault = 'small-disk' | 'file-limit' | 'failing-calls' | 'failing-syncs'
 
 /** What a store promises of folds that were damaged from outside. */
 export interface DamageRules {

@@ -19,7 +19,8 @@ const TIMES_FULL = 2
 const FILE_BLOCKS = 1_024
 /** More than fit on the disk or under the limit. */
 const TOO_MANY = 2_500
-const CALLS = 'write,pwrite64,pwritev,pwritev2,fsync,fdatasync,ftruncate,msync'
+const SYNCS = 'fsync,fdatasync,ftruncate,msync'
+const CALLS = `write,pwrite64,pwritev,pwritev2,${SYNCS}`
 const RUNS = 5
 
 const needs =
@@ -80,25 +81,37 @@ export const outsideCases: readonly CaseTemplate<StoreSuite>[] = [
       'system calls on its files that fail become typed errors; what opens afterwards is committed and holds all that was acknowledged',
     promise: 9,
     needs: needs('failing-calls'),
-    run: (suite, tally) =>
-      inPlace(suite, async ({ module, path }) => {
-        await mustHaveStrace()
-        const random = new SeededRandom(chooseSeed(suite.seed))
-        await ask({ module, path, commits: 4 })
-        let failed = 0
-        for (let run = 0; run < RUNS; run++) {
-          const error = random.pick(['EIO', 'ENOSPC'])
-          const when = `${1 + random.below(12)}${random.pick(['', '+'])}`
-          failed += await failCalls({ module, path, error, when }, tally)
-        }
-        if (failed === 0) throw new CaseSkipped(`no call of ${CALLS} was made on its files`)
-      }),
+    run: (suite, tally) => withFailing(CALLS, 12, suite, tally),
+  },
+  {
+    id: 'outside/failing-syncs',
+    title:
+      'the same of syncs and of changes of the size of its files alone, for an engine that a failed write may end',
+    promise: 9,
+    needs: needs('failing-syncs'),
+    run: (suite, tally) => withFailing(SYNCS, 4, suite, tally),
   },
 ]
 
 interface Place {
   readonly module: string
   readonly path: string
+}
+
+/** Processes one after the other, in each of which one of the first `among` of these calls fails, and maybe all after it. */
+async function withFailing(calls: string, among: number, suite: StoreSuite, tally: Tally): Promise<void> {
+  await inPlace(suite, async ({ module, path }) => {
+    await mustHaveStrace()
+    const random = new SeededRandom(chooseSeed(suite.seed))
+    await ask({ module, path, commits: 4 })
+    let failed = 0
+    for (let run = 0; run < RUNS; run++) {
+      const error = random.pick(['EIO', 'ENOSPC'])
+      const when = `${1 + random.below(among)}${random.pick(['', '+'])}`
+      failed += await failCalls({ module, path, calls, error, when }, tally)
+    }
+    if (failed === 0) throw new CaseSkipped(`no call of ${calls} was made on its files`)
+  })
 }
 
 async function inPlace(suite: StoreSuite, body: (place: Place) => Promise<void>): Promise<void> {
@@ -111,11 +124,11 @@ async function inPlace(suite: StoreSuite, body: (place: Place) => Promise<void>)
 
 /** One process whose calls on the fold's files fail; 1 when one did. */
 async function failCalls(
-  { module, path, error, when }: Place & { readonly error: string; readonly when: string },
+  { module, path, calls, error, when }: Place & Readonly<Record<'calls' | 'error' | 'when', string>>,
   tally: Tally,
 ): Promise<number> {
   const files = [...(await readFold(path)).keys()].flatMap((file) => ['-P', join(path, file)])
-  const inject = ['-e', `trace=${CALLS}`, '-e', `inject=${CALLS}:error=${error}:when=${when}`]
+  const inject = ['-e', `trace=${calls}`, '-e', `inject=${calls}:error=${error}:when=${when}`]
   // One thread for all file calls, because strace counts those of each thread.
   const launcher = [
     'env',
