@@ -6,6 +6,7 @@ import { DATABASES } from './file-check.ts'
 import { decodeState, encodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
 import { checkHead } from './head-check.ts'
 import { decodeLayers, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
+import { mustHaveRoom } from './disk-room.ts'
 import { LeafStream, type PagedFile } from './leaf-stream.ts'
 import type { LmdbDatabase } from './lmdb-js.js'
 import type { TreeFacts } from './lmdb-page.ts'
@@ -14,6 +15,7 @@ import { walkPages } from './page-walk.ts'
 import { syncFile } from './sync-file.ts'
 
 const RECORDS_A_TRANSACTION = 20_000
+const BYTES_A_TRANSACTION = 16 * 1024 * 1024
 const IN_ORDER = { append: true } as const
 
 export interface MergeRequest {
@@ -41,7 +43,7 @@ export async function mergeLayers(
     try {
       // The target exists: nobody takes its number.
       ask.begun()
-      new Merge(source, target).run(ask.proceed)
+      new Merge(source, target, request.target).run(ask.proceed)
     } finally {
       await target.root.close()
     }
@@ -52,7 +54,7 @@ export async function mergeLayers(
 }
 
 interface Source {
-  readonly file: PagedFile
+  readonly file: PagedFile & { readonly bytes: number }
   readonly trees: ReadonlyMap<string, TreeFacts>
   readonly rows: ReadonlyMap<string, Uint8Array>
   readonly state: FoldState
@@ -68,7 +70,8 @@ async function readSource(path: string, handle: FileHandle): Promise<Source> {
     skipFree: true,
   })
   if (damage !== undefined) throw corrupted(path, damage.what)
-  const file = { path, descriptor: handle.fd, pageBytes: head.meta.pageBytes }
+  const { pageBytes } = head.meta
+  const file = { path, descriptor: handle.fd, pageBytes, bytes: head.size }
   const rows = new Map<string, Uint8Array>()
   const stream = new LeafStream(file, treeOf(trees, DATABASES.meta, path))
   while (stream.advance()) rows.set(stream.text, new Uint8Array(stream.value))
@@ -117,6 +120,7 @@ class RunHead implements MergeHead {
 class Merge {
   readonly #source: Source
   readonly #target: Environment
+  readonly #file: string
   readonly #data: LmdbDatabase
   readonly #deleted: LmdbDatabase
   #entries = 0
@@ -124,8 +128,9 @@ class Merge {
   /** An append that is out of order is dropped without a word. */
   #last = ''
 
-  constructor(source: Source, target: Environment) {
+  constructor(source: Source, target: Environment, file: string) {
     this.#source = source
+    this.#file = file
     this.#target = target
     this.#data = target.byText(DATABASES.data)!
     this.#deleted = target.byText(DATABASES.deleted)!
@@ -141,10 +146,14 @@ class Merge {
     ]
     const order = new MergeOrder(heads.filter((head) => head.advance()))
     const { root } = this.#target
+    const most = Math.min(BYTES_A_TRANSACTION, file.bytes)
     while (order.top !== undefined) {
       proceed()
+      mustHaveRoom(this.#file, 2 * most + order.top.record.length)
       root.transactionSync(() => {
-        for (let i = 0; i < RECORDS_A_TRANSACTION && order.top !== undefined; i++) {
+        let bytes = 0
+        for (let i = 0; i < RECORDS_A_TRANSACTION && bytes < most && order.top !== undefined; i++) {
+          bytes += order.top.text.length + order.top.record.length
           this.#append(order.top)
           order.skip()
         }

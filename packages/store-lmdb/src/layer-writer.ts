@@ -62,6 +62,11 @@ export class LayerWriter {
     return writer
   }
 
+  /** Of the batches that are in no run yet. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** Whether what arrived should be made a run before more arrives. */
   get isFull(): boolean {
     return this.#bytes >= this.#runBytes * (1 + Math.floor(this.#runs.length / RUNS_OF_ONE_SIZE))

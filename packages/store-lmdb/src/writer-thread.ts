@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { SnapshotError, WatchCursor } from '@slip/kv-core'
 import { eachStep, PUT } from './batch-encoder.ts'
-import { mustHaveRoomFor } from './disk-room.ts'
+import { mostBytesOf, mustHaveRoom } from './disk-room.ts'
 import { nativeError, openEnvironment, readLayers, readState, type Environment } from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
 import { markDoubtful } from './fold-directory.ts'
@@ -27,6 +27,7 @@ let layers: LayerWriter | undefined
 try {
   if (!start.make) mustBeOurs(await checkFile(file, start.check, { named: true }))
   await checkLockFile(file)
+  mustHaveRoom(file, 0)
   const environment = openEnvironment(file, start)
   const epoch = await takeOver(environment)
   descriptor = openSync(file, 'r+')
@@ -93,7 +94,7 @@ function apply(
   request: Extract<WriterRequest, { what: 'apply' }>,
 ): number {
   const { root, meta } = environment
-  mustHaveRoomFor(request.steps, file)
+  mustHaveRoom(file, mostBytesOf(request.steps))
   layers ??= layersOf(environment, request.layered)
   // Before the batch, so that a failure leaves it out.
   if (layers?.isFull === true) seal(environment, epoch)
@@ -146,7 +147,10 @@ function seal(environment: Environment, epoch: bigint): void {
   layers ??= layersOf(environment, false)
   const guard = (): void => void mustBeOwn(environment.meta, epoch)
   if (layers === undefined) environment.root.transactionSync(guard)
-  else layers.seal(guard)
+  else {
+    mustHaveRoom(file, 2 * layers.bytes)
+    layers.seal(guard)
+  }
   fillUp(environment.root, pagesOf(environment.root))
 }
 

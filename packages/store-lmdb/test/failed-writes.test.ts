@@ -50,7 +50,7 @@ test('a meta page with the trees of a commit that failed, as the library leaves 
   await expect(LmdbSnapshot.open({ path })).rejects.toMatchObject({ code: 'Corrupted', at: older.at })
 })
 
-test('a batch of large values for which the disk has no room is refused, and ends no process', async (context) => {
+test('a batch for which the disk has no room is refused, and ends no process', async (context) => {
   const disk = join(await scratch(), 'disk')
   await mkdir(disk)
   const mounting = run('mount', ['-t', 'tmpfs', '-o', 'size=50331648,mode=700', 'tmpfs', disk])
