@@ -39,7 +39,14 @@ import { LayerSettler } from './layer-settler.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
 import { COPY_NAME, lmdbPayload } from './lmdb-payload.ts'
 import { asIo } from './io-error.ts'
-import { isSynced, openDirectory, openFile, reserveRoom, type OpenDirectory } from './open-directory.ts'
+import {
+  isSynced,
+  mustHold,
+  openDirectory,
+  openFile,
+  reserveRoom,
+  type OpenDirectory,
+} from './open-directory.ts'
 import type { OpenFold } from './open-fold.ts'
 import { rereadFile } from './reread-file.ts'
 import { StagedFile } from './staged-fold.ts'
@@ -164,10 +171,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   async apply(batch: readonly KvUpdate[], cursor: WatchCursor, options: ApplyOptions = {}): Promise<void> {
     await this.#turns.take(async () => {
       this.#mustBeOpen()
-      if (this.#lock.lost)
-        throw new SnapshotError('Busy', `${this.#directory} was taken over by another writer`, {
-          path: this.#directory,
-        })
+      mustHold(this.#lock, this.#directory)
       await this.#fold.apply(batch, cursor, options)
       this.#settler.applied()
       if (isSynced(this.#options) && this.#provable) this.#durable = cursor
@@ -256,8 +260,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   }
 
   async close(): Promise<void> {
-    this.#closing ??= this.#close()
-    await this.#closing
+    await (this.#closing ??= this.#close())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

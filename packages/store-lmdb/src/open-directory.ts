@@ -83,6 +83,12 @@ export function isSynced({ durability = 'batch' }: LmdbOptions): boolean {
   return durability === 'batch'
 }
 
+/** SnapshotError `Busy` where another writer has taken the fold over. */
+export function mustHold(lock: WriterLock, directory: string): void {
+  if (lock.lost)
+    throw new SnapshotError('Busy', `${directory} was taken over by another writer`, { path: directory })
+}
+
 /**
  * Makes sure there is room for a new file: the native library ends the process where there is none. SnapshotError
  * `Io`.
