@@ -15,7 +15,6 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import { Turns, type WriterLock } from '@slip/kv-core/store-parts'
-import { BulkMerge } from './bulk-merge.ts'
 import { lookForCalmMs } from './flood.ts'
 import { BackgroundWalk, type WalkProgress } from './background-walk.ts'
 import { DamageWatch } from './damage-watch.ts'
@@ -48,8 +47,8 @@ import {
   type OpenDirectory,
 } from './open-directory.ts'
 import type { OpenFold } from './open-fold.ts'
-import { rereadFile } from './reread-file.ts'
-import { StagedFile } from './staged-fold.ts'
+import { stageFile } from './stage-file.ts'
+import type { StagedFile } from './staged-fold.ts'
 import { FEATURES } from './store-features.ts'
 
 const CLEAR_READERS_MS = 30_000
@@ -253,7 +252,10 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
     try {
       await this.#staged?.discard()
       await this.#settler.stop()
-      return await this.#stage()
+      return (this.#staged = await stageFile(this.#files, async (next) => {
+        await this.#turns.take(async () => this.#swapIn(next))
+        this.#staged = undefined
+      }))
     } finally {
       this.#staging = false
     }
@@ -270,32 +272,6 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
   protected cut(): FoldCut {
     this.#mustBeSound()
     return this.#fold.cut
-  }
-
-  async #stage(): Promise<StagedFold> {
-    const next = await this.#files.nextFold()
-    const file = this.#files.pathOf(next)
-    await reserveRoom(file)
-    const fold = await openFile(this.#directory, next, this.#options, {
-      make: true,
-      check: 'head',
-      synced: false,
-    })
-    const staged = new StagedFile(fold, {
-      merge: async () => BulkMerge.begin(this.#files, fold),
-      adopt: async (merged) =>
-        this.#turns.take(async () => {
-          await this.#swapIn(merged ?? next)
-          this.#staged = undefined
-        }),
-      reread: async (merged) => {
-        const isInUse = await isStill(this.#directory, (merged ?? next).name)
-        return isInUse ? undefined : rereadFile(file, this.#options)
-      },
-      remove: async () => removeFile(file),
-    })
-    this.#staged = staged
-    return staged
   }
 
   async #close(): Promise<void> {
