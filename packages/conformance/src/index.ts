@@ -1,5 +1,7 @@
 export { CaseSkipped, type ConformanceCase, type Tally } from './conformance-case.ts'
 export { moduleSuite } from './module-suite.ts'
+export { objectStoreCases, runObjectStoreConformance } from './object-cases.ts'
+export type { ObjectFixture, ObjectSuite } from './object-suite.ts'
 export { type TestContext, type TestFunction } from './register-cases.ts'
 export type { RunCounts } from './run-counts.ts'
 export { formatScorecard, scorecard, type CaseResult, type Outcome, type Scorecard } from './scorecard.ts'

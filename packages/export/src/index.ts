@@ -10,6 +10,12 @@ export {
   type Manifest,
   type ManifestFile,
 } from './manifest.ts'
+export { directoryObjects } from './objects/directory-objects.ts'
+export { probeObjectStore, type ObservedCapabilities } from './objects/probe-object-store.ts'
+export { downloadArtifact, type DownloadOptions, type DownloadProgress } from './remote/download-artifact.ts'
+export { pruneArtifacts, type PruneOptions } from './remote/prune-artifacts.ts'
+export { publishArtifact, type Published, type PublishOptions } from './remote/publish-artifact.ts'
+export { remoteNames, type RemoteNames } from './remote/remote-names.ts'
 export type { Progress } from './seal-artifact.ts'
 export { SIGNATURE_FILE } from './signature.ts'
 export { readManifest, verifyArtifact, type VerifiedArtifact } from './verify-artifact.ts'

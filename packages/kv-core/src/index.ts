@@ -14,7 +14,15 @@ export {
   type ScopeDigest,
   type SkippedNames,
 } from './lineage.ts'
-export type { ObjectStore } from './object-store.ts'
+export type {
+  ListedObject,
+  ObjectCondition,
+  ObjectGetOptions,
+  ObjectPutOptions,
+  ObjectRange,
+  ObjectStore,
+  StoredObject,
+} from './object-store.ts'
 export type {
   FoldFacts,
   FoldUpdates,
@@ -85,12 +93,15 @@ export type { ListingTallyInput } from './protocol/audit-listing.ts'
 export type { ListedInput } from './protocol/judge-listed.ts'
 export type { HandOverInput } from './protocol/hand-over.ts'
 export type { HistoryEvidence, HistoryStep, HistoryVerdict } from './protocol/judge-history.ts'
+export type { LeaseDecision, LeaseInput } from './protocol/lease.ts'
 export type { ListingTruthInput } from './protocol/listing-is-truth.ts'
 export type { OverrunInput } from './protocol/overrun.ts'
 export type { EvictionInput } from './protocol/saw-eviction.ts'
 export type { BookmarkInput } from './protocol/on-bookmark.ts'
 export type { DeliveryInput } from './protocol/on-delivery.ts'
 export type { MayRestoreInput, RestoreRefusal } from './protocol/may-restore.ts'
+export type { PayloadRank, PrunableInput } from './protocol/prunable.ts'
+export type { ArtifactPosition, PublishInput, PublishVerdict } from './protocol/publish.ts'
 export { protocol, type Protocol } from './protocol/protocol.ts'
 export type { RestoreKeyInput } from './protocol/restore-key.ts'
 export type { ResumeStart } from './protocol/resume-start.ts'

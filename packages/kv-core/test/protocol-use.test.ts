@@ -15,9 +15,9 @@ async function shipped(): Promise<ReadonlyMap<string, string>> {
 
 const isKernel = (path: string): boolean => path.startsWith('protocol/')
 
-const ASKED_ELSEWHERE = new Set(['resumeStart', 'admitArtifact'])
+const ASKED_ELSEWHERE = new Set(['resumeStart', 'admitArtifact', 'publish', 'prunable', 'lease'])
 
-test('the follow loop asks for each decision but the start of a watch, which sources ask for, and the import of an artifact', async () => {
+test('the follow loop asks for each decision but the start of a watch, which sources ask for, and those of artifacts and their rounds', async () => {
   const loop = [...(await shipped())].filter(([path]) => !isKernel(path)).map(([, text]) => text)
   for (const name of Object.keys(protocol).filter((each) => !ASKED_ELSEWHERE.has(each)))
     expect(

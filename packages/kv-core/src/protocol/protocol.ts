@@ -7,6 +7,7 @@ import { auditListing } from './audit-listing.ts'
 import { handOver } from './hand-over.ts'
 import { judgeHistory } from './judge-history.ts'
 import { judgeListed } from './judge-listed.ts'
+import { lease } from './lease.ts'
 import { listingIsTruth } from './listing-is-truth.ts'
 import { mayRestore } from './may-restore.ts'
 import { onBookmark } from './on-bookmark.ts'
@@ -14,6 +15,8 @@ import { onDelivery } from './on-delivery.ts'
 import { overrun } from './overrun.ts'
 import { proofOfLife } from './proof-of-life.ts'
 import { restoreKey } from './restore-key.ts'
+import { prunable } from './prunable.ts'
+import { publish } from './publish.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
 import { settles } from './settles.ts'
@@ -43,6 +46,9 @@ export interface Protocol {
   readonly admitArtifact: typeof admitArtifact
   readonly mayRestore: typeof mayRestore
   readonly restoreKey: typeof restoreKey
+  readonly publish: typeof publish
+  readonly prunable: typeof prunable
+  readonly lease: typeof lease
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
@@ -68,4 +74,7 @@ export const protocol: Protocol = {
   admitArtifact,
   mayRestore,
   restoreKey,
+  publish,
+  prunable,
+  lease,
 }

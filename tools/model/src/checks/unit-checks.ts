@@ -7,6 +7,7 @@ import { LISTING_CHECKS } from './listing-checks.ts'
 import { POSITION_CHECKS } from './position-checks.ts'
 import { REPAIR_CHECKS } from './repair-checks.ts'
 import { RESTORE_CHECKS } from './restore-checks.ts'
+import { ROUND_CHECKS } from './round-checks.ts'
 import type { UnitCheck } from './unit-check.ts'
 
 /** What models do not reach: numbers at the ends of their range, and what a source leaves out. */
@@ -20,4 +21,5 @@ export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...POSITION_CHECKS,
   ...FLUSH_CHECKS,
   ...ARTIFACT_CHECKS,
+  ...ROUND_CHECKS,
 ]

@@ -219,4 +219,33 @@ export const HAND_WRITTEN: readonly Mutant[] = [
     admitArtifact: (input) =>
       protocol.admitArtifact({ ...input, wanted: { ...input.wanted, notBehind: undefined } }),
   }),
+  mutant('publish: the last one who writes wins', { publish: () => 'publish' }),
+  mutant('publish: by cursors alone', {
+    publish: ({ candidate, pointer, source }) =>
+      protocol.publish({
+        candidate: { ...candidate, binding: undefined },
+        pointer: pointer && { ...pointer, binding: undefined },
+        source,
+      }),
+  }),
+  mutant('publish: the source is not asked', {
+    publish: (input) => protocol.publish({ ...input, source: undefined }),
+  }),
+  mutant('prunable: by age alone', {
+    prunable: ({ isTarget, ageMs, graceMs }) => !isTarget && ageMs >= graceMs,
+  }),
+  mutant('prunable: histories are not looked at', {
+    prunable: ({ payload, pointer, ...rest }) =>
+      protocol.prunable({
+        ...rest,
+        payload: { ...payload, incarnation: undefined },
+        pointer: { ...pointer, incarnation: undefined },
+      }),
+  }),
+  mutant('lease: whoever comes has it', {
+    lease: (input) => protocol.lease({ ...input, expiresAtUnix: 0n }),
+  }),
+  mutant('lease: less than a second is nothing', {
+    lease: (input) => protocol.lease({ ...input, ttlMs: Math.floor(input.ttlMs / 1000) * 1000 }),
+  }),
 ]
