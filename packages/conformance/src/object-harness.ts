@@ -25,13 +25,14 @@ export class ObjectHarness {
   }
 
   static async with(suite: ObjectSuite, body: (harness: ObjectHarness) => Promise<void>): Promise<void> {
-    const { store, other = store, destroy } = await suite.create()
+    const fixture = await suite.create()
+    const { store, other = store } = fixture
     try {
       await body(new ObjectHarness(store, other))
     } finally {
       await store.close?.()
       if (other !== store) await other.close?.()
-      await destroy()
+      await fixture.destroy()
     }
   }
 

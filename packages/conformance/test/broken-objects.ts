@@ -121,7 +121,7 @@ export const brokenObjects: readonly BrokenObjects[] = [
     caughtBy: 'conditions/etag-unsupported',
     spoil: (store) =>
       override(withoutConditions(store), {
-        put: (name, body, { condition: _, ...rest } = {}) => store.put(name, body, rest),
+        put: (name, body, { signal } = {}) => store.put(name, body, { signal }),
       }),
   },
   {
@@ -391,8 +391,8 @@ export const brokenObjects: readonly BrokenObjects[] = [
     caughtBy: 'objects-abort/in-a-put',
     spoil: put(
       (honest) =>
-        (name, body, { signal: _, ...rest } = {}) =>
-          honest(name, body, rest),
+        (name, body, { condition } = {}) =>
+          honest(name, body, { condition }),
     ),
   },
   {

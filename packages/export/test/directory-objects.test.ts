@@ -27,7 +27,7 @@ async function begun(directory: string, what: string): Promise<ReturnType<typeof
   const child = spawn(process.execPath, [join(import.meta.dirname, 'put-child.mjs'), directory, what], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  await once(child.stdout!, 'data')
+  await once(child.stdout, 'data')
   return child
 }
 

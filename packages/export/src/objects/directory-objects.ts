@@ -74,12 +74,13 @@ class DirectoryObjects implements ObjectStore {
     try {
       await this.#ready()
       return await withDraft(this.#root, async (draft) => {
-        const etag = await writeDraft(draft, body, signal)
+        const hash = await writeDraft(draft, body, signal)
         await this.#makeDirectory(dirname(path))
         signal?.throwIfAborted()
-        if (!(await this.#place(draft, path, name, options))) return 'conflict'
+        const etag = await this.#place(draft, path, name, hash, options)
+        if (etag === undefined) return 'conflict'
         await artifactFiles.syncDirectory(dirname(path))
-        return { etag: etag ?? (await etagAt(path)) ?? '' }
+        return { etag }
       })
     } catch (error) {
       throw error instanceof BodyFailed ? error.error : asIo(error, 'writing', path, signal)
@@ -140,28 +141,28 @@ class DirectoryObjects implements ObjectStore {
       await artifactFiles.syncDirectory(each)
   }
 
-  /** Whether the draft got its name. */
-  async #place(draft: string, path: string, name: string, options: ObjectPutOptions): Promise<boolean> {
+  /** Gives the draft its name, and its etag; undefined when the condition does not hold. */
+  async #place(
+    draft: string,
+    path: string,
+    name: string,
+    hash: string | undefined,
+    options: ObjectPutOptions,
+  ): Promise<string | undefined> {
     const { condition } = options
+    const etag = async (): Promise<string> => hash ?? (await etagAt(draft))!
     if (condition === 'absent') {
-      const linked = await artifactFiles.link(draft, path).then(
-        () => true,
-        (error: unknown) => {
-          if (systemCode(error) === 'EEXIST') return false
-          // A file system without links.
-          if (['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(systemCode(error) ?? '')) return undefined
-          throw error
-        },
-      )
-      if (linked !== undefined) return linked
+      const linked = await linkedInto(draft, path)
+      if (linked !== undefined) return linked ? etag() : undefined
     }
     return withName(this.#root, name, options, async () => {
       const there = await lstat(path, { bigint: true }).catch(ifGone)
-      if (condition === 'absent' && there !== undefined) return false
-      if (typeof condition === 'object' && (await etagAt(path)) !== condition.etag) return false
+      if (condition === 'absent' && there !== undefined) return undefined
+      if (typeof condition === 'object' && (await etagAt(path)) !== condition.etag) return undefined
       if (there !== undefined) await makeYounger(draft, there.mtimeMs)
+      const placed = await etag()
       await artifactFiles.rename(draft, path)
-      return true
+      return placed
     })
   }
 
@@ -186,6 +187,18 @@ class DirectoryObjects implements ObjectStore {
       const facts = await lstat(join(this.#root, name)).catch(ifGone)
       if (facts !== undefined) yield { name, size: facts.size, modifiedMs: facts.mtimeMs }
     }
+  }
+}
+
+/** Whether the path was free; undefined where the file system has no links. */
+async function linkedInto(draft: string, path: string): Promise<boolean | undefined> {
+  try {
+    await artifactFiles.link(draft, path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false
+    if (['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(systemCode(error) ?? '')) return undefined
+    throw error
   }
 }
 
@@ -238,7 +251,7 @@ async function writeDraft(
 async function makeYounger(draft: string, thanMs: bigint): Promise<void> {
   const facts = await stat(draft, { bigint: true })
   if (facts.mtimeMs > thanMs) return
-  const younger = new Date(Number(thanMs) + 1)
+  const younger = new Date(Number(thanMs) + 2)
   await utimes(draft, younger, younger)
 }
 

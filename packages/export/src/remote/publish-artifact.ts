@@ -110,25 +110,19 @@ async function judged(
 
 /** Whether the pointer may be moved; throws where the two do not belong together. */
 function mustOrder(verdict: PublishVerdict, pointer: string): boolean {
-  switch (verdict) {
-    case 'publish':
-      return true
-    case 'superseded':
-      return false
-    case 'otherBucket':
-      throw new SnapshotError('ForeignFold', `${pointer} names an artifact of another bucket`)
-    case 'otherFamily':
-      throw new SnapshotError(
-        'ForeignFold',
-        `${pointer} names an artifact of the other family: a name has ours, or interchange ones`,
-      )
-    case 'pastHistory':
-      throw refused('its bucket has begun another history, or never came as far')
-    case 'unordered':
-      throw refused(
-        `whether its history or that of ${pointer} is the newer one cannot be told: give a source`,
-      )
-  }
+  if (verdict === 'publish' || verdict === 'superseded') return verdict === 'publish'
+  if (verdict === 'otherBucket')
+    throw new SnapshotError('ForeignFold', `${pointer} names an artifact of another bucket`)
+  if (verdict === 'otherFamily')
+    throw new SnapshotError(
+      'ForeignFold',
+      `${pointer} names an artifact of the other family: a name has ours, or interchange ones`,
+    )
+  throw refused(
+    verdict === 'pastHistory'
+      ? 'its bucket has begun another history, or never came as far'
+      : `whether its history or that of ${pointer} is the newer one cannot be told: give a source`,
+  )
 }
 
 /** false when somebody else moved it. */
