@@ -22,6 +22,8 @@ const NEEDED = [
   'convert',
   'export',
   'import',
+  'publish',
+  'bootstrap',
   'bucket create',
   'bucket info',
   'bucket delete',
@@ -153,7 +155,8 @@ const WRONG: readonly (readonly [readonly string[], string])[] = [
   [['follow', 'b', '--fold', 'log:x', '--durability', 'never'], 'not one of os, interval, batch'],
   [['follow', 'b', '--fold', 'log:x', '--on-foreign', 'no'], 'not one of refuse, rebuild'],
   [['follow', 'b', '--fold', 'log:x', '--format', '4'], 'not one of 2, 3'],
-  [['follow', 'b', '--fold', 'log:x', '--from', 'file:x'], '--from is not in this version'],
+  [['follow', 'b', '--fold', 'log:x', '--publish', 'file:x'], '--publish is not in this version'],
+  [['follow', 'b', '--fold', 'log:x', '--from', 'ftp:x'], 'ftp:x is no URL of artifacts'],
   [
     ['follow', 'b', '--fold', 'log:x', '--publish', 'file:x', '--every', '1m'],
     '--publish is not in this version',

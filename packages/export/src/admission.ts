@@ -36,6 +36,8 @@ export interface ExpectedFold {
   /** Which history of it, as `SourceDescription.incarnation`. */
   readonly incarnation?: string | undefined
   readonly scope?: WatchScope | undefined
+  /** `covers`: it may be wider than `scope`, for a fold that is only read from, and has to be stated. @default 'same' */
+  readonly scopeMay?: 'same' | 'covers' | undefined
   readonly whenEvicted?: 'drop' | 'keep' | undefined
   /** Where the fold that is there stands: an artifact behind it is of no use. */
   readonly notBehind?: WatchCursor | undefined
@@ -99,8 +101,8 @@ function statedPrefixes({ binding, scope }: Manifest): readonly string[] | undef
   return binding === undefined || 'sha256' in binding.scope ? undefined : binding.scope
 }
 
-function wantedFold({ scope, ...rest }: ExpectedFold): WantedFold {
-  return scope === undefined ? rest : { ...rest, prefixes: scopePrefixes(scope) }
+function wantedFold({ scope, scopeMay, ...rest }: ExpectedFold): WantedFold {
+  return scope === undefined ? rest : { ...rest, prefixes: scopePrefixes(scope), scope: scopeMay }
 }
 
 function shownCursor(cursor: WatchCursor): string {

@@ -13,6 +13,7 @@ export {
 export { directoryObjects } from './objects/directory-objects.ts'
 export { probeObjectStore, type ObservedCapabilities } from './objects/probe-object-store.ts'
 export { downloadArtifact, type DownloadOptions, type DownloadProgress } from './remote/download-artifact.ts'
+export { fromArtifact, type FromArtifactOptions } from './remote/from-artifact.ts'
 export { pruneArtifacts, type PruneOptions } from './remote/prune-artifacts.ts'
 export { publishArtifact, type Published, type PublishOptions } from './remote/publish-artifact.ts'
 export { remoteNames, type RemoteNames } from './remote/remote-names.ts'

@@ -9,6 +9,8 @@ import { exportFold } from './export.ts'
 import { follow } from './follow.ts'
 import { get } from './get.ts'
 import { importFold } from './import.ts'
+import { publish } from './publish.ts'
+import { bootstrap } from './bootstrap.ts'
 import { inspect } from './inspect.ts'
 import { dump, ls } from './list.ts'
 import { load } from './load.ts'
@@ -28,6 +30,8 @@ export const COMMANDS: readonly Command[] = [
   convert,
   exportFold,
   importFold,
+  publish,
+  bootstrap,
   bucketCreate,
   bucketInfo,
   bucketDelete,

@@ -28,7 +28,7 @@ export const follow: Command = {
   example: 'slip follow routes --fold log:./routes.slip',
   async run({ words: [bucket = ''], options, output }) {
     const once = options.on('once')
-    const settings = await followOptions(options)
+    const settings = await followOptions(options, bucket)
     const config = await connectionConfig(options)
     const timeoutMs = connectTimeoutMs(options)
     const { natsBucket } = await import('@slip/nats')

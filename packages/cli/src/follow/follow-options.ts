@@ -1,6 +1,7 @@
 import type { FollowOptions, SnapshotStore, WatchScope } from '@slip/kv-core'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs, LONGEST_TIMER, oneOf, optional } from '../command/units.ts'
+import { objectsAt } from '../artifact/object-url.ts'
 import { foldAddress } from '../fold/fold-address.ts'
 import { backendOf, type PlaceOptions } from '../fold/fold-backend.ts'
 import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
@@ -45,14 +46,17 @@ export const FOLLOW_OPTIONS: OptionSpecs = {
     value: '2|3',
     help: 'generation of the log to create; 2 is what the Rust system reads; default 3',
   },
+  from: {
+    value: 'URL',
+    help: 'where copies of other nodes are published under the name of the bucket: a new fold starts from one, and one that fell behind under --when-evicted keep is repaired from one',
+  },
   ...LOCK_OPTIONS,
 }
 
-const LATER = ['from', 'publish', 'every', 'metrics'] as const
+const LATER = ['publish', 'every', 'metrics'] as const
 
 /** Accepted so that they get a clear answer. */
 export const LATER_OPTIONS: OptionSpecs = {
-  from: { value: 'URL', help: 'not in this version: bootstrap from an artifact' },
   publish: { value: 'URL', help: 'not in this version: export rounds' },
   every: { value: 'DURATION', help: 'not in this version: with --publish' },
   metrics: { value: 'HOST:PORT', help: 'not in this version' },
@@ -63,15 +67,17 @@ type CommandLineOptions = Omit<FollowOptions, 'source' | 'store'> & {
 }
 
 /** The options of `follow()`; UsageError for what cannot be. */
-export async function followOptions(options: ParsedOptions): Promise<CommandLineOptions> {
+export async function followOptions(options: ParsedOptions, bucket: string): Promise<CommandLineOptions> {
   const later = LATER.find((name) => options.text(name) !== undefined)
   if (later !== undefined) throw new UsageError(`--${later} is not in this version of slip`, 'follow')
   const prefixes = options.list('prefix')
   const scope: WatchScope = prefixes.length === 0 ? 'all' : { prefixes }
+  const from = options.text('from')
   const onForeign = oneOf(options.text('on-foreign') ?? 'refuse', 'on-foreign', ['refuse', 'rebuild'])
   return {
     store: await foldPlace(options, { replaceForeign: onForeign === 'rebuild' }),
     onForeignFold: onForeign,
+    ...(from === undefined ? {} : { bootstrap: await artifactsAt(from, bucket) }),
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
       oneOf(text, 'when-evicted', ['drop', 'keep']),
@@ -92,6 +98,13 @@ export async function followOptions(options: ParsedOptions): Promise<CommandLine
       oneOf(text, 'oversize', ['skip', 'fail']),
     ),
   }
+}
+
+/** Kept beside nothing: what is fetched is removed once it is a fold. */
+async function artifactsAt(url: string, bucket: string): Promise<NonNullable<FollowOptions['bootstrap']>> {
+  const objects = await objectsAt(url, 'follow')
+  const { fromArtifact } = await import('@slip/export')
+  return fromArtifact(objects, bucket)
 }
 
 async function foldPlace(

@@ -9,6 +9,10 @@ import { withHint } from '../output/exit-code.ts'
  */
 export class FoldPlace<S extends SnapshotStore> implements SnapshotLocation<S> {
   readonly backend: string
+  readonly payload?: NonNullable<SnapshotLocation<S>['payload']>
+  readonly receive?: NonNullable<SnapshotLocation<S>['receive']>
+  readonly create?: NonNullable<SnapshotLocation<S>['create']>
+  readonly beside?: NonNullable<SnapshotLocation<S>['beside']>
   readonly #place: SnapshotLocation<S>
   readonly #replaceForeign: boolean
   /** Called with the new path of a fold that was set aside after it had been opened. */
@@ -18,6 +22,10 @@ export class FoldPlace<S extends SnapshotStore> implements SnapshotLocation<S> {
   constructor(place: SnapshotLocation<S>, options: { readonly replaceForeign: boolean }) {
     this.backend = place.backend
     this.#place = place
+    if (place.payload !== undefined) this.payload = place.payload
+    if (place.receive !== undefined) this.receive = place.receive.bind(place)
+    if (place.create !== undefined) this.create = place.create.bind(place)
+    if (place.beside !== undefined) this.beside = place.beside.bind(place)
     this.#replaceForeign = options.replaceForeign
   }
 

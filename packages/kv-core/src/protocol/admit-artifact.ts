@@ -10,7 +10,7 @@ export interface WantedFold {
   readonly whenEvicted?: 'drop' | 'keep' | undefined
   /** Canonical prefixes. */
   readonly prefixes?: readonly string[] | undefined
-  /** `same`: to be followed on as it is. `covers`: to be read from. @default 'same' */
+  /** `same`: to be followed on as it is. `covers`: to be read from, so that it has to be stated. @default 'same' */
   readonly scope?: 'same' | 'covers' | undefined
   /** The artifact's position may not be below this one, that of a fold which is there. */
   readonly notBehind?: WatchCursor | undefined
@@ -72,7 +72,8 @@ function contradicts(wanted: string | undefined, stated: string | undefined): bo
 
 /** Several prefixes of the artifact may cover what is wanted together. */
 function scopeFits({ prefixes, scope }: WantedFold, stated: readonly string[] | undefined): boolean {
-  if (prefixes === undefined || stated === undefined) return true
+  if (prefixes === undefined) return true
+  if (stated === undefined) return scope !== 'covers'
   if (!prefixes.every((prefix) => scopeCovers(stated, prefix))) return false
   return scope === 'covers' || stated.every((prefix) => scopeCovers(prefixes, prefix))
 }

@@ -88,6 +88,8 @@ export const ARTIFACT_CHECKS: readonly UnitCheck[] = [
       wants(rules, { prefixes: ['a.x', 'b.x'], scope: 'covers' }) === 'admitted' &&
       wants(rules, { prefixes: ['a.', 'b.', 'c.'] }) === 'otherScope' &&
       wants(rules, { prefixes: ['a.', 'c.'], scope: 'covers' }) === 'otherScope' &&
+      wants(rules, { prefixes: ['a.'], scope: 'covers' }, { prefixes: undefined }) === 'otherScope' &&
+      wants(rules, { prefixes: ['a.'] }, { prefixes: undefined }) === 'admitted' &&
       wants(rules, { prefixes: [''], scope: 'covers' }) === 'otherScope' &&
       wants(rules, { prefixes: ['a.'], scope: 'covers' }, { prefixes: [''] }) === 'admitted' &&
       wants(rules, { prefixes: ['a.'] }, { prefixes: undefined }) === 'admitted',

@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { SnapshotError, type ObjectStore } from '@slip/kv-core'
+import { IMPORT_OPTIONS, importLimits } from '../artifact/import-options.ts'
+import { objectsAt } from '../artifact/object-url.ts'
+import type { Command } from '../command/command.ts'
+import { foldAddress } from '../fold/fold-address.ts'
+import { backendOf } from '../fold/fold-backend.ts'
+import { EXIT } from '../output/exit-code.ts'
+import { Progress } from '../output/progress.ts'
+import { UsageError } from '../output/usage-error.ts'
+import { revisionJson } from '../output/wire.ts'
+
+const POINTER = '.manifest.json'
+
+export const bootstrap: Command = {
+  name: 'bootstrap',
+  words: ['URL', 'FOLD'],
+  summary: 'Makes a new fold of the newest artifact that is published.',
+  details:
+    'URL is file:DIR. Nothing is looked at before its digest matched; the fold appears whole, or not at all. A broken link is taken up where it ended. JSON: {entries, cursor, revision, bytes (of the payload), received (over the link)}.',
+  options: {
+    name: { value: 'NAME', help: 'what it is published as; default the only one there is' },
+    ...IMPORT_OPTIONS,
+  },
+  exits: [
+    '1  none is published there',
+    '2  the fold exists, or is held; several are published and --name does not say which',
+    '4  the artifact is refused; nothing appears',
+  ],
+  example: 'slip bootstrap file:./artifacts log:./routes.slip',
+  async run({ words: [url = '', fold = ''], options, output }) {
+    const address = foldAddress(fold)
+    const limits = await importLimits(options, 'bootstrap')
+    const place = { path: address.path, durability: undefined, format: undefined, waitLockMs: undefined }
+    const into = (await backendOf(address)).place(place)
+    if (await into.exists()) throw new UsageError(`there is a fold at ${address.path} already`, 'bootstrap')
+    const from = await objectsAt(url, 'bootstrap')
+    const { downloadArtifact, importSnapshot } = await import('@slip/export')
+    const scratch = await mkdtemp(join(dirname(resolve(address.path)), '.slip-bootstrap-'))
+    const progress = new Progress(output.quiet)
+    try {
+      const name = options.text('name') ?? (await onlyName(from))
+      const directory = join(scratch, 'artifact')
+      let received = 0
+      const found =
+        name === undefined
+          ? undefined
+          : await downloadArtifact(from, name, directory, {
+              ...limits,
+              onProgress: ({ bytes, totalBytes, receivedBytes }) => {
+                received = receivedBytes
+                progress.update(() => `${bytes} of ${totalBytes} bytes fetched`)
+              },
+            })
+      progress.clear()
+      if (found === undefined) {
+        output.warn(`nothing is published ${name === undefined ? `at ${url}` : `as ${name} at ${url}`}`)
+        return EXIT.no
+      }
+      const { cursor, entries, files } = await importSnapshot(directory, into, {
+        ...limits,
+        scratchDirectory: scratch,
+      })
+      const revision = revisionJson(cursor.revision)
+      const bytes = files.reduce((sum, { size }) => sum + size, 0)
+      await output.answer(
+        { entries, cursor: cursor.toHex(), revision, bytes, received },
+        `${entries} entries, revision ${revision ?? '-'}, ${received} bytes received`,
+      )
+      return EXIT.done
+    } catch (error) {
+      const isHeld = SnapshotError.is(error) && error.code === 'Busy'
+      if (error instanceof TypeError || isHeld) throw new UsageError(error.message, 'bootstrap')
+      throw error
+    } finally {
+      progress.clear()
+      await rm(scratch, { recursive: true, force: true })
+      await from.close?.()
+    }
+  },
+}
+
+/** undefined when none is published; UsageError when several are. */
+async function onlyName(from: ObjectStore): Promise<string | undefined> {
+  const names: string[] = []
+  for await (const { name } of from.list(''))
+    if (name.endsWith(POINTER)) names.push(name.slice(0, -POINTER.length))
+  if (names.length > 1)
+    throw new UsageError(
+      `several are published: ${names.sort().join(', ')}; say which with --name`,
+      'bootstrap',
+    )
+  return names[0]
+}

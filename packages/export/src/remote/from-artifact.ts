@@ -1,0 +1,52 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { FollowOptions, ObjectStore, PayloadFormat } from '@slip/kv-core'
+import type { ArtifactLimits, ExpectedFold } from '../admission.ts'
+import { importSnapshot } from '../import-snapshot.ts'
+import { downloadArtifact, type DownloadProgress } from './download-artifact.ts'
+
+export interface FromArtifactOptions extends ArtifactLimits {
+  /**
+   * A directory of the caller's own for what is fetched, on the disk of the fold if it can be. What came over a link
+   * that stays broken is kept there, and gone on with. @default one of the system's temporary directories, removed afterwards
+   */
+  readonly scratchDirectory?: string | undefined
+  /** How payloads of other stores are read; those of @slip are found where they are installed. */
+  readonly formats?: readonly PayloadFormat[] | undefined
+  readonly onProgress?: DownloadProgress | undefined
+}
+
+/**
+ * For `follow({ bootstrap })`: a node that has nothing starts from the newest artifact that is published under
+ * `name`, and a replica of record that fell behind is repaired from it (`repair: 'auto'` or `'restore'`). What
+ * is asked for is what the follower wants: its bucket and history as far as they are known, its scope, its
+ * policy for what is evicted.
+ *
+ * Rejects with SnapshotError `ArtifactInvalid`, `Busy`, `Io`, and KvError of the transport.
+ */
+export function fromArtifact(
+  from: ObjectStore,
+  name: string,
+  options: FromArtifactOptions = {},
+): NonNullable<FollowOptions['bootstrap']> {
+  return async (into, { signal, timeoutMs, wanted }) => {
+    const { prefixes, scope, ...rest } = wanted
+    const expected: ExpectedFold = {
+      ...rest,
+      ...(prefixes === undefined ? {} : { scope: { prefixes }, scopeMay: scope }),
+    }
+    const scratch = options.scratchDirectory ?? (await mkdtemp(join(tmpdir(), 'slip-artifact-')))
+    const directory = join(scratch, 'artifact')
+    try {
+      await rm(directory, { recursive: true, force: true })
+      const found = await downloadArtifact(from, name, directory, { ...options, expected, signal, timeoutMs })
+      if (found === undefined) return false
+      const { onProgress: _, ...limits } = options
+      await importSnapshot(directory, into, { ...limits, scratchDirectory: scratch, expected, signal })
+      return true
+    } finally {
+      await rm(options.scratchDirectory === undefined ? scratch : directory, { recursive: true, force: true })
+    }
+  }
+}
