@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Follower, KvStore, ObjectStore, SnapshotStore } from '@slip/kv-core'
+import type { ExportableFold } from '../copy-fold.ts'
+import { exportSnapshot, type ExportOptions } from '../export-snapshot.ts'
+import type { Manifest } from '../manifest.ts'
+import { pruneArtifacts } from '../remote/prune-artifacts.ts'
+import { publishArtifact, type Published, type PublishOptions } from '../remote/publish-artifact.ts'
+import { withStage } from '../stage.ts'
+import { ExportLease } from './export-lease.ts'
+
+export interface ExportRoundOptions
+  extends Pick<ExportOptions, 'interchange' | 'scope' | 'signingKey'>, Pick<PublishOptions, 'source'> {
+  readonly store: SnapshotStore | Follower | ExportableFold
+  readonly lease: {
+    readonly bucket: KvStore
+    readonly key: string
+    readonly holderId: string
+    /** The round's period. Payloads that were replaced are left for four of it. */
+    readonly ttlMs: number
+  }
+  readonly to: ObjectStore
+  readonly name: string
+  /** Where the artifact lies until it is published. @default the system's temporary directory */
+  readonly scratchDirectory?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onPublished?: ((published: Published) => void) | undefined
+  /** What failed beside the round, which goes on: the artifact is published, or its error is what counts. */
+  readonly onTrouble?: ((step: 'complete' | 'prune' | 'abandon', error: unknown) => void) | undefined
+}
+
+const GRACE_ROUNDS = 4
+
+/**
+ * One round of a fleet: lease, export, publish, complete, prune. undefined when another node holds the round. A
+ * round that fails abandons its lease, so that another node may begin at once, and rejects with what
+ * `exportSnapshot` or `publishArtifact` did. An artifact that somebody's newer one superseded is a success.
+ * What a process that died left in the scratch directory the next round there removes.
+ */
+export async function runExportRound(options: ExportRoundOptions): Promise<Manifest | undefined> {
+  const { lease, signal } = options
+  const { bucket, key, holderId, ttlMs } = lease
+  const held = await ExportLease.tryAcquire(bucket, key, { holderId, ttlMs, signal })
+  if (held === undefined) return undefined
+  try {
+    const scratch = join(options.scratchDirectory ?? tmpdir(), `slip-round-${randomUUID()}`)
+    return await withStage(scratch, signal, (stage) =>
+      exportAndPublish(options, held, join(stage, 'artifact')),
+    )
+  } catch (error) {
+    // Not under the signal: others need not wait for what was aborted.
+    await attempt(options, 'abandon', () => held.abandon())
+    throw error
+  }
+}
+
+async function exportAndPublish(
+  options: ExportRoundOptions,
+  held: ExportLease,
+  directory: string,
+): Promise<Manifest> {
+  const { store, to, name, signal, interchange, scope, signingKey, source } = options
+  const manifest = await exportSnapshot(store, directory, { signal, interchange, scope, signingKey })
+  const published = await publishArtifact(directory, to, name, { signal, source })
+  options.onPublished?.(published)
+  await attempt(options, 'complete', () => held.complete(manifest.cursor, { signal }))
+  if (published.outcome === 'published')
+    await attempt(options, 'prune', () =>
+      pruneArtifacts(to, name, { graceMs: GRACE_ROUNDS * options.lease.ttlMs, signal }),
+    )
+  return manifest
+}
+
+async function attempt(
+  { onTrouble }: ExportRoundOptions,
+  step: 'complete' | 'prune' | 'abandon',
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    onTrouble?.(step, error)
+  }
+}
