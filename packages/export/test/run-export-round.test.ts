@@ -19,13 +19,13 @@ import { at, put, scratch } from './scratch.ts'
 interface Node {
   readonly fold: SnapshotStore
   readonly scratchDirectory: string
-  round(changes?: Partial<ExportRoundOptions>, ttlMs?: number): ReturnType<typeof runExportRound>
+  readonly round: (changes?: Partial<ExportRoundOptions>, ttlMs?: number) => ReturnType<typeof runExportRound>
 }
 
 async function fleet(): Promise<{
   readonly bucket: KvStore
   readonly to: ObjectStore
-  node(name: string, revision: number): Promise<Node>
+  readonly node: (name: string, revision: number) => Promise<Node>
 }> {
   const bucket = await new MemoryConnection().store('leases', {})
   const to = directoryObjects(await scratch())
