@@ -11,6 +11,7 @@ export {
   type ManifestFile,
 } from './manifest.ts'
 export { directoryObjects } from './objects/directory-objects.ts'
+export { natsObjects } from './objects/nats-objects.ts'
 export { probeObjectStore, type ObservedCapabilities } from './objects/probe-object-store.ts'
 export { downloadArtifact, type DownloadOptions, type DownloadProgress } from './remote/download-artifact.ts'
 export { fromArtifact, type FromArtifactOptions } from './remote/from-artifact.ts'

@@ -1,0 +1,317 @@
+import { createHash, randomUUID } from 'node:crypto'
+import {
+  KvError,
+  SnapshotError,
+  type ListedObject,
+  type ObjectGetOptions,
+  type ObjectPutOptions,
+  type ObjectStore,
+  type StoredObject,
+  type WaitOptions,
+} from '@slip/kv-core'
+import { asking, asKvError, isConflict, NatsObjectBucket, type NatsObjectInfo } from './nats-object-bucket.ts'
+import { messagesOf } from './nats-messages.ts'
+import { BodyFailed, bodyOf, bodyOfBytes, orAborted, piecesOf } from './object-body.ts'
+import { mustBeNamePrefix, mustBeObjectName } from './object-name.ts'
+
+const CHUNK_BYTES = 128 * 1024
+const IN_FLIGHT = 16
+const DEFAULT_TIMEOUT_MS = 10_000
+const MOST_ATTEMPTS = 50
+const ORPHAN_MS = 3_600_000
+
+/**
+ * Objects in a NATS Object Store, which any client of it reads: chunks, and an entry by which they become an
+ * object. Conditions are those of JetStream on the revision of the entry, which is the etag. The bucket is
+ * made when something is put. `connection` is a connection of `@nats-io`, which stays open; the package
+ * `@nats-io/jetstream` has to be installed.
+ *
+ * A put that dies leaves chunks that nobody sees; the first put of a later process removes those that are older
+ * than an hour. KvError.
+ */
+export function natsObjects(connection: object, objectBucket: string): ObjectStore {
+  if (!/^[\w-]+$/.test(objectBucket))
+    throw new TypeError(`${JSON.stringify(objectBucket)} is no name of an object bucket`)
+  return new NatsObjects(connection, objectBucket)
+}
+
+class NatsObjects implements ObjectStore {
+  readonly capabilities = { createOnly: true, compareAndSwap: true, rangeReads: true } as const
+  readonly #connection: object
+  readonly #name: string
+  #opening: Promise<NatsObjectBucket> | undefined
+  #ready: Promise<void> | undefined
+
+  constructor(connection: object, name: string) {
+    this.#connection = connection
+    this.#name = name
+  }
+
+  async get(name: string, options: ObjectGetOptions = {}): Promise<StoredObject | undefined> {
+    const { signal, range } = options
+    signal?.throwIfAborted()
+    mustBeObjectName(name)
+    const found = await this.#asking(`reading ${name}`, options, async (bucket) => bucket.meta(name))
+    if (found === undefined || found.info.deleted === true) return undefined
+    const { revision, info } = found
+    const start = Math.min(range?.start ?? 0, info.size)
+    const end = Math.min(start + (range?.length ?? info.size), info.size)
+    const body =
+      start === end
+        ? bodyOfBytes(new Uint8Array(), signal)
+        : this.#body(await this.#bucket(), info, start, end, options)
+    return { body, size: info.size, etag: String(revision) }
+  }
+
+  async put(
+    name: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: ObjectPutOptions = {},
+  ): Promise<{ readonly etag: string } | 'conflict'> {
+    const { signal, condition } = options
+    signal?.throwIfAborted()
+    mustBeObjectName(name)
+    const what = `writing ${name}`
+    const bucket = await this.#asking(what, options, async (each) => {
+      await (this.#ready ??= prepare(each))
+      return each
+    }).catch((error: unknown) => {
+      this.#ready = undefined
+      throw error
+    })
+    const holds = (found: Awaited<ReturnType<NatsObjectBucket['meta']>>): boolean => {
+      const isThere = found !== undefined && found.info.deleted !== true
+      if (condition === undefined) return true
+      return condition === 'absent' ? !isThere : isThere && String(found.revision) === condition.etag
+    }
+    const look = (): ReturnType<NatsObjectBucket['meta']> =>
+      this.#asking(what, options, async () => bucket.meta(name))
+    // What loses anyway need not be sent.
+    if (!holds(await look())) return 'conflict'
+    const nuid = randomUUID().replaceAll('-', '')
+    let isOpen = false
+    try {
+      const info = await this.#send(bucket, name, nuid, body, options)
+      for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+        signal?.throwIfAborted()
+        const before = await look()
+        if (before?.info.nuid === nuid) return { etag: String(before.revision) }
+        if (!holds(before)) {
+          isOpen = false
+          await bucket.purge(bucket.chunkSubject(nuid))
+          return 'conflict'
+        }
+        const revision = await bucket.client
+          .publish(bucket.metaSubject(name), JSON.stringify(info), {
+            expect: { lastSubjectSequence: before?.revision ?? 0 },
+            timeout: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+          })
+          .then(({ seq }) => seq)
+          .catch((error: unknown) => {
+            if (isConflict(error)) return undefined
+            const known = asKvError(error, what)
+            // It may still arrive: then the next attempt is the conflict.
+            isOpen = true
+            if (KvError.is(known) && ['Timeout', 'Unreachable'].includes(known.code)) return undefined
+            throw known
+          })
+        if (revision === undefined) continue
+        isOpen = false
+        await this.#forget(bucket, name, revision, before?.info)
+        return { etag: String(revision) }
+      }
+      throw new KvError(isOpen ? 'OutcomeUnknown' : 'Unreachable', `${what}: others write it all the time`)
+    } catch (error) {
+      // What the entry may still name stays.
+      if (!isOpen) await bucket.purge(bucket.chunkSubject(nuid)).catch(() => undefined)
+      throw error instanceof BodyFailed ? error.error : asKvError(error, what)
+    }
+  }
+
+  async *list(prefix: string, options: WaitOptions = {}): AsyncGenerator<ListedObject, void, undefined> {
+    options.signal?.throwIfAborted()
+    mustBeNamePrefix(prefix)
+    const bucket = await this.#bucket()
+    for await (const message of messagesOf(bucket, `$O.${this.#name}.M.>`, {
+      ...options,
+      lastOnly: true,
+    })) {
+      const info = message.info()
+      if (info.deleted === true || !info.name.startsWith(prefix)) continue
+      yield { name: info.name, size: info.size, modifiedMs: message.timeMs }
+    }
+  }
+
+  async delete(name: string, options: WaitOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted()
+    mustBeObjectName(name)
+    const what = `deleting ${name}`
+    const bucket = await this.#bucket()
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+      const before = await this.#asking(what, options, async () => bucket.meta(name))
+      if (before === undefined || before.info.deleted === true) return
+      const { nuid } = before.info
+      const gone = { name, bucket: this.#name, nuid, size: 0, chunks: 0, digest: '', deleted: true }
+      try {
+        const { seq } = await bucket.client.publish(bucket.metaSubject(name), JSON.stringify(gone), {
+          expect: { lastSubjectSequence: before.revision },
+        })
+        await this.#forget(bucket, name, seq + 1, before.info)
+        return
+      } catch (error) {
+        if (!isConflict(error)) throw asKvError(error, what)
+      }
+    }
+    throw new KvError('Unreachable', `${what}: others write it all the time`)
+  }
+
+  #bucket(): Promise<NatsObjectBucket> {
+    const opening = (this.#opening ??= NatsObjectBucket.open(this.#connection, this.#name))
+    opening.catch(() => (this.#opening = undefined))
+    return opening
+  }
+
+  async #asking<R>(
+    what: string,
+    { signal }: WaitOptions,
+    work: (bucket: NatsObjectBucket) => Promise<R>,
+  ): Promise<R> {
+    return asking(what, () => orAborted(this.#bucket().then(work), signal))
+  }
+
+  /** Sends the chunks, a window of them at a time. */
+  async #send(
+    bucket: NatsObjectBucket,
+    name: string,
+    nuid: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: ObjectPutOptions,
+  ): Promise<NatsObjectInfo> {
+    const hash = createHash('sha256')
+    const subject = bucket.chunkSubject(nuid)
+    const flying: Promise<number>[] = []
+    let [size, chunks, first, last] = [0, 0, 0, 0]
+    const land = async (): Promise<void> => {
+      last = await orAborted(flying[0]!, signal)
+      void flying.shift()
+      if (first === 0) first = last
+    }
+    try {
+      for await (const chunk of chunksOf(piecesOf(body, signal))) {
+        hash.update(chunk)
+        size += chunk.length
+        chunks++
+        const sent = bucket.client.publish(subject, chunk, { timeout: timeoutMs }).then(({ seq }) => seq)
+        sent.catch(() => undefined)
+        flying.push(sent)
+        if (flying.length >= IN_FLIGHT) await land()
+      }
+      while (flying.length > 0) await land()
+    } catch (error) {
+      // What is under way would arrive behind the purge.
+      await Promise.allSettled(flying)
+      throw error
+    }
+    return {
+      name,
+      bucket: this.#name,
+      nuid,
+      size,
+      chunks,
+      digest: `SHA-256=${hash.digest('base64').replaceAll('+', '-').replaceAll('/', '_')}`,
+      options: { max_chunk_size: CHUNK_BYTES },
+      ...(chunks > 0 && last - first + 1 === chunks ? { metadata: { slip_first_seq: String(first) } } : {}),
+    }
+  }
+
+  /** Removes what an entry replaced. What stays for a failure is invisible. */
+  async #forget(
+    bucket: NatsObjectBucket,
+    name: string,
+    revision: number,
+    before: NatsObjectInfo | undefined,
+  ): Promise<void> {
+    // A purge below the first revision of a stream would be one of all.
+    if (before === undefined) return
+    await bucket.purge(bucket.metaSubject(name), revision).catch(() => undefined)
+    if (before.chunks > 0) await bucket.purge(bucket.chunkSubject(before.nuid)).catch(() => undefined)
+  }
+
+  #body(
+    bucket: NatsObjectBucket,
+    info: NatsObjectInfo,
+    start: number,
+    end: number,
+    { signal, timeoutMs }: ObjectGetOptions,
+  ): AsyncIterable<Uint8Array> {
+    const each = info.options?.max_chunk_size
+    const firstSeq = info.metadata?.slip_first_seq
+    const skipped = firstSeq === undefined || each === undefined ? 0 : Math.floor(start / each)
+    let position = skipped * (each ?? 0)
+    const hash = start === 0 && end === info.size ? createHash('sha256') : undefined
+    const messages = messagesOf(bucket, bucket.chunkSubject(info.nuid), {
+      signal,
+      timeoutMs,
+      ...(firstSeq === undefined ? {} : { from: Number(firstSeq) + skipped }),
+      expected: info.chunks - skipped,
+    })
+    const next = async (): Promise<Uint8Array | undefined> => {
+      for (;;) {
+        signal?.throwIfAborted()
+        if (position >= end) {
+          if (hash !== undefined) mustBe(info, hash.digest('base64'))
+          return undefined
+        }
+        const { done, value } = await messages.next()
+        if (done === true) throw new KvError('Unreachable', `${info.name} ended before its last byte`)
+        hash?.update(value.data)
+        const [from, to] = [Math.max(0, start - position), Math.min(value.data.length, end - position)]
+        position += value.data.length
+        if (to > from) return value.data.subarray(from, to)
+      }
+    }
+    return bodyOf(next, async () => {
+      await messages.return()
+    })
+  }
+}
+
+function mustBe(info: NatsObjectInfo, base64: string): void {
+  const digest = `SHA-256=${base64.replaceAll('+', '-').replaceAll('/', '_')}`
+  if (info.digest.replaceAll('=', '') !== digest.replaceAll('=', ''))
+    throw new SnapshotError('Corrupted', `${info.name} is not what its digest says`)
+}
+
+/** Pieces as chunks of one size; each has memory of its own, as it is sent while the next one is filled. */
+async function* chunksOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let chunk = new Uint8Array(CHUNK_BYTES)
+  let filled = 0
+  for await (const piece of pieces)
+    for (let at = 0; at < piece.length;) {
+      const part = piece.subarray(at, at + CHUNK_BYTES - filled)
+      chunk.set(part, filled)
+      filled += part.length
+      at += part.length
+      if (filled < CHUNK_BYTES) continue
+      yield chunk
+      chunk = new Uint8Array(CHUNK_BYTES)
+      filled = 0
+    }
+  if (filled > 0) yield chunk.subarray(0, filled)
+}
+
+/** Makes the bucket, and removes the chunks that puts which died long ago left. */
+async function prepare(bucket: NatsObjectBucket): Promise<void> {
+  await bucket.create()
+  const { state } = await bucket.manager.streams.info(bucket.stream, {
+    subjects_filter: bucket.chunkSubject('>'),
+  })
+  const left = new Set(Object.keys(state.subjects ?? {}))
+  if (left.size === 0) return
+  for await (const message of messagesOf(bucket, `$O.${bucket.name}.M.>`, { lastOnly: true }))
+    left.delete(bucket.chunkSubject(message.info().nuid))
+  for (const subject of left) {
+    const writtenAt = await bucket.writtenAt(subject)
+    if (writtenAt !== undefined && Date.now() - writtenAt > ORPHAN_MS) await bucket.purge(subject)
+  }
+}

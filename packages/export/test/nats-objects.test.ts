@@ -1,0 +1,129 @@
+import { join } from 'node:path'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { runObjectStoreConformance } from '@slip/conformance'
+import {
+  downloadArtifact,
+  natsObjects,
+  probeObjectStore,
+  pruneArtifacts,
+  publishArtifact,
+} from '@slip/export'
+import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { artifactAt, namesIn } from './remote.ts'
+import { scratch } from './scratch.ts'
+
+const { skip } = await natsServerOrSkip('2.12')
+
+async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of body) pieces.push(piece.slice())
+  return Buffer.concat(pieces)
+}
+
+describe.skipIf(skip)('NATS Object Store', () => {
+  let server: NatsServer
+  let connections: readonly NatsConnection[] = []
+  let buckets = 0
+  beforeAll(async () => {
+    server = await startNatsServer({ version: '2.12' })
+    connections = [await connect({ servers: server.url }), await connect({ servers: server.url })]
+  })
+  afterAll(async () => {
+    for (const each of connections) await each.close()
+    await server.stop()
+  })
+  const chunksIn = async (name: string): Promise<number> => {
+    const manager = await jetstreamManager(connections[0]!)
+    const { state } = await manager.streams.info(`OBJ_${name}`, { subjects_filter: `$O.${name}.C.>` })
+    return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0)
+  }
+
+  runObjectStoreConformance(test, {
+    capabilities: { createOnly: true, compareAndSwap: true, rangeReads: true },
+    create: async () => {
+      const name = `conformance_${++buckets}`
+      return {
+        store: natsObjects(connections[0]!, name),
+        other: natsObjects(connections[1]!, name),
+        destroy: async () => {
+          const manager = await jetstreamManager(connections[0]!)
+          await manager.streams.delete(`OBJ_${name}`).catch(() => undefined)
+        },
+      }
+    },
+  })
+
+  test('a bucket that is not there holds nothing, and is made by a put', async () => {
+    const store = natsObjects(connections[0]!, 'unmade')
+    expect(await store.get('a')).toBeUndefined()
+    expect(await namesIn(store)).toEqual([])
+    await store.delete('a')
+    await store.put('a', new Uint8Array(3))
+    expect(await namesIn(store)).toEqual(['a'])
+  })
+
+  test('what is replaced, deleted, aborted, lost to a condition or failed leaves no chunks', async () => {
+    const store = natsObjects(connections[0]!, 'chunks')
+    await store.put('a', new Uint8Array(300_000))
+    expect(await chunksIn('chunks')).toBe(3)
+    await store.put('a', new Uint8Array(1))
+    expect(await chunksIn('chunks')).toBe(1)
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(5_000_000)
+      throw new Error('enough')
+    }
+    await expect(store.put('b', failing())).rejects.toThrow('enough')
+    expect(await store.put('a', new Uint8Array(500_000), { condition: 'absent' })).toBe('conflict')
+    async function* overtaken(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(500_000)
+      await store.put('c', new Uint8Array(1))
+    }
+    expect(await store.put('c', overtaken(), { condition: 'absent' })).toBe('conflict')
+    expect(await chunksIn('chunks')).toBe(2)
+    for (const name of ['a', 'c']) await store.delete(name)
+    const manager = await jetstreamManager(connections[0]!)
+    expect(await chunksIn('chunks')).toBe(0)
+    expect((await manager.streams.info('OBJ_chunks')).state.messages).toBeLessThanOrEqual(1)
+  })
+
+  test('a chunk that was changed or is missing is noticed', async () => {
+    const store = natsObjects(connections[0]!, 'damaged')
+    await store.put('a', new Uint8Array(300_000))
+    const manager = await jetstreamManager(connections[0]!)
+    const { state } = await manager.streams.info('OBJ_damaged', { subjects_filter: '$O.damaged.C.>' })
+    const [subject] = Object.keys(state.subjects!)
+    await manager.streams.deleteMessage('OBJ_damaged', 2)
+    await expect(bytesOf((await store.get('a'))!.body)).rejects.toMatchObject({ code: 'Unreachable' })
+    connections[0]!.publish(subject!, new Uint8Array(131_072).fill(1))
+    await connections[0]!.flush()
+    await expect(bytesOf((await store.get('a'))!.body)).rejects.toMatchObject({
+      code: expect.stringMatching(/Corrupted|Unreachable/) as string,
+    })
+  })
+
+  test('artifacts go round: publish, supersede, download, prune', async () => {
+    const store = natsObjects(connections[0]!, 'artifacts')
+    expect(await probeObjectStore(store)).toEqual({
+      createOnly: true,
+      compareAndSwap: true,
+      rangeReads: true,
+    })
+    for (const revision of [5, 3, 7]) {
+      const { directory } = await artifactAt(revision, { value: 'x'.repeat(2_000_000) })
+      const { outcome } = await publishArtifact(directory, store, 'cell/routes')
+      expect(outcome).toBe(revision === 3 ? 'superseded' : 'published')
+    }
+    const other = natsObjects(connections[1]!, 'artifacts')
+    const manifest = await downloadArtifact(other, 'cell/routes', join(await scratch(), 'artifact'))
+    expect(manifest?.cursor.revision).toBe(7n)
+    expect(await pruneArtifacts(store, 'cell/routes', { graceMs: 0 })).toBe(1)
+    expect(await namesIn(store)).toHaveLength(2)
+  })
+
+  test('a name that is none of a bucket is a TypeError', () => {
+    for (const name of ['', 'a.b', 'a b', '*', '>'])
+      expect(() => natsObjects(connections[0]!, name)).toThrow(TypeError)
+  })
+})
