@@ -24,6 +24,7 @@ const NEEDED = [
   'import',
   'publish',
   'bootstrap',
+  'lease',
   'bucket create',
   'bucket info',
   'bucket delete',

@@ -12,6 +12,7 @@ import { importFold } from './import.ts'
 import { publish } from './publish.ts'
 import { bootstrap } from './bootstrap.ts'
 import { inspect } from './inspect.ts'
+import { lease } from './lease.ts'
 import { dump, ls } from './list.ts'
 import { load } from './load.ts'
 import { verify } from './verify.ts'
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   importFold,
   publish,
   bootstrap,
+  lease,
   bucketCreate,
   bucketInfo,
   bucketDelete,

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { SnapshotError, type ObjectStore } from '@slip/kv-core'
 import { IMPORT_OPTIONS, importLimits } from '../artifact/import-options.ts'
 import { objectsAt } from '../artifact/object-url.ts'
+import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
 import type { Command } from '../command/command.ts'
 import { foldAddress } from '../fold/fold-address.ts'
 import { backendOf } from '../fold/fold-backend.ts'
@@ -18,10 +19,11 @@ export const bootstrap: Command = {
   words: ['URL', 'FOLD'],
   summary: 'Makes a new fold of the newest artifact that is published.',
   details:
-    'URL is file:DIR. Nothing is looked at before its digest matched; the fold appears whole, or not at all. A broken link is taken up where it ended. JSON: {entries, cursor, revision, bytes (of the payload), received (over the link)}.',
+    'URL is file:DIR, or nats:OBJECT_BUCKET over --server. Nothing is looked at before its digest matched; the fold appears whole, or not at all. A broken link is taken up where it ended. JSON: {entries, cursor, revision, bytes (of the payload), received (over the link)}.',
   options: {
     name: { value: 'NAME', help: 'what it is published as; default the only one there is' },
     ...IMPORT_OPTIONS,
+    ...CONNECTION_OPTIONS,
   },
   exits: [
     '1  none is published there',
@@ -35,7 +37,7 @@ export const bootstrap: Command = {
     const place = { path: address.path, durability: undefined, format: undefined, waitLockMs: undefined }
     const into = (await backendOf(address)).place(place)
     if (await into.exists()) throw new UsageError(`there is a fold at ${address.path} already`, 'bootstrap')
-    const from = await objectsAt(url, 'bootstrap')
+    const from = await objectsAt(url, options, 'bootstrap')
     const { downloadArtifact, importSnapshot } = await import('@slip/export')
     const scratch = await mkdtemp(join(dirname(resolve(address.path)), '.slip-bootstrap-'))
     const progress = new Progress(output.quiet)

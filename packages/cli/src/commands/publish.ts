@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { SnapshotError } from '@slip/kv-core'
 import { EXPORT_OPTIONS, exportSettings } from '../artifact/interchange.ts'
 import { objectsAt } from '../artifact/object-url.ts'
+import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
 import type { Command } from '../command/command.ts'
 import { bindingLine } from '../fold/binding-line.ts'
 import { foldAddress } from '../fold/fold-address.ts'
@@ -16,10 +17,11 @@ export const publish: Command = {
   words: ['FOLD', 'URL'],
   summary: 'Publishes a copy of a fold for other nodes to start from.',
   details:
-    "Works beside a running follower, as export does. URL is file:DIR. The payload is written once under a name of its own, then the pointer NAME.manifest.json is moved to it, unless that names a newer artifact (superseded). JSON: {outcome: 'published' or 'superseded', pointer, payload, bytes, sent}.",
+    "Works beside a running follower, as export does. URL is file:DIR, or nats:OBJECT_BUCKET over --server. The payload is written once under a name of its own, then the pointer NAME.manifest.json is moved to it, unless that names a newer artifact (superseded). JSON: {outcome: 'published' or 'superseded', pointer, payload, bytes, sent}.",
   options: {
     name: { value: 'NAME', help: "what it is published as, may contain '/'; default the name of the bucket" },
     ...EXPORT_OPTIONS,
+    ...CONNECTION_OPTIONS,
   },
   exits: [
     '2  NAME is missing, is none, or holds artifacts of the other family or of another bucket',
@@ -28,7 +30,7 @@ export const publish: Command = {
   example: 'slip publish log:./routes.slip file:./artifacts',
   async run({ words: [fold = '', url = ''], options, output }) {
     const address = foldAddress(fold)
-    const to = await objectsAt(url, 'publish')
+    const to = await objectsAt(url, options, 'publish')
     return await withReader(address, output, async (reader) => {
       const name = options.text('name') ?? bindingLine(reader.lineage)?.name
       if (name === undefined)

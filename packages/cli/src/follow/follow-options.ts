@@ -1,7 +1,7 @@
 import type { FollowOptions, SnapshotStore, WatchScope } from '@slip/kv-core'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs, LONGEST_TIMER, oneOf, optional } from '../command/units.ts'
-import { objectsAt } from '../artifact/object-url.ts'
+import { mustBeObjectUrl, objectsAt } from '../artifact/object-url.ts'
 import { foldAddress } from '../fold/fold-address.ts'
 import { backendOf, type PlaceOptions } from '../fold/fold-backend.ts'
 import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
@@ -77,7 +77,7 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
   return {
     store: await foldPlace(options, { replaceForeign: onForeign === 'rebuild' }),
     onForeignFold: onForeign,
-    ...(from === undefined ? {} : { bootstrap: await artifactsAt(from, bucket) }),
+    ...(from === undefined ? {} : { bootstrap: artifactsAt(from, bucket, options) }),
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
       oneOf(text, 'when-evicted', ['drop', 'keep']),
@@ -100,11 +100,22 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
   }
 }
 
-/** Kept beside nothing: what is fetched is removed once it is a fold. */
-async function artifactsAt(url: string, bucket: string): Promise<NonNullable<FollowOptions['bootstrap']>> {
-  const objects = await objectsAt(url, 'follow')
-  const { fromArtifact } = await import('@slip/export')
-  return fromArtifact(objects, bucket)
+/** A connection to where artifacts are is made when one is needed, and closed again. UsageError for a URL that is none. */
+function artifactsAt(
+  url: string,
+  bucket: string,
+  options: ParsedOptions,
+): NonNullable<FollowOptions['bootstrap']> {
+  mustBeObjectUrl(url, 'follow')
+  return async (into, wait) => {
+    const objects = await objectsAt(url, options, 'follow')
+    try {
+      const { fromArtifact } = await import('@slip/export')
+      return await fromArtifact(objects, bucket)(into, wait)
+    } finally {
+      await objects.close?.()
+    }
+  }
 }
 
 async function foldPlace(
