@@ -11,6 +11,9 @@ export {
   type ManifestFile,
 } from './manifest.ts'
 export { directoryObjects } from './objects/directory-objects.ts'
+export { s3Objects } from './objects/s3-objects.ts'
+export type { S3Options } from './objects/s3-client.ts'
+export type { S3Credentials } from './objects/s3-signature.ts'
 export { natsObjects } from './objects/nats-objects.ts'
 export { probeObjectStore, type ObservedCapabilities } from './objects/probe-object-store.ts'
 export { downloadArtifact, type DownloadOptions, type DownloadProgress } from './remote/download-artifact.ts'
