@@ -122,6 +122,13 @@ describe.skipIf(skip)('NATS Object Store', () => {
     expect(await namesIn(store)).toHaveLength(2)
   })
 
+  test('the API may be elsewhere: where nobody answers nothing is found', async () => {
+    const store = natsObjects(connections[0]!, 'elsewhere', { apiPrefix: 'nowhere.API' })
+    await expect(store.put('a', new Uint8Array(3))).rejects.toMatchObject({ code: 'Unreachable' })
+    const there = natsObjects(connections[0]!, 'elsewhere', { apiPrefix: '$JS.API', replicas: 1 })
+    expect(await there.put('a', new Uint8Array(3))).not.toBe('conflict')
+  })
+
   test('a name that is none of a bucket is a TypeError', () => {
     for (const name of ['', 'a.b', 'a b', '*', '>'])
       expect(() => natsObjects(connections[0]!, name)).toThrow(TypeError)

@@ -17,29 +17,49 @@ export interface NatsObjectInfo {
   readonly metadata?: { readonly slip_first_seq?: string }
 }
 
+export interface NatsObjectsOptions {
+  /** The JetStream domain. */
+  readonly domain?: string | undefined
+  /** Where the JetStream API is, instead of `$JS.API`. */
+  readonly apiPrefix?: string | undefined
+  /** Of a bucket that is made. @default 1 */
+  readonly replicas?: number | undefined
+}
+
 /** A client of JetStream and what is done to the stream of one object bucket. */
 export class NatsObjectBucket {
   readonly client: JetStreamClient
   readonly manager: JetStreamManager
   readonly name: string
   readonly stream: string
+  readonly #replicas: number
 
-  private constructor(client: JetStreamClient, manager: JetStreamManager, name: string) {
+  private constructor(client: JetStreamClient, manager: JetStreamManager, name: string, replicas: number) {
     this.client = client
     this.manager = manager
     this.name = name
     this.stream = `OBJ_${name}`
+    this.#replicas = replicas
   }
 
   /** KvError `Unsupported` where `@nats-io/jetstream` is not installed. */
-  static async open(connection: object, name: string): Promise<NatsObjectBucket> {
+  static async open(
+    connection: object,
+    name: string,
+    { domain, apiPrefix, replicas = 1 }: NatsObjectsOptions,
+  ): Promise<NatsObjectBucket> {
     const module = await import('@nats-io/jetstream').catch((cause: unknown) => {
       throw new KvError('Unsupported', 'natsObjects needs the package @nats-io/jetstream', { cause })
     })
     const raw = connection as Parameters<typeof module.jetstream>[0]
     return asking('opening', async () => {
-      const manager = await module.jetstreamManager(raw, { checkAPI: false })
-      return new NatsObjectBucket(module.jetstream(raw), manager, name)
+      const where = {
+        checkAPI: false,
+        ...(domain === undefined ? {} : { domain }),
+        ...(apiPrefix === undefined ? {} : { apiPrefix }),
+      }
+      const manager = await module.jetstreamManager(raw, where)
+      return new NatsObjectBucket(module.jetstream(raw, where), manager, name, replicas)
     })
   }
 
@@ -64,6 +84,7 @@ export class NatsObjectBucket {
         allow_direct: true,
         allow_rollup_hdrs: true,
         discard: 'new',
+        num_replicas: this.#replicas,
       })
     }
   }

@@ -9,7 +9,14 @@ import {
   type StoredObject,
   type WaitOptions,
 } from '@slip/kv-core'
-import { asking, asKvError, isConflict, NatsObjectBucket, type NatsObjectInfo } from './nats-object-bucket.ts'
+import {
+  asking,
+  asKvError,
+  isConflict,
+  NatsObjectBucket,
+  type NatsObjectInfo,
+  type NatsObjectsOptions,
+} from './nats-object-bucket.ts'
 import { messagesOf } from './nats-messages.ts'
 import { BodyFailed, bodyOf, bodyOfBytes, orAborted, piecesOf } from './object-body.ts'
 import { mustBeNamePrefix, mustBeObjectName } from './object-name.ts'
@@ -29,22 +36,28 @@ const ORPHAN_MS = 3_600_000
  * A put that dies leaves chunks that nobody sees; the first put of a later process removes those that are older
  * than an hour. KvError.
  */
-export function natsObjects(connection: object, objectBucket: string): ObjectStore {
+export function natsObjects(
+  connection: object,
+  objectBucket: string,
+  options: NatsObjectsOptions = {},
+): ObjectStore {
   if (!/^[\w-]+$/.test(objectBucket))
     throw new TypeError(`${JSON.stringify(objectBucket)} is no name of an object bucket`)
-  return new NatsObjects(connection, objectBucket)
+  return new NatsObjects(connection, objectBucket, options)
 }
 
 class NatsObjects implements ObjectStore {
   readonly capabilities = { createOnly: true, compareAndSwap: true, rangeReads: true } as const
   readonly #connection: object
   readonly #name: string
+  readonly #options: NatsObjectsOptions
   #opening: Promise<NatsObjectBucket> | undefined
   #ready: Promise<void> | undefined
 
-  constructor(connection: object, name: string) {
+  constructor(connection: object, name: string, options: NatsObjectsOptions) {
     this.#connection = connection
     this.#name = name
+    this.#options = options
   }
 
   async get(name: string, options: ObjectGetOptions = {}): Promise<StoredObject | undefined> {
@@ -166,7 +179,7 @@ class NatsObjects implements ObjectStore {
   }
 
   #bucket(): Promise<NatsObjectBucket> {
-    const opening = (this.#opening ??= NatsObjectBucket.open(this.#connection, this.#name))
+    const opening = (this.#opening ??= NatsObjectBucket.open(this.#connection, this.#name, this.#options))
     opening.catch(() => (this.#opening = undefined))
     return opening
   }
