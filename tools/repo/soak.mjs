@@ -41,6 +41,8 @@ const parts = {
   'store-lmdb': (args) => runTests(['--filter=@slip/store-lmdb', ...args], LMDB_SOAK),
   /** Kills, flips, hostile artifacts and memory of exports and imports. Arguments are turbo's. */
   artifacts: (args) => runTests(['--filter=@slip/export', ...args], ARTIFACTS),
+  /** Repairs from an artifact that fail or die at each of their commits. Arguments are turbo's. */
+  restore: (args) => runTests(['--filter=@slip/kv-core', ...args], { SLIP_SCHEDULES: '30000' }),
   /** Arguments are the simulator's, and win over these. */
   simulation: (args) =>
     exec(

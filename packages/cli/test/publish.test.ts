@@ -99,7 +99,7 @@ test('a name holds one bucket and one family, and a fold without a binding needs
     ['publish', `log:${await logAt(3, {})}`, url, '--name', 'one'],
     ['publish', `log:${await logAt(4, { name: 'another' })}`, url, '--name', 'one'],
     ['publish', `log:${await logAt(3, {})}`, url, '--name', '../out'],
-    ['publish', `log:${await logAt(3, {})}`, 's3://objects'],
+    ['publish', `log:${await logAt(3, {})}`, 's3:objects'],
     ['publish', `log:${await logAt(3, {})}`, 'objects'],
   ])
   expect(results.map(({ code }) => code)).toEqual([2, 0, 2, 0, 2, 2, 2, 2])

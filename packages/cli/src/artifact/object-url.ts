@@ -4,17 +4,24 @@ import { asUsage } from '../bucket/usable-config.ts'
 import type { ParsedOptions } from '../command/command.ts'
 import { UsageError } from '../output/usage-error.ts'
 
+/** Credentials, region and endpoint are those of the usual variables. */
+const S3_PLACE = /^\/\/([a-z0-9.-]{3,63})(?:\/(.*?))?\/?$/
+
 interface ObjectUrl {
-  readonly scheme: 'file' | 'nats'
+  readonly scheme: 'file' | 'nats' | 's3'
   readonly rest: string
 }
 
 /** UsageError for a URL that is none. */
 export function mustBeObjectUrl(url: string, command: string): ObjectUrl {
   const [, scheme, rest = ''] = /^(file|nats|s3):(.+)$/.exec(url) ?? []
-  if (scheme === 's3') throw new UsageError('s3: is not in this version of slip', command)
-  if (scheme !== 'file' && scheme !== 'nats')
-    throw new UsageError(`${url} is no URL of artifacts: use file:DIR or nats:OBJECT_BUCKET`, command)
+  if (scheme !== 'file' && scheme !== 'nats' && scheme !== 's3')
+    throw new UsageError(
+      `${url} is no URL of artifacts: use file:DIR, nats:OBJECT_BUCKET or s3://BUCKET/PREFIX`,
+      command,
+    )
+  if (scheme === 's3' && !S3_PLACE.test(rest))
+    throw new UsageError(`${url} is no place in S3: use s3://BUCKET/PREFIX`, command)
   if (scheme === 'nats' && !/^[\w-]+$/.test(rest))
     throw new UsageError(`${rest} is no name of an object bucket`, command)
   return { scheme, rest }
@@ -27,8 +34,10 @@ export function mustBeObjectUrl(url: string, command: string): ObjectUrl {
 export async function objectsAt(url: string, options: ParsedOptions, command: string): Promise<ObjectStore> {
   const { scheme, rest } = mustBeObjectUrl(url, command)
   if (scheme === 'nats') return await natsObjectsAt(rest, options)
-  const { directoryObjects } = await import('@slip/export')
-  return directoryObjects(rest)
+  const { directoryObjects, s3Objects } = await import('@slip/export')
+  if (scheme === 'file') return directoryObjects(rest)
+  const [, bucket = '', prefix = ''] = S3_PLACE.exec(rest)!
+  return s3Objects({ bucket, ...(prefix === '' ? {} : { prefix }) })
 }
 
 async function natsObjectsAt(bucket: string, options: ParsedOptions): Promise<ObjectStore> {

@@ -19,7 +19,7 @@ export const bootstrap: Command = {
   words: ['URL', 'FOLD'],
   summary: 'Makes a new fold of the newest artifact that is published.',
   details:
-    'URL is file:DIR, or nats:OBJECT_BUCKET over --server. Nothing is looked at before its digest matched; the fold appears whole, or not at all. A broken link is taken up where it ended. JSON: {entries, cursor, revision, bytes (of the payload), received (over the link)}.',
+    'URL is file:DIR, nats:OBJECT_BUCKET over --server, or s3://BUCKET/PREFIX with the usual AWS variables. Nothing is looked at before its digest matched; the fold appears whole, or not at all. A broken link is taken up where it ended. JSON: {entries, cursor, revision, bytes (of the payload), received (over the link)}.',
   options: {
     name: { value: 'NAME', help: 'what it is published as; default the only one there is' },
     ...IMPORT_OPTIONS,
