@@ -361,3 +361,78 @@ test('a key that is written and evicted while the bucket is listed is not taken 
   expect(location.image!.entries.has('gone')).toBe(true)
   expect(location.image!.cursor.revision).toBe(3n)
 })
+
+test('what a process that died in a repair left beside the fold is removed by the next', async () => {
+  const bucket = evicting('a')
+  const location = await folded(bucket)
+  location.beside('restore').copy(location)
+  await using run = await FollowRun.start({ ...KEEP, bucket, location, bootstrap: async () => false })
+  await run.caughtUp()
+  expect(location.beside('restore').image).toBeUndefined()
+})
+
+describe('a follower that is closed', () => {
+  test('while the artifact is fetched ends as it was asked to', async () => {
+    const { bucket, location } = await behind()
+    let isAsked = false
+    const run = await FollowRun.start({
+      ...KEEP,
+      bucket,
+      location,
+      bootstrap: (_into, { signal }) => {
+        isAsked = true
+        return new Promise((_resolve, reject) =>
+          signal!.addEventListener('abort', () => reject(signal!.reason as Error)),
+        )
+      },
+    })
+    await run.until(() => isAsked)
+    await run.follower.close()
+    await run.follower.closed
+    expect(run.follower.status.state).toBe('closed')
+    expect(location.image!.cursor.revision).toBe(3n)
+  })
+
+  test('while the artifact is compared ends before it is compared whole', async () => {
+    const { bucket, location, artifact } = await behind()
+    const { value, version } = artifact.image!.entries.get('a')!
+    let isComparedWhole = false
+    let run: FollowRun | undefined
+    for (let i = 0; i < 1_000; i++) {
+      const entry = { key: `a.${i}`, value, version }
+      location.image!.entries.set(entry.key, entry)
+      artifact.image!.entries.set(entry.key, entry)
+    }
+    artifact.image!.entries.set('a.0', {
+      key: 'a.0',
+      value,
+      get version() {
+        void run?.follower.close()
+        return version
+      },
+    })
+    artifact.image!.entries.set('b', {
+      key: 'b',
+      value,
+      get version() {
+        isComparedWhole = true
+        return version
+      },
+    })
+    run = await FollowRun.start({ ...KEEP, bucket, location, ...giving(artifact) })
+    await run.follower.closed
+    expect(run.follower.status.state).toBe('closed')
+    expect([location.image!.cursor.revision, run.applied, isComparedWhole]).toEqual([3n, [], false])
+  })
+})
+
+test('an artifact that cannot be opened is no reason to give up what the fold has', async () => {
+  const { bucket, location, artifact } = await behind()
+  location.beside('restore').failing.open = () => {
+    throw new SnapshotError('Io', 'no space left')
+  }
+  await using run = await FollowRun.start({ ...KEEP, bucket, location, ...giving(artifact) })
+  const failure = await run.failure()
+  expect(failure).toMatchObject({ code: 'RepairRefused' })
+  expect(String(failure)).toMatch(/no space left/)
+})

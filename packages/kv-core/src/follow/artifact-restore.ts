@@ -83,10 +83,8 @@ export class ArtifactRestore<S extends SnapshotStore, T> {
    */
   async run(task: RestoreTask): Promise<BoundLineage | undefined> {
     const place = this.#parts.keeper.restorePlace!
-    await place.remove!()
     try {
-      await this.#get(place, task.described)
-      const store = await place.open({ signal: this.#signal })
+      const store = await this.#get(place, task.described)
       try {
         return await this.#take(opened(store), task)
       } finally {
@@ -97,12 +95,14 @@ export class ArtifactRestore<S extends SnapshotStore, T> {
     }
   }
 
-  async #get(place: SnapshotLocation<S>, { kind, name, incarnation }: SourceDescription): Promise<void> {
+  async #get(place: SnapshotLocation<S>, { kind, name, incarnation }: SourceDescription): Promise<S> {
     const { whenEvicted, prefixes } = this.#settings
     const notBehind = this.#parts.keeper.figures.cursor
     const wanted: WantedFold = { kind, name, incarnation, whenEvicted, prefixes, scope: 'covers', notBehind }
     try {
-      if (await this.#parts.bootstrap!(place, { signal: this.#signal, wanted })) return
+      await place.remove!()
+      if (await this.#parts.bootstrap!(place, { signal: this.#signal, wanted }))
+        return await place.open({ signal: this.#signal })
     } catch (cause) {
       this.#signal.throwIfAborted()
       if (isPassing(cause)) throw new Unanswered(cause)

@@ -285,6 +285,7 @@ export class Attachment<S extends SnapshotStore, T> {
       this.#bound = restored
       this.#known = keeper.store
     } catch (error) {
+      if (this.#signal.aborted) return undefined
       if (!(error instanceof Unrestored)) throw error
       const settled = this.#storedLineage()?.settled === true
       await this.#leaveMark(new BoundLineage(bound.binding, bound.ring, settled))

@@ -39,7 +39,9 @@ export class FoldKeeper<S extends SnapshotStore> {
     signal: AbortSignal,
     bootstrap: Bootstrap<S> | undefined,
   ): Promise<FoldKeeper<S>> {
-    return new FoldKeeper(location, await openFold(location, signal, bootstrap))
+    const keeper = new FoldKeeper(location, await openFold(location, signal, bootstrap))
+    if (bootstrap !== undefined) await keeper.#forgetRestore()
+    return keeper
   }
 
   get store(): S {
@@ -96,6 +98,16 @@ export class FoldKeeper<S extends SnapshotStore> {
     } finally {
       this.#closed = true
       await store.close()
+    }
+  }
+
+  /** What a process that died in a repair left beside the fold; nobody else uses it while this one is open. */
+  async #forgetRestore(): Promise<void> {
+    const { restorePlace: place } = this
+    try {
+      if (await place?.exists()) await place!.remove!()
+    } catch {
+      // The next repair tells why it cannot be removed.
     }
   }
 

@@ -83,7 +83,7 @@ export class RestoreMerge<S extends SnapshotStore, T> {
     for (const entry of this.#artifact.entries(prefix)) {
       const taken = this.#decide(entry.key, entry) === 'take'
       if (taken && !(await this.#add({ operation: 'put', ...entry }))) return false
-      await this.#breathe()
+      if (!(await this.#breathe())) return false
     }
     this.#slices.end()
     return true
@@ -104,7 +104,7 @@ export class RestoreMerge<S extends SnapshotStore, T> {
         const removal = { operation: 'delete', key, version, reason: 'resync' } as const
         if (!(await this.#add(removal))) return false
       }
-      await this.#breathe()
+      if (!(await this.#breathe())) return false
     }
     this.#slices.end()
     return true
@@ -121,7 +121,7 @@ export class RestoreMerge<S extends SnapshotStore, T> {
       const keys = [...this.#parts.keeper.store.keys(prefix, range)]
       for (const key of keys) {
         if (!this.#artifact.has(key)) names.add(key)
-        await this.#breathe()
+        if (!(await this.#breathe())) return false
       }
       after = keys.at(-1) ?? after
       const isLast = keys.length < maxCount
@@ -148,7 +148,7 @@ export class RestoreMerge<S extends SnapshotStore, T> {
     for (const key of names) {
       const removed = this.#decide(key, undefined, false) === 'remove'
       if (removed && !(await this.#add(syntheticDelete(key)))) return false
-      await this.#breathe()
+      if (!(await this.#breathe())) return false
     }
     return true
   }
@@ -216,10 +216,12 @@ export class RestoreMerge<S extends SnapshotStore, T> {
     return protocol.restoreKey({ artifact: revisionOf(artifact), local: revisionOf(local), listed })
   }
 
-  async #breathe(): Promise<void> {
-    if (++this.#sinceYield < YIELD_EVERY) return
+  /** Gives whether to go on. */
+  async #breathe(): Promise<boolean> {
+    if (++this.#sinceYield < YIELD_EVERY) return true
     this.#sinceYield = 0
     if (this.#slices.due()) await this.#slices.pause()
+    return !this.#ports.signal.aborted
   }
 }
 
