@@ -371,6 +371,18 @@ test('what a process that died in a repair left beside the fold is removed by th
   expect(location.beside('restore').image).toBeUndefined()
 })
 
+test('a bucket that cannot be reached while it is listed is listed again, and nothing is given up', async () => {
+  const { bucket, location, artifact } = await behind()
+  bucket.onListed = () => {
+    bucket.onListed = () => undefined
+    throw new KvError('Unreachable', 'the connection was lost')
+  }
+  await using run = await FollowRun.start({ ...KEEP, bucket, location, ...giving(artifact) })
+  await run.caughtUp()
+  expect(run.keys).toEqual(REPAIRED)
+  expect(run.reasons).toContain('Unreachable')
+})
+
 describe('a follower that is closed', () => {
   test('while the artifact is fetched ends as it was asked to', async () => {
     const { bucket, location } = await behind()

@@ -38,7 +38,8 @@ export function overview(commands: readonly Command[]): string {
     '',
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     '',
-    'FOLD is log:PATH. Servers: --server, SLIP_SERVER, the context of the NATS CLI, nats://127.0.0.1:4222.',
+    'FOLD is log:PATH or lmdb:PATH.',
+    'Servers: --server, SLIP_SERVER, the context of the NATS CLI, nats://127.0.0.1:4222.',
     'Exit codes: 0 yes or done, 1 no, 2 usage or local file, 3 source, 4 damaged or foreign fold, 5 busy, 6 behind, 70 a bug.',
   ].join('\n')}\n`
 }

@@ -6,7 +6,7 @@ import { Slices } from '../slices.ts'
 import type { KvReader } from '../source.ts'
 import type { ApplyOptions, SnapshotStore } from '../store.ts'
 import type { AnchorRing } from './anchor-ring.ts'
-import { Unrestored } from './attach-decision.ts'
+import { Unanswered, Unrestored } from './attach-decision.ts'
 import { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
@@ -139,9 +139,13 @@ export class RestoreMerge<S extends SnapshotStore, T> {
     const { reader, signal } = this.#ports
     if (reader === undefined) throw new Unrestored('the bucket cannot be listed')
     this.#slices.end()
-    const listing = reader.keys(prefix, { signal })
-    for await (const { key } of listing) names.delete(key)
-    await listing.validAt
+    try {
+      const listing = reader.keys(prefix, { signal })
+      for await (const { key } of listing) names.delete(key)
+      await listing.validAt
+    } catch (cause) {
+      throw new Unanswered(cause)
+    }
     // A key that was written and evicted after the artifact is not listed either.
     await this.#ports.stillThere()
     this.#slices.begin()
