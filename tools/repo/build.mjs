@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { bin, capture, exec, PNPM, ROOT } from './exec.mjs'
 
 const STAMP = join(ROOT, 'packages/cli/dist/.tsbuildinfo')
+/** What the compiler does not make: without it no fold in LMDB can be opened. */
+const BUNDLE = { script: 'packages/store-lmdb/bundle.mjs', makes: 'packages/store-lmdb/dist/lmdb-js.js' }
 const SOURCES = ['packages', 'tools', 'examples', 'tsconfig.base.json']
 
 /** Builds every package; quiet when all is well. Ends the process when it fails. */
@@ -25,7 +27,7 @@ function turbo() {
 
 /** Builds unless nothing changed since the last time: a look at the sources costs a few milliseconds. */
 export async function ensureBuilt() {
-  if (existsSync(STAMP)) {
+  if (existsSync(STAMP) && existsSync(join(ROOT, BUNDLE.makes))) {
     const { mtimeMs } = await stat(STAMP)
     if ((await newest(SOURCES)) <= mtimeMs) return
   }
@@ -34,6 +36,8 @@ export async function ensureBuilt() {
     cwd: ROOT,
   })
   if (code !== 0) process.exit(1)
+  const bundled = await exec(process.execPath, [BUNDLE.script], { stdio: ['ignore', 2, 2], cwd: ROOT })
+  if (bundled !== 0) process.exit(1)
 }
 
 async function newest(paths) {
