@@ -114,6 +114,36 @@ describe('a rebuild', () => {
     expect(run.follower.status.verifiedThrough).toBe(3n)
   })
 
+  test('for a wrong count is followed by another at once where a key vanished meanwhile', async () => {
+    const bucket = bucketOf('a', 'b', 'c', 'd')
+    const location = await folded(bucket)
+    bucket.vanish('b')
+    const going = ['c', 'd']
+    location.failing.stagedCommit = () => {
+      const key = going.shift()
+      if (key !== undefined) bucket.vanish(key)
+    }
+    await using run = await FollowRun.start({ bucket, location, auditIntervalMs: 60_000 })
+    await run.until(() => run.keys.length === 1 && run.follower.status.state === 'live')
+    expect(run.states.filter((state) => state === 'resyncing')).toHaveLength(3)
+    expect(run.states).not.toContain('stale')
+    expect(run.keys).toEqual(['a'])
+    await run.until(() => run.follower.status.verifiedThrough === run.bucket.last)
+    expect(run.follower.status.unverified).not.toContain('count')
+  })
+
+  test('for a wrong count is made twice, not for ever, where the counts stay as far apart', async () => {
+    const bucket = bucketOf('a', 'b')
+    await using run = await FollowRun.start({ bucket, auditIntervalMs: 60_000 })
+    await run.caughtUp()
+    bucket.countOffset = 1n
+    bucket.breakSessions()
+    await run.until(() => run.states.includes('resyncing') && run.follower.status.state === 'live')
+    expect(run.follower.status.unverified).toContain('count')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(run.states.filter((state) => state === 'resyncing')).toHaveLength(2)
+  })
+
   test('because applied revisions were delivered again, in two sessions in a row', async () => {
     await using run = await FollowRun.start({ bucket: bucketOf('a', 'b') })
     await run.caughtUp()

@@ -3,7 +3,7 @@ import { KvError, type WaitOptions } from '@slip/kv-core'
 
 import { orAbort } from './abort.ts'
 import { asKvError, refusal, type ApiErrorReply, type Attempt } from './errors.ts'
-import { isDown, onConnectionTrouble, whenConnected } from './session/connection-trouble.ts'
+import { isDown, onConnectionTrouble, refusedWith, whenConnected } from './session/connection-trouble.ts'
 
 /** Requests to the JetStream API of one connection, under its prefix or domain. */
 export class JetStreamApi {
@@ -51,7 +51,8 @@ export class JetStreamApi {
       await whenConnected(this.#connection, signal === undefined ? enough : AbortSignal.any([signal, enough]))
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason
-      throw new KvError('Unreachable', `${what}: no connection for ${timeoutMs} ms`, { cause: error })
+      const { code } = refusedWith(this.#connection) ?? { code: 'Unreachable' }
+      throw new KvError(code, `${what}: no connection for ${timeoutMs} ms`, { cause: error })
     }
     return Math.max(1, timeoutMs - (performance.now() - startedMs))
   }

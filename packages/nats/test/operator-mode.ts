@@ -3,7 +3,10 @@ import { nkeys } from '@nats-io/nats-core'
 type Pair = ReturnType<typeof nkeys.createUser>
 
 /** A server configuration with an operator and one account, and credentials of its users. */
-export function operatorMode(): { readonly config: string; userCreds(name: string): string } {
+export function operatorMode(): {
+  readonly config: string
+  userCreds(name: string, expiresAtMs?: number): string
+} {
   const operator = nkeys.createOperator()
   const account = nkeys.createAccount()
   const limits = {
@@ -24,20 +27,28 @@ export function operatorMode(): { readonly config: string; userCreds(name: strin
       'resolver: MEMORY',
       `resolver_preload: { ${account.getPublicKey()}: ${accountJwt} }`,
     ].join('\n'),
-    userCreds(name) {
+    userCreds(name, expiresAtMs) {
       const user = nkeys.createUser()
-      const userJwt = jwt(account, user, 'user', { subs: -1, data: -1, payload: -1 }, name)
+      const limits = { subs: -1, data: -1, payload: -1 }
+      const userJwt = jwt(account, user, 'user', limits, { name, expiresAtMs })
       const seed = new TextDecoder().decode(user.getSeed())
       return `-----BEGIN NATS USER JWT-----\n${userJwt}\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`
     },
   }
 }
 
-function jwt(issuer: Pair, subject: Pair, type: string, claims: object, name: string = type): string {
+function jwt(
+  issuer: Pair,
+  subject: Pair,
+  type: string,
+  claims: object,
+  { name = type, expiresAtMs }: { readonly name?: string; readonly expiresAtMs?: number | undefined } = {},
+): string {
   const head = encoded({ typ: 'JWT', alg: 'ed25519-nkey' })
   const body = encoded({
     jti: `${name}-${subject.getPublicKey()}`,
     iat: 1_700_000_000,
+    ...(expiresAtMs === undefined ? {} : { exp: Math.ceil(expiresAtMs / 1_000) }),
     iss: issuer.getPublicKey(),
     sub: subject.getPublicKey(),
     name,

@@ -3,6 +3,7 @@ import { NatsConnection } from '@slip/nats'
 import { natsServerOrSkip, startNatsServer, startProxy } from '@slip/nats-server'
 import { describe, expect, test, vi } from 'vitest'
 import { codeOf } from './code-of.ts'
+import { operatorMode } from './operator-mode.ts'
 
 /** Longer than a test may take: what ends before was not ended by the time. */
 const NEVER_MS = 600_000
@@ -50,5 +51,18 @@ test.skipIf(skip)(
     await expect(stopped).rejects.toBe('enough')
     proxy.release()
     expect(await waiting).toBeUndefined()
+  },
+)
+
+test.skipIf(skip)(
+  'a request of somebody whose credentials expired before the first one is Unauthorized',
+  { timeout: 60_000 },
+  async () => {
+    const { config, userCreds } = operatorMode()
+    await using server = await startNatsServer({ config, jetstream: false })
+    const creds = userCreds('brief', Date.now() + 2_000)
+    await using connection = await NatsConnection.connect({ servers: server.url, creds })
+    await wait(4_000)
+    expect(await codeOf(connection.bucketInfo('b', { timeoutMs: 100 }))).toBe('Unauthorized')
   },
 )

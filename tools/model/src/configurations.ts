@@ -23,6 +23,7 @@ const ATTACH: Decisions = [
   'onBookmark',
   'settles',
   'audit',
+  'listAgain',
   'judgeListed',
   'auditListing',
   'listingIsTruth',

@@ -1,5 +1,6 @@
 import type { Binding } from '../lineage.ts'
 import type { RebuildReason } from '../protocol/attach.ts'
+import type { KeyCounts } from '../protocol/audit.ts'
 import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
@@ -39,11 +40,18 @@ interface Doubt {
   readonly delayMs: number
 }
 
+/** Listings for a wrong count in a row, none of which made the counts equal. */
+interface Listed {
+  readonly listings: number
+  readonly counts: KeyCounts
+}
+
 /** Compares the fold's number of keys with the bucket's, over the life of a follower. */
 export class CountAudit<S extends SnapshotStore, T> {
   readonly #parts: FoldParts<S, T>
   readonly #settings: FollowSettings
   #doubt: Doubt | undefined
+  #listed: Listed | undefined
 
   constructor(parts: FoldParts<S, T>, settings: FollowSettings) {
     this.#parts = parts
@@ -163,15 +171,23 @@ export class CountAudit<S extends SnapshotStore, T> {
   ): AuditResult {
     if (verdict === 'equal') {
       this.#doubt = undefined
+      this.#listed = undefined
       return { verdict, through: look.lastRevision }
     }
     if (verdict !== 'rebuild') return { verdict }
-    if (rebuiltFor === 'countMismatch') this.#doubtFurther()
+    if (rebuiltFor === 'countMismatch') this.#listedInVain(look)
     const doubted = this.#doubt !== undefined && performance.now() < this.#doubt.againAtMs
     return doubted ? { verdict: 'off' } : { verdict: 'mend', reason: 'countMismatch' }
   }
 
-  /** A key that vanished while the fold was listed is found by listing again; counts of different things are not. */
+  #listedInVain(counts: KeyCounts): void {
+    const listings = (this.#listed?.listings ?? 0) + 1
+    const again = protocol.listAgain({ listings, counts, before: this.#listed?.counts })
+    this.#listed = { listings: again ? listings : 0, counts }
+    if (again) this.#doubt = undefined
+    else this.#doubtFurther()
+  }
+
   #doubtFurther(): void {
     const { delayMs: before } = this.#doubt ?? {}
     if (before === Infinity) return

@@ -8,6 +8,7 @@ import { handOver } from './hand-over.ts'
 import { judgeHistory } from './judge-history.ts'
 import { judgeListed } from './judge-listed.ts'
 import { lease } from './lease.ts'
+import { listAgain } from './list-again.ts'
 import { listingIsTruth } from './listing-is-truth.ts'
 import { mayRestore } from './may-restore.ts'
 import { onBookmark } from './on-bookmark.ts'
@@ -41,6 +42,7 @@ export interface Protocol {
   readonly sawEviction: typeof sawEviction
   readonly listingIsTruth: typeof listingIsTruth
   readonly audit: typeof audit
+  readonly listAgain: typeof listAgain
   readonly judgeListed: typeof judgeListed
   readonly auditListing: typeof auditListing
   readonly admitArtifact: typeof admitArtifact
@@ -69,6 +71,7 @@ export const protocol: Protocol = {
   sawEviction,
   listingIsTruth,
   audit,
+  listAgain,
   judgeListed,
   auditListing,
   admitArtifact,

@@ -4,6 +4,7 @@ import { KvError, type WaitOptions } from '@slip/kv-core'
 
 import { orAbort } from '../abort.ts'
 import { asKvError } from '../errors.ts'
+import { watchForTrouble } from '../session/connection-trouble.ts'
 import { Identification } from './authenticator.ts'
 import { resolveConfig, type NatsConnectionConfig, type ResolvedConfig } from './config.ts'
 import { withServerIdentity } from './server-identity.ts'
@@ -46,6 +47,7 @@ export async function rawConnect(config: ResolvedConfig, options: WaitOptions): 
     ...(config.tls === undefined ? {} : { tls: withServerIdentity(config.tls, config.servers) }),
   })
   const client = await firstOf(connecting, config, timeoutMs, options.signal)
+  watchForTrouble(client)
   void refreshOnDisconnect(client, identification)
   return client
 }

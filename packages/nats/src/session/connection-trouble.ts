@@ -15,6 +15,8 @@ interface Watched {
   readonly listeners: Set<Listener>
   /** Between the loss of a connection and the next one. */
   isDown: boolean
+  /** Why the server ended the connection, when it said that it does not take the credentials any more. */
+  refusal: KvError | undefined
 }
 
 const watchedOf = new WeakMap<NatsConnection, Watched>()
@@ -33,6 +35,17 @@ export function onConnectionTrouble(connection: NatsConnection, listener: Listen
 /** Whether the connection was lost and there is no other yet: what is sent now the client throws away. */
 export function isDown(connection: NatsConnection): boolean {
   return watch(connection).isDown
+}
+
+/** What the server said when it ended the connection, and there is no other yet. */
+export function refusedWith(connection: NatsConnection): KvError | undefined {
+  const { isDown, refusal } = watch(connection)
+  return isDown ? refusal : undefined
+}
+
+/** What happened before it is called nobody is told: call it when the connection is new. */
+export function watchForTrouble(connection: NatsConnection): void {
+  watch(connection)
 }
 
 /** Resolves with the next connection, or when there will be none. Rejects with the signal's reason. */
@@ -56,7 +69,7 @@ export async function whenConnected(connection: NatsConnection, signal: AbortSig
 function watch(connection: NatsConnection): Watched {
   let watched = watchedOf.get(connection)
   if (watched === undefined) {
-    watched = { listeners: new Set(), isDown: false }
+    watched = { listeners: new Set(), isDown: false, refusal: undefined }
     watchedOf.set(connection, watched)
     void readEvents(connection, watched)
   }
@@ -64,32 +77,31 @@ function watch(connection: NatsConnection): Watched {
 }
 
 async function readEvents(connection: NatsConnection, watched: Watched): Promise<void> {
-  let refusal: KvError | undefined
   const tell = (error: KvError, trouble: Trouble = 'lost') => {
     for (const listener of Array.from(watched.listeners)) listener(error, trouble)
   }
   void connection.closed().then((cause) => {
     watched.isDown = false
-    tell(closedError(cause, refusal))
+    tell(closedError(cause, watched.refusal))
   })
   for await (const event of connection.status()) {
     switch (event.type) {
       case 'error':
-        refusal = refusalOf(event.error) ?? refusal
+        watched.refusal = refusalOf(event.error) ?? watched.refusal
         break
       case 'disconnect':
         watched.isDown = true
-        tell(refusal ?? new KvError('Unreachable', 'the connection to the server was lost'))
+        tell(watched.refusal ?? new KvError('Unreachable', 'the connection to the server was lost'))
         break
       case 'staleConnection':
         // The client also says this when the server refused the credentials it had accepted.
-        tell(refusal ?? new KvError('Unreachable', 'the server does not answer pings'))
+        tell(watched.refusal ?? new KvError('Unreachable', 'the server does not answer pings'))
         break
       case 'forceReconnect':
         tell(new KvError('Unreachable', 'the connection is being replaced'))
         break
       case 'reconnect':
-        refusal = undefined
+        watched.refusal = undefined
         watched.isDown = false
         tell(new KvError('Unreachable', 'the connection was replaced'), 'replaced')
         break

@@ -1,5 +1,5 @@
 import { atLeast } from '@slip/nats-server'
-import { isRollback, type Cell } from './cell.ts'
+import type { Cell } from './cell.ts'
 import type { NetworkCell } from './network-cell.ts'
 
 /** Something that is missing. */
@@ -17,19 +17,11 @@ export interface GapOfCell {
   readonly fails: 'always' | 'perhaps'
 }
 
-const DISTRUST = 'keys that vanish during a rebuild for a wrong count are found by the next audit but one'
-
 const KNOWN_GAPS: readonly KnownGap<Cell>[] = [
   {
     what: 'a server before 2.11 contradicts itself about the key for a while: more than one repair, and a late one',
     covers: () => false,
     touches: ({ fault, version }) => fault === 'H12' && !atLeast(version, '2.11'),
-  },
-  {
-    what: DISTRUST,
-    covers: () => false,
-    touches: (cell) =>
-      cell.policy === 'drop' && !isRollback(cell) && (cell.state === 'resync' || cell.fault === 'H4'),
   },
 ]
 
@@ -39,11 +31,6 @@ const NETWORK_GAPS: readonly KnownGap<NetworkCell>[] = [
     // Whether a request is under way just then is chance.
     covers: () => false,
     touches: ({ fault }) => ['cut', 'killed', 'stopped', 'refused'].includes(fault),
-  },
-  {
-    what: DISTRUST,
-    covers: () => false,
-    touches: ({ state }) => state === 'resync',
   },
 ]
 

@@ -3,6 +3,8 @@ import {
   WatchCursor,
   type AttachInput,
   type Binding,
+  type KeyCounts,
+  type Protocol,
   type SourceDescription,
 } from '@slip/kv-core'
 import { BINDING, SOURCE, decided, told, REASONS, OTHER_HISTORY, type Change } from './attach-cases.ts'
@@ -22,6 +24,24 @@ export const REPAIR_CHECKS: readonly UnitCheck[] = [
     of: 'takesBack',
     name: 'nothing is taken back that no listing would give again',
     holds: (rules) => [true, false, undefined].every((held) => !rules.takesBack({ held, relists: false })),
+  },
+  {
+    of: 'listAgain',
+    name: 'a bucket whose count still differs is listed once more, and a third time where something changed',
+    holds: (rules) =>
+      listsAgain(rules, 1, [3n, 4n]) &&
+      listsAgain(rules, 2, [3n, 4n], [4n, 5n]) &&
+      listsAgain(rules, 2, [3n, 4n], [3n, 5n]) &&
+      listsAgain(rules, 2, [3n, 4n], [2n, 4n]),
+  },
+  {
+    of: 'listAgain',
+    name: 'counts that a listing does not change, or a third listing in a row, are no reason to list on',
+    holds: (rules) =>
+      !listsAgain(rules, 2, [3n, 4n], [3n, 4n]) &&
+      !listsAgain(rules, 1, [4n, 3n], [4n, 3n]) &&
+      !listsAgain(rules, 3, [3n, 4n], [4n, 5n]) &&
+      !listsAgain(rules, 4, [3n, 4n]),
   },
   {
     of: 'attach',
@@ -180,3 +200,10 @@ export const REPAIR_CHECKS: readonly UnitCheck[] = [
     },
   },
 ]
+
+type Counts = readonly [keyCount: bigint, foldCount: bigint]
+
+function listsAgain(rules: Protocol, listings: number, counts: Counts, before?: Counts): boolean {
+  const named = ([keyCount, foldCount]: Counts): KeyCounts => ({ keyCount, foldCount })
+  return rules.listAgain({ listings, counts: named(counts), before: before && named(before) })
+}

@@ -5,6 +5,7 @@ import {
   commit,
   disconnect,
   dropStaged,
+  forgetListings,
   endSession,
   noticeDead,
   start,
@@ -283,10 +284,11 @@ export class AttachFollower {
     const verdict = this.judgement.auditOf(s)
     if (verdict === 'equal') {
       s.distrusted = 0
+      forgetListings(s)
       if (claims === 'atOnce') this.#claim(s)
     } else if (verdict === 'reattach') endSession(s, {})
     else if (verdict === 'mend') {
-      if (rebuiltForCount) s.distrusted = 1
+      if (rebuiltForCount) this.#listedInVain(s)
       if (s.distrusted === 0) endSession(s, { finding: COUNT_MISMATCH })
     }
     if (s.mode !== WATCHING) return
@@ -294,6 +296,20 @@ export class AttachFollower {
     if (history === 'other' || history === 'differs') endSession(s, {})
     else if (verdict === 'equal' && ((history === 'same' && s.unsettled === 0) || s.dead === 0))
       this.#claim(s)
+  }
+
+  #listedInVain(s: AttachState): void {
+    const counts = this.judgement.counts(s)
+    const listings = s.listings + 1
+    const before =
+      s.listedBucket === 0
+        ? undefined
+        : { keyCount: BigInt(s.listedBucket - 1), foldCount: BigInt(s.listedFold - 1) }
+    const again = this.#rules.listAgain({ listings, counts, before })
+    s.distrusted = again ? 0 : 1
+    s.listings = again ? listings : 0
+    s.listedBucket = Number(counts.keyCount) + 1
+    s.listedFold = Number(counts.foldCount) + 1
   }
 
   #claim(s: AttachState): void {
@@ -305,6 +321,7 @@ export class AttachFollower {
     dropStaged(s, this.#shape.scoped)
     endSession(s, {})
     s.distrusted = 0
+    forgetListings(s)
     s.mode = DOWN
     return true
   }

@@ -1,6 +1,7 @@
 import type {
   AttachDecision,
   AttachInput,
+  KeyCounts,
   Binding,
   Protocol,
   RebuildReason,
@@ -52,8 +53,7 @@ export class AttachJudgement {
     const verdict = this.#rules.audit({
       appliedRevision: this.#positions.revision(s.cursor),
       lastRevision: source.lastRevision,
-      keyCount: this.#keysInBucket(s),
-      foldCount: this.#namesInFold(s),
+      ...this.counts(s),
       whenEvicted,
       evictsCurrentValues: source.evictsCurrentValues,
       evictsOldestFirst: source.evictsOldestFirst,
@@ -61,6 +61,10 @@ export class AttachJudgement {
       evictionSeen: binding?.evictionSeen === true,
     })
     return verdict === 'rebuild' ? 'mend' : verdict
+  }
+
+  counts(s: AttachState): KeyCounts {
+    return { keyCount: this.#keysInBucket(s), foldCount: this.#namesInFold(s) }
   }
 
   /** What the bucket says of the history of the fold in use. */

@@ -112,6 +112,10 @@ export type AttachFields = {
   readonly caught: number
   readonly dead: number
   readonly distrusted: number
+  /** Listings for a wrong count in a row, and the two counts after the last of them. */
+  readonly listings: number
+  readonly listedBucket: number
+  readonly listedFold: number
   /** What is kept with the fold: that it is no state the bucket was in. */
   readonly unsettled: number
   readonly stagedUnsettled: number
@@ -150,6 +154,7 @@ export class AttachShape {
     this.options = options
     this.eras = eras
     this.scoped = options.scoped ?? keys
+    const counted = this.scoped + 2
     this.messages = new Messages(revisions, eras)
     this.noBackup = revisions + 1
     const { values } = this.messages
@@ -182,6 +187,9 @@ export class AttachShape {
       caught: 2,
       dead: 2,
       distrusted: 2,
+      listings: 3,
+      listedBucket: counted,
+      listedFold: counted,
       unsettled: this.tracksSettled ? 2 : 1,
       stagedUnsettled: this.tracksSettled ? 2 : 1,
       unsure: 2,

@@ -109,6 +109,11 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   mutant('settles: only where nothing is left', { settles: ({ atEnd }) => atEnd }),
   mutant('handOver: hands over everything', { handOver: () => 'hand' }),
   mutant('handOver: hands over nothing', { handOver: () => 'skip' }),
+  mutant('listAgain: never', { listAgain: () => false }),
+  mutant('listAgain: without end', {
+    listAgain: ({ counts, before }) => counts.keyCount !== before?.keyCount,
+  }),
+  mutant('listAgain: whatever it comes to', { listAgain: ({ listings }) => listings < 3 }),
   mutant('takesBack: nothing', { takesBack: () => false }),
   mutant('takesBack: what the fold in use has', {
     takesBack: ({ held, relists }) => relists && held === true,
