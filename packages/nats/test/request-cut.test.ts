@@ -58,9 +58,9 @@ test.skipIf(skip)(
   'a request of somebody whose credentials expired before the first one is Unauthorized',
   { timeout: 60_000 },
   async () => {
-    const { config, userCreds } = operatorMode()
-    await using server = await startNatsServer({ config, jetstream: false })
-    const creds = userCreds('brief', Date.now() + 2_000)
+    const mode = operatorMode()
+    await using server = await startNatsServer({ config: mode.config, jetstream: false })
+    const creds = mode.userCreds('brief', Date.now() + 2_000)
     await using connection = await NatsConnection.connect({ servers: server.url, creds })
     await wait(4_000)
     expect(await codeOf(connection.bucketInfo('b', { timeoutMs: 100 }))).toBe('Unauthorized')

@@ -19,7 +19,6 @@ export {
   MECHANISMS,
   NETWORK_FAULTS,
   networkCells,
-  networkGapOf,
   OperatorMode,
   outcomeTable,
   processCells,

@@ -3,7 +3,6 @@ import {
   isLate,
   NETWORK_FAULTS,
   networkCells,
-  networkGapOf,
   runNetworkCell,
   shortcomings,
   type NetworkCell,
@@ -38,27 +37,19 @@ for (const version of SERVER_MATRIX.filter((line) => FULL || line === IN_CI)) {
     for (const cell of cells) {
       const { title } = NETWORK_FAULTS[cell.fault]
       test(`${title} × ${cell.state} × ${cell.scope}`, { timeout: 120_000 }, async () => {
-        const gap = networkGapOf(cell)
-        const seen = await observed(cell, running, gap !== undefined)
-        const found = shortcomings({ ends: 'repaired', by: ['countMismatch'] }, seen)
-        if (gap?.fails === 'always')
-          expect(found, `this gap is closed, take it off the list: ${gap.what}`).not.toEqual([])
-        else if (gap === undefined) expect(found).toEqual([])
-        const end = found.length > 0 ? 'known gap' : `repaired after ${seen.rightMs!.toFixed(0)} ms`
-        lines.push(`  ${title} × ${cell.state} × ${cell.scope}: ${end}`)
+        const seen = await observed(cell, running)
+        expect(shortcomings({ ends: 'repaired', by: ['countMismatch'] }, seen)).toEqual([])
+        const after = `repaired after ${seen.rightMs!.toFixed(0)} ms`
+        lines.push(`  ${title} × ${cell.state} × ${cell.scope}: ${after}`)
       })
     }
   })
 }
 
 /** One that was late has another go when nothing else runs. */
-async function observed(
-  cell: NetworkCell,
-  running: ReadonlyMap<NetworkCell, Observing>,
-  mayBeLate: boolean,
-): Observing {
+async function observed(cell: NetworkCell, running: ReadonlyMap<NetworkCell, Observing>): Observing {
   const first = await running.get(cell)!
-  if (mayBeLate || !isLate(first)) return first
+  if (!isLate(first)) return first
   await Promise.allSettled(running.values())
   return await runNetworkCell(cell)
 }
