@@ -1,4 +1,5 @@
 import type { Protocol } from '@slip/kv-core'
+import { SMALL_COUNT } from './ancestor-exports.ts'
 import { configuration, type Configuration } from './configuration.ts'
 import { attachModel } from './models/attach-model.ts'
 import type { AttachOptions } from './models/attach-state.ts'
@@ -91,6 +92,7 @@ export const SMALL: readonly Configuration[] = [
   counting({ name: 'narrow, writers only', keys: 2, revisions: 5, narrow: true, slow: true }),
   counting({ name: 'narrow, one removal', keys: 2, revisions: 5, removals: 1, rewrites: 1, narrow: true }),
   counting({ name: 'narrow, two removals', keys: 2, revisions: 4, removals: 2, rewrites: 0, narrow: true }),
+  SMALL_COUNT.configuration,
   listing({ name: 'removals', ...two }),
   listing({ name: 'writers only', keys: 2, revisions: 4, removals: false }),
   attaching({ name: 'writers only', ...two, faults: [], calm: true }),

@@ -1,3 +1,4 @@
+export { ANCESTOR_EXPORTS, SHIPPED_COUNT, SMALL_COUNT, type PublishedCount } from './ancestor-exports.ts'
 export { UNIT_CHECKS } from './checks/unit-checks.ts'
 export type { UnitCheck } from './checks/unit-check.ts'
 export type { Configuration, WrongConfiguration } from './configuration.ts'
@@ -12,6 +13,7 @@ export {
 export { Layout, type Fields, type Row, type State } from './explorer/layout.ts'
 export type { Action, Model, Property } from './explorer/model.ts'
 export { traceTable } from './explorer/trace-table.ts'
+export { ancestorModel } from './models/ancestor-model.ts'
 export { attachModel } from './models/attach-model.ts'
 export { AttachShape, type AttachOptions, type AttachState } from './models/attach-state.ts'
 export { countModel } from './models/count-model.ts'

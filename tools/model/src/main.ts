@@ -1,4 +1,5 @@
 import { protocol } from '@slip/kv-core'
+import { ANCESTOR_EXPORTS, DEEP_COUNTS, PUBLISHED_COUNTS, type PublishedCount } from './ancestor-exports.ts'
 import type { Configuration, WrongConfiguration } from './configuration.ts'
 import { LARGE, MEDIUM, SMALL } from './configurations.ts'
 import { traceTable } from './explorer/trace-table.ts'
@@ -31,6 +32,26 @@ function holding(configurations: readonly Configuration[]): boolean {
     say(`  ${found.violation.kind}: ${found.violation.property}\n${traceTable(found.violation.trace)}`)
   }
   say(line({ ...totals, depth: '' }, 'all'))
+  return good
+}
+
+/** What another explorer counted. */
+function counting(published: readonly PublishedCount[]): boolean {
+  let good = true
+  say("\n# The ancestor's exports, as another explorer counted them")
+  for (const { configuration, rules, ...counted } of published) {
+    const { states, transitions, depth, seconds, violation } = configuration.explore(rules)
+    const same =
+      violation === undefined &&
+      states === counted.states &&
+      transitions + 1 === counted.generated &&
+      depth === counted.depth
+    good &&= same
+    const expected = `${count(counted.states)} ${count(counted.generated)} ${counted.depth}`
+    const verdict = same ? 'as published' : `NOT AS PUBLISHED: ${expected}`
+    const figures = `${count(states)} ${count(transitions + 1)}  ${String(depth).padStart(5)}`
+    say(`${figures}  ${seconds.toFixed(2).padStart(7)}  ${configuration.name}: ${verdict}`)
+  }
   return good
 }
 
@@ -87,10 +108,20 @@ function killing(mutants: readonly Mutant[]): boolean {
 /** With a word, only the models whose names have it. */
 async function run(word: string | undefined): Promise<boolean> {
   const all = [...SMALL, ...MEDIUM, ...LARGE]
-  if (word !== undefined) return holding(all.filter(({ name }) => name.includes(word)))
+  if (word !== undefined) {
+    const named = ({ name }: Configuration): boolean => name.includes(word)
+    const counts = [...PUBLISHED_COUNTS, ...DEEP_COUNTS]
+    const verdicts = [
+      holding(all.filter(named)),
+      counting(counts.filter(({ configuration }) => named(configuration))),
+    ]
+    return verdicts.every(Boolean)
+  }
   const verdicts = [
     holding(all),
     failing("The ancestor's rules", ANCESTOR),
+    counting(PUBLISHED_COUNTS),
+    failing("The ancestor's exports, as they were", ANCESTOR_EXPORTS),
     failing('Wrong rules, stores and sources', WRONG_RULES),
     failing('What stays outside', LIMITS),
     killing([...HAND_WRITTEN, ...(await generatedMutants())]),

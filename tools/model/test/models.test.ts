@@ -1,6 +1,8 @@
 import { protocol } from '@slip/kv-core'
 import {
   ANCESTOR,
+  ANCESTOR_EXPORTS,
+  ancestorModel,
   attachModel,
   countModel,
   flushModel,
@@ -9,7 +11,9 @@ import {
   listingModel,
   MEDIUM,
   resyncModel,
+  SHIPPED_COUNT,
   SMALL,
+  SMALL_COUNT,
   watchModel,
   WRONG_RULES,
   explore,
@@ -41,15 +45,17 @@ test('together they have more than a million states', () => {
  * Decisions about what no model has: the checks hold them, and what a repair makes of its decisions is shown by
  * the schedules of kv-core's `restore-schedules.test.ts`.
  */
-const WITHOUT_MODEL = [
-  'listAgain',
-  'admitArtifact',
-  'mayRestore',
-  'restoreKey',
-  'publish',
-  'prunable',
-  'lease',
-]
+const WITHOUT_MODEL = ['listAgain', 'admitArtifact', 'mayRestore', 'restoreKey', 'lease']
+
+test.each([SMALL_COUNT, SHIPPED_COUNT])(
+  '$configuration.name: as many states as another explorer found',
+  { timeout: 120_000 },
+  ({ configuration, rules, ...counted }) => {
+    const { states, transitions, depth, violation } = configuration.explore(rules)
+    expect(violation).toBeUndefined()
+    expect({ states, generated: transitions + 1, depth }).toEqual(counted)
+  },
+)
 
 test('every decision of the table is asked for by a model', () => {
   const used = new Set([...WITHOUT_MODEL, ...SMALL.flatMap(({ uses }) => uses)])
@@ -71,6 +77,15 @@ describe('must fail', () => {
   )
 })
 
+test.each(ANCESTOR_EXPORTS)(
+  'breaks as soon as another explorer found: $configuration.name',
+  ({ configuration, rules, property, steps }) => {
+    const { violation } = configuration.explore(rules)
+    expect(violation).toMatchObject({ kind: 'always', property })
+    expect(violation!.trace).toHaveLength(steps + 1)
+  },
+)
+
 test('a plain second explorer counts the same', { timeout: 120_000 }, () => {
   const same = <F extends Fields>(model: Model<F>): void => {
     const { states, transitions, depth, terminals } = explore(model)
@@ -82,6 +97,12 @@ test('a plain second explorer counts the same', { timeout: 120_000 }, () => {
   same(watchModel({ name: 'watch', ...two, retention: true }, protocol))
   same(flushModel({ name: 'flush', updates: 3, durability: 'synced', damage: true, aborts: true }, protocol))
   same(countModel({ name: 'count', keys: 2, revisions: 5, removals: 1, rewrites: 1 }, protocol))
+  same(
+    ancestorModel(
+      { name: 'exports', exporters: 2, revisions: 2, transport: 'pointer', resync: 'failstop' },
+      protocol,
+    ),
+  )
   same(listingModel({ name: 'listing', ...two }, protocol))
   same(resyncModel({ name: 'resync', ...two, discards: 1 }, protocol))
 })
