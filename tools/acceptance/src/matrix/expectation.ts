@@ -92,9 +92,12 @@ export function shortcomings(
   return found.length === 0 ? [] : [...found, `its states: ${seen.history.join(', ')}`]
 }
 
-/** Whether a follower came to be right, or was about to, but it, or its audit, took longer than it may. */
+/**
+ * Whether a follower came to be right, or was about to, but it, or its audit, took longer than it may. One whose
+ * audit is overdue says that it does not count.
+ */
 export function isLate({ right, rightMs, status, verified }: Observation): boolean {
-  if (!right) return status.state === 'resyncing'
+  if (!right) return status.state === 'resyncing' || status.unverified.includes('count')
   return (rightMs !== undefined && rightMs > BUDGET_MS) || !verified
 }
 
