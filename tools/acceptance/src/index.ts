@@ -12,7 +12,6 @@ export {
   FollowerWorld,
   inPool,
   isLate,
-  knownGapOf,
   MatrixRun,
   MatrixServer,
   MECHANISM_OF,

@@ -3,7 +3,6 @@ import {
   cellTitle,
   expectationOf,
   isLate,
-  knownGapOf,
   MatrixRun,
   outcomeTable,
   sampleCells,
@@ -52,14 +51,13 @@ for (const version of SERVER_MATRIX) {
 
 async function judged(run: MatrixRun, cell: Cell): Promise<CellOutcome> {
   const expected = expectationOf(cell)
-  const gap = knownGapOf(cell)
   let seen = await run.observation(cell)
   const limits = { repairMs: REPAIR_MS[cell.store] }
   let found = shortcomings(expected, seen, limits)
-  if (gap === undefined && found.length > 0 && isLate(seen)) {
+  if (found.length > 0 && isLate(seen)) {
     seen = await run.alone(cell)
     found = shortcomings(expected, seen, limits)
   }
-  if (gap === undefined) expect(found).toEqual([])
-  return { cell, end: found.length === 0 ? expected.ends : 'known gap', seen }
+  expect(found).toEqual([])
+  return { cell, end: expected.ends, seen }
 }

@@ -19,7 +19,6 @@ export {
 } from './documented-permissions.ts'
 export { expectationOf, isLate, shortcomings } from './expectation.ts'
 export { FollowerWorld } from './follower-world.ts'
-export { knownGapOf } from './known-gaps.ts'
 export { MatrixRun } from './matrix-run.ts'
 export { OperatorMode } from './operator-mode.ts'
 export { outcomeTable, type CellOutcome } from './outcome-table.ts'

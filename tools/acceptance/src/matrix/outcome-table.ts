@@ -4,7 +4,7 @@ import type { Expectation } from './expectation.ts'
 import { faultTitle } from './fault-titles.ts'
 
 /** How a cell ended, in one word for the table. */
-export type CellEnd = Expectation['ends'] | 'known gap'
+export type CellEnd = Expectation['ends']
 
 export interface CellOutcome {
   readonly cell: Cell
