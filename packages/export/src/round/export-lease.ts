@@ -8,6 +8,7 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts'
+import type { LeaseSightings } from './lease-sightings.ts'
 import { settledWrite } from './settled-write.ts'
 
 export interface LeaseOptions extends WaitOptions {
@@ -15,6 +16,13 @@ export interface LeaseOptions extends WaitOptions {
   readonly holderId: string
   /** How long a round may take: nobody else begins one before. Rounded up to whole seconds. */
   readonly ttlMs: number
+  /**
+   * For who looks at this lease again and again: what was seen of it before, which counts for more than clocks that
+   * may differ. One for each lease; this look is added to it.
+   */
+  readonly sightings?: LeaseSightings | undefined
+  /** Unix milliseconds. @default `Date.now` */
+  readonly now?: (() => number) | undefined
 }
 
 /** What a lease says. Times are Unix seconds. */
@@ -36,13 +44,23 @@ export class ExportLease {
   readonly #bucket: KvStore
   readonly #writer: KvWriter
   readonly #key: string
+  readonly #now: () => number
+  readonly #sightings: LeaseSightings | undefined
   #record: LeaseRecord
   #version: VersionToken
 
-  private constructor(bucket: KvStore, key: string, record: LeaseRecord, version: VersionToken) {
+  private constructor(
+    bucket: KvStore,
+    key: string,
+    { now = Date.now, sightings }: Pick<LeaseOptions, 'now' | 'sightings'>,
+    record: LeaseRecord,
+    version: VersionToken,
+  ) {
     this.#bucket = bucket
     this.#writer = writerOf(bucket)
     this.#key = key
+    this.#now = now
+    this.#sightings = sightings
     this.#record = record
     this.#version = version
   }
@@ -55,17 +73,19 @@ export class ExportLease {
   static async tryAcquire(
     bucket: KvStore,
     key: string,
-    { holderId, ttlMs, ...wait }: LeaseOptions,
+    { holderId, ttlMs, sightings, now = Date.now, ...wait }: LeaseOptions,
   ): Promise<ExportLease | undefined> {
     if (!(ttlMs > 0)) throw new RangeError(`ttlMs must be above 0, not ${ttlMs}`)
     const writer = writerOf(bucket)
+    const askedMs = sightings?.nowMs ?? 0
     const entry = await bucket.reader.entry(key, wait)
     const held = entry && decodeLeaseRecord(entry.value)
     const decision = protocol.lease({
       found: entry !== undefined,
       expiresAtUnix: held?.expiresAtUnix ?? 0n,
-      nowMs: Date.now(),
+      nowMs: now(),
       ttlMs,
+      sighting: sightings?.saw(held, askedMs),
     })
     if (decision === 'held') return undefined
     const { acquiredAtUnix, expiresAtUnix } = decision
@@ -74,7 +94,9 @@ export class ExportLease {
     const write = (): Promise<VersionToken> =>
       entry === undefined ? writer.create(key, value, wait) : writer.update(key, value, entry.version, wait)
     const version = await settledWrite(bucket.reader, key, value, write, wait)
-    return version && new ExportLease(bucket, key, record, version)
+    if (version === undefined) return undefined
+    sightings?.wrote(record, askedMs)
+    return new ExportLease(bucket, key, { now, sightings }, record, version)
   }
 
   /** undefined when there is none, when it was abandoned, and for a value that is no lease. */
@@ -109,7 +131,7 @@ export class ExportLease {
     const record: LeaseRecord = {
       ...this.#record,
       completedCursorHex: cursor.token.toHex(),
-      completedAtUnix: BigInt(Math.max(0, Math.floor(Date.now() / 1000))),
+      completedAtUnix: BigInt(Math.max(0, Math.floor(this.#now() / 1000))),
     }
     const value = encodeLeaseRecord(record)
     const version = await settledWrite(
@@ -134,8 +156,10 @@ export class ExportLease {
       () => this.#writer.deleteWithVersion(this.#key, this.#version, wait),
       wait,
     )
-    if (version !== undefined) this.#version = version
-    return version !== undefined
+    if (version === undefined) return false
+    this.#version = version
+    this.#sightings?.gaveBack()
+    return true
   }
 }
 

@@ -8,7 +8,7 @@ import type { Manifest } from '../manifest.ts'
 import { pruneArtifacts } from '../remote/prune-artifacts.ts'
 import { publishArtifact, type Published, type PublishOptions } from '../remote/publish-artifact.ts'
 import { withStage } from '../stage.ts'
-import { ExportLease } from './export-lease.ts'
+import { ExportLease, type LeaseOptions } from './export-lease.ts'
 
 export interface ExportRoundOptions
   extends Pick<ExportOptions, 'interchange' | 'scope' | 'signingKey'>, Pick<PublishOptions, 'source'> {
@@ -19,7 +19,7 @@ export interface ExportRoundOptions
     readonly holderId: string
     /** The round's period. Payloads that were replaced are left for four of it. */
     readonly ttlMs: number
-  }
+  } & Pick<LeaseOptions, 'sightings' | 'now'>
   readonly to: ObjectStore
   readonly name: string
   /** Where the artifact lies until it is published. @default the system's temporary directory */
@@ -31,6 +31,8 @@ export interface ExportRoundOptions
 }
 
 const GRACE_ROUNDS = 4
+/** Who was told to stop does not wait longer for a server that is away. */
+const ABANDON_WITHIN_MS = 5_000
 
 /**
  * One round of a fleet: lease, export, publish, complete, prune. undefined when another node holds the round. A
@@ -40,8 +42,8 @@ const GRACE_ROUNDS = 4
  */
 export async function runExportRound(options: ExportRoundOptions): Promise<Manifest | undefined> {
   const { lease, signal } = options
-  const { bucket, key, holderId, ttlMs } = lease
-  const held = await ExportLease.tryAcquire(bucket, key, { holderId, ttlMs, signal })
+  const { bucket, key, ...wanted } = lease
+  const held = await ExportLease.tryAcquire(bucket, key, { ...wanted, signal })
   if (held === undefined) return undefined
   try {
     const scratch = join(options.scratchDirectory ?? tmpdir(), `slip-round-${randomUUID()}`)
@@ -50,7 +52,7 @@ export async function runExportRound(options: ExportRoundOptions): Promise<Manif
     )
   } catch (error) {
     // Not under the signal: others need not wait for what was aborted.
-    await attempt(options, 'abandon', () => held.abandon())
+    await attempt(options, 'abandon', () => held.abandon({ signal: AbortSignal.timeout(ABANDON_WITHIN_MS) }))
     throw error
   }
 }

@@ -198,6 +198,43 @@ export const ROUND_CHECKS: readonly UnitCheck[] = [
   },
   {
     of: 'lease',
+    name: 'what was seen of a lease counts for more than clocks: live when it was seen first it is held, and over when all of its time was seen',
+    holds: (rules) => {
+      const seen = (atLeastMs: number, atMostMs: number, isOver: boolean, lastsMs = 5000): string =>
+        taken(rules, {
+          found: true,
+          expiresAtUnix: isOver ? 11n : MOST,
+          nowMs: 11_000,
+          ttlMs: 5000,
+          sighting: { lastsMs, atLeastMs, atMostMs },
+        })
+      return (
+        seen(0, 4999, true) === 'held' &&
+        seen(4999, 9998, true) === 'held' &&
+        seen(0, 5000, true) === 'swap 11 16' &&
+        seen(0, 5000, false) === 'held' &&
+        seen(4999, Infinity, true) === 'swap 11 16' &&
+        seen(4999, Infinity, false) === 'held' &&
+        seen(5000, 5000, false) === 'swap 11 16' &&
+        seen(5000, 9998, false) === 'swap 11 16' &&
+        seen(5000, Infinity, false) === 'swap 11 16' &&
+        seen(1, 1, false, 1) === 'swap 11 16' &&
+        [0, -1].every(
+          (lastsMs) =>
+            seen(9000, 9000, false, lastsMs) === 'held' && seen(0, 0, true, lastsMs) === 'swap 11 16',
+        ) &&
+        taken(rules, {
+          found: false,
+          expiresAtUnix: 0n,
+          nowMs: 11_000,
+          ttlMs: 5000,
+          sighting: { lastsMs: 5000, atLeastMs: 0, atMostMs: 0 },
+        }) === 'create 11 16'
+      )
+    },
+  },
+  {
+    of: 'lease',
     name: 'nothing there is created, everything else swapped',
     holds: (rules) =>
       taken(rules, { found: false, expiresAtUnix: 0n, nowMs: 10_001, ttlMs: 5000 }) === 'create 10 15' &&

@@ -250,6 +250,18 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   mutant('lease: whoever comes has it', {
     lease: (input) => protocol.lease({ ...input, expiresAtUnix: 0n }),
   }),
+  mutant('lease: by the clocks alone', {
+    lease: (input) => protocol.lease({ ...input, sighting: undefined }),
+  }),
+  mutant('lease: one that was seen once is held', {
+    lease: (input) =>
+      protocol.lease({
+        ...input,
+        ...(input.sighting === undefined
+          ? {}
+          : { sighting: { ...input.sighting, atMostMs: input.sighting.atLeastMs } }),
+      }),
+  }),
   mutant('lease: less than a second is nothing', {
     lease: (input) => protocol.lease({ ...input, ttlMs: Math.floor(input.ttlMs / 1000) * 1000 }),
   }),
