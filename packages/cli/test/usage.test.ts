@@ -130,6 +130,8 @@ describe('help and version', () => {
   })
 })
 
+const PUBLISH = ['follow', 'b', '--fold', 'log:x', '--publish'] as const
+
 const WRONG: readonly (readonly [readonly string[], string])[] = [
   [['nonsense'], "'nonsense' is not a command"],
   [['bucket'], "'bucket' is one of"],
@@ -156,12 +158,23 @@ const WRONG: readonly (readonly [readonly string[], string])[] = [
   [['follow', 'b', '--fold', 'log:x', '--durability', 'never'], 'not one of os, interval, batch'],
   [['follow', 'b', '--fold', 'log:x', '--on-foreign', 'no'], 'not one of refuse, rebuild'],
   [['follow', 'b', '--fold', 'log:x', '--format', '4'], 'not one of 2, 3'],
-  [['follow', 'b', '--fold', 'log:x', '--publish', 'file:x'], '--publish is not in this version'],
+  [['follow', 'b', '--fold', 'log:x', '--publish', 'file:x'], '--publish needs --every DURATION'],
+  [['follow', 'b', '--fold', 'log:x', '--every', '1m'], '--every goes with --publish'],
+  [['follow', 'b', '--fold', 'log:x', '--lease', 'l'], '--lease goes with --publish'],
+  [['follow', 'b', '--fold', 'log:x', '--interchange=2'], '--interchange goes with --publish'],
   [['follow', 'b', '--fold', 'log:x', '--from', 'ftp:x'], 'ftp:x is no URL of artifacts'],
+  [[...PUBLISH, 'file:x', '--every', 'soon'], 'not a duration'],
+  [[...PUBLISH, 'file:x', '--every', '900ms'], 'less than 1s'],
+  [[...PUBLISH, 'file:x', '--every', '25d'], 'more than 24d'],
+  [[...PUBLISH, 'ftp:x', '--every', '1m'], 'ftp:x is no URL of artifacts'],
+  [[...PUBLISH, 'file:x', '--every', '1m', '--once'], '--publish is for a follower that stays'],
   [
-    ['follow', 'b', '--fold', 'log:x', '--publish', 'file:x', '--every', '1m'],
-    '--publish is not in this version',
+    [...PUBLISH, 'file:x', '--every', '1m', '--prefix', 'a'],
+    'say by --name what this part of the bucket is published as',
   ],
+  [[...PUBLISH, 'file:x', '--every', '1m', '--name', '../x'], 'cannot be published'],
+  [[...PUBLISH, 'file:x', '--every', '1m', '--name', 'a b'], 'is no key for a lease'],
+  [[...PUBLISH, 'file:x', '--every', '1m', '--signing-key', './no/key'], './no/key cannot be read'],
   [['follow', 'b', '--fold', 'log:x', '--metrics', '127.0.0.1:1'], '--metrics is not in this version'],
   [['bucket', 'info', 'b', '--timeout', '0s'], 'less than 1ms'],
   [['bucket', 'delete', 'b'], 'needs --yes'],

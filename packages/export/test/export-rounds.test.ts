@@ -65,7 +65,7 @@ async function fleet(): Promise<{
       open: async () => ({
         bucket: leases,
         to,
-        source: async () => bucket.watcher!.describe('all'),
+        source: async () => bucket.watcher.describe('all'),
         ...place,
       }),
       onRound: (report) => reports.push(report),

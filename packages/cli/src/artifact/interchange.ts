@@ -14,20 +14,30 @@ export const EXPORT_OPTIONS: OptionSpecs = {
   'signing-key': { value: 'FILE', help: 'an Ed25519 private key (PEM): signs the manifest' },
 }
 
-/** UsageError for a scope that 2 has to state and that is not known, and for a key that is none. */
-export async function exportSettings(
-  options: ParsedOptions,
+interface ExportSettings {
+  readonly interchange: 1 | 2 | undefined
+  readonly signingKey: Uint8Array | undefined
+}
+
+/** UsageError for a key that is none. */
+export async function exportSettings(options: ParsedOptions, command: string): Promise<ExportSettings> {
+  return {
+    interchange: optional(options.text('interchange'), (text) =>
+      oneOf(text, 'interchange', ['1', '2']) === '2' ? 2 : 1,
+    ),
+    signingKey: await optional(options.text('signing-key'), async (path) =>
+      keyFile(path, 'private', command),
+    ),
+  }
+}
+
+/** UsageError for a scope that schema 2 has to state and that is not known. */
+export function mustStateScope(
+  { interchange }: ExportSettings,
   lineage: Uint8Array | undefined,
   command: string,
-): Promise<{ readonly interchange: 1 | 2 | undefined; readonly signingKey: Uint8Array | undefined }> {
-  const interchange = optional(options.text('interchange'), (text) =>
-    oneOf(text, 'interchange', ['1', '2']) === '2' ? 2 : 1,
-  )
+): void {
   const scope = bindingLine(lineage)?.scope
   if (interchange === 2 && (scope === undefined || 'sha256' in scope))
     throw new UsageError('the scope of the fold is not known: use --interchange=1', command)
-  const signingKey = await optional(options.text('signing-key'), async (path) =>
-    keyFile(path, 'private', command),
-  )
-  return { interchange, signingKey }
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EXPORT_OPTIONS, exportSettings } from '../artifact/interchange.ts'
+import { EXPORT_OPTIONS, exportSettings, mustStateScope } from '../artifact/interchange.ts'
 import type { Command } from '../command/command.ts'
 import { foldAddress } from '../fold/fold-address.ts'
 import { withReader } from '../fold/with-reader.ts'
@@ -21,7 +21,8 @@ export const exportFold: Command = {
   example: 'slip export log:./routes.slip ./artifact',
   async run({ words: [fold = '', directory = ''], options, output }) {
     return await withReader(foldAddress(fold), output, async (reader) => {
-      const settings = await exportSettings(options, reader.lineage, 'export')
+      const settings = await exportSettings(options, 'export')
+      mustStateScope(settings, reader.lineage, 'export')
       const { exportSnapshot, MANIFEST_FILE } = await import('@slip/export')
       const from = performance.now()
       const progress = new Progress(output.quiet)

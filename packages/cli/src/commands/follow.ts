@@ -1,3 +1,4 @@
+import type { ExportRounds } from '@slip/export'
 import { follow as followBucket, type Follower } from '@slip/kv-core'
 import { CONNECTION_OPTIONS, connectionConfig, connectTimeoutMs } from '../bucket/connection-options.ts'
 import { asUsage } from '../bucket/usable-config.ts'
@@ -8,6 +9,7 @@ import { Ending } from '../follow/ending.ts'
 import { repairedText } from '../fold/repaired.ts'
 import { FOLLOW_OPTIONS, followOptions, LATER_OPTIONS } from '../follow/follow-options.ts'
 import { giveUpWhenStuck } from '../follow/giving-up.ts'
+import { PUBLISH_OPTIONS, publishing } from '../follow/publishing.ts'
 import { StatusPrinter } from '../follow/status-printer.ts'
 import { onStopSignal } from '../follow/stop-signals.ts'
 import { EXIT, explain } from '../output/exit-code.ts'
@@ -17,8 +19,8 @@ export const follow: Command = {
   words: ['BUCKET'],
   summary: 'Keeps a durable local fold of a bucket in step.',
   details:
-    'JSON, a line at each change of state and one a second: {time, state, reason?, cursor, revision, durableRevision, streamLast, lag, entries, applied, delivered, deliveredBytes, relisted, skipped, sessions, verifiedThrough, recovery?}. States: opening, connecting, catchingUp, live, resyncing, stale, failed, closed; only live claims that the fold is in step. The last line has done and reason (caughtUp or signal). SIGINT and SIGTERM finish the batch in hand and make it durable. Without --once a server that cannot be reached is waited for.',
-  options: { ...FOLLOW_OPTIONS, ...LATER_OPTIONS, ...CONNECTION_OPTIONS },
+    'JSON, a line at each change of state and one a second: {time, state, reason?, cursor, revision, durableRevision, streamLast, lag, entries, applied, delivered, deliveredBytes, relisted, skipped, sessions, verifiedThrough, recovery?, rounds?}; rounds is what --publish did, {state, published, superseded, held, failed, last}. States: opening, connecting, catchingUp, live, resyncing, stale, failed, closed; only live claims that the fold is in step. The last line has done and reason (caughtUp or signal). SIGINT and SIGTERM finish the batch in hand and make it durable. Without --once a server that cannot be reached is waited for.',
+  options: { ...FOLLOW_OPTIONS, ...PUBLISH_OPTIONS, ...LATER_OPTIONS, ...CONNECTION_OPTIONS },
   exits: [
     '3  no such bucket, or access refused; with --once also: the server cannot be reached',
     '4  the fold is not a fold, or belongs to another bucket or scope',
@@ -29,6 +31,7 @@ export const follow: Command = {
   async run({ words: [bucket = ''], options, output }) {
     const once = options.on('once')
     const settings = await followOptions(options, bucket)
+    const publish = await publishing(options, bucket)
     const config = await connectionConfig(options)
     const timeoutMs = connectTimeoutMs(options)
     const { natsBucket } = await import('@slip/nats')
@@ -46,6 +49,8 @@ export const follow: Command = {
         const repaired = settings.store.foreign ?? follower.status.recovery
         if (repaired !== undefined) output.warn(repairedText(repaired))
         settings.store.onSetAside = (movedTo) => output.warn(`the fold was set aside as ${movedTo}`)
+        const rounds = publish?.(follower, output)
+        if (rounds !== undefined) printer.publishes(rounds)
         printer.follow(follower, repaired)
         const end = (error: unknown): void => ended.with({ error: asUsage(namingTheRemedy(error, bucket)) })
         const stopWatching = giveUpWhenStuck(follower, { once, timeoutMs, end })
@@ -56,7 +61,7 @@ export const follow: Command = {
             () => undefined,
           )
         }
-        await closeAtTheEnd(follower, ended, printer).finally(stopWatching)
+        await closeAtTheEnd({ follower, rounds }, ended, printer).finally(stopWatching)
       }
       const end = await ended.reached
       if ('error' in end) throw end.error
@@ -69,7 +74,11 @@ export const follow: Command = {
   },
 }
 
-async function closeAtTheEnd(follower: Follower, ended: Ending, printer: StatusPrinter): Promise<void> {
+async function closeAtTheEnd(
+  { follower, rounds }: { readonly follower: Follower; readonly rounds: ExportRounds | undefined },
+  ended: Ending,
+  printer: StatusPrinter,
+): Promise<void> {
   follower.closed.then(
     () => ended.with({ reason: 'signal' }),
     (error: unknown) => ended.with({ error }),
@@ -77,6 +86,8 @@ async function closeAtTheEnd(follower: Follower, ended: Ending, printer: StatusP
   const end = await ended.reached
   if ('error' in end) printer.failed(explain(end.error).code)
   try {
+    // What a round has not yet published is given up, and its lease given back.
+    await rounds?.close()
     await follower.close()
   } catch (error) {
     if ('error' in end) return

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { SnapshotError } from '@slip/kv-core'
-import { EXPORT_OPTIONS, exportSettings } from '../artifact/interchange.ts'
+import { EXPORT_OPTIONS, exportSettings, mustStateScope } from '../artifact/interchange.ts'
 import { objectsAt } from '../artifact/object-url.ts'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
 import type { Command } from '../command/command.ts'
@@ -35,7 +35,8 @@ export const publish: Command = {
       const name = options.text('name') ?? bindingLine(reader.lineage)?.name
       if (name === undefined)
         throw new UsageError('the fold does not say which bucket it is of: use --name', 'publish')
-      const settings = await exportSettings(options, reader.lineage, 'publish')
+      const settings = await exportSettings(options, 'publish')
+      mustStateScope(settings, reader.lineage, 'publish')
       const { exportSnapshot, publishArtifact } = await import('@slip/export')
       const scratch = await mkdtemp(join(dirname(resolve(address.path)), '.slip-publish-'))
       const progress = new Progress(output.quiet)

@@ -6,6 +6,7 @@ import { foldAddress } from '../fold/fold-address.ts'
 import { backendOf, type PlaceOptions } from '../fold/fold-backend.ts'
 import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
 import { UsageError } from '../output/usage-error.ts'
+import { publishedName } from './publishing.ts'
 import { FoldPlace } from './set-aside.ts'
 
 /** What `durability: 'interval'` means at the command line. */
@@ -48,17 +49,15 @@ export const FOLLOW_OPTIONS: OptionSpecs = {
   },
   from: {
     value: 'URL',
-    help: 'where copies of other nodes are published under the name of the bucket: a new fold starts from one, and one that fell behind under --when-evicted keep is repaired from one',
+    help: 'where copies of other nodes are published: a new fold starts from one, and one that fell behind under --when-evicted keep is repaired from one',
   },
   ...LOCK_OPTIONS,
 }
 
-const LATER = ['publish', 'every', 'metrics'] as const
+const LATER = ['metrics'] as const
 
 /** Accepted so that they get a clear answer. */
 export const LATER_OPTIONS: OptionSpecs = {
-  publish: { value: 'URL', help: 'not in this version: export rounds' },
-  every: { value: 'DURATION', help: 'not in this version: with --publish' },
   metrics: { value: 'HOST:PORT', help: 'not in this version' },
 }
 
@@ -77,7 +76,7 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
   return {
     store: await foldPlace(options, { replaceForeign: onForeign === 'rebuild' }),
     onForeignFold: onForeign,
-    ...(from === undefined ? {} : { bootstrap: artifactsAt(from, bucket, options) }),
+    ...(from === undefined ? {} : { bootstrap: artifactsAt(from, publishedName(options, bucket), options) }),
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
       oneOf(text, 'when-evicted', ['drop', 'keep']),
@@ -103,7 +102,7 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
 /** A connection to where artifacts are is made when one is needed, and closed again. UsageError for a URL that is none. */
 function artifactsAt(
   url: string,
-  bucket: string,
+  name: string,
   options: ParsedOptions,
 ): NonNullable<FollowOptions['bootstrap']> {
   mustBeObjectUrl(url, 'follow')
@@ -111,7 +110,7 @@ function artifactsAt(
     const objects = await objectsAt(url, options, 'follow')
     try {
       const { fromArtifact } = await import('@slip/export')
-      return await fromArtifact(objects, bucket)(into, wait)
+      return await fromArtifact(objects, name)(into, wait)
     } finally {
       await objects.close?.()
     }

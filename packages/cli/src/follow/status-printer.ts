@@ -1,6 +1,8 @@
+import type { RoundsStatus } from '@slip/export'
 import type { Follower, FollowStatus } from '@slip/kv-core'
 import type { Repaired } from '../fold/repaired.ts'
 import type { Output } from '../output/output.ts'
+import { roundsLine, roundsText } from './rounds-line.ts'
 import { OPENING, statusLine, statusText } from './status-line.ts'
 
 const EVERY_MS = 1_000
@@ -11,6 +13,7 @@ export class StatusPrinter {
   #status: () => FollowStatus = () => OPENING
   #stopListening: (() => void) | undefined
   readonly #timer: NodeJS.Timeout
+  #rounds: (() => RoundsStatus) | undefined
   #lastState: string | undefined
   #lastText: string | undefined
 
@@ -29,6 +32,11 @@ export class StatusPrinter {
     })
   }
 
+  /** What the follower publishes is told in every line from now on. */
+  publishes(rounds: { readonly status: RoundsStatus }): void {
+    this.#rounds = () => rounds.status
+  }
+
   stop(): void {
     this.#stopListening?.()
     clearInterval(this.#timer)
@@ -44,18 +52,29 @@ export class StatusPrinter {
   async done(reason: 'caughtUp' | 'signal'): Promise<void> {
     this.stop()
     const status: FollowStatus = { ...this.#status(), state: 'closed' }
-    const { reason: _, ...line } = statusLine(status)
-    await this.#output.answer({ ...line, done: true, reason }, `done (${reason})  ${statusText(status)}`)
+    const { reason: _, ...line } = this.#line(status)
+    await this.#output.answer({ ...line, done: true, reason }, `done (${reason})  ${this.#text(status)}`)
   }
 
   #print(status: FollowStatus, more: object = {}): void {
     this.#lastState = stateOf(status)
-    const text = statusText(status)
+    const text = this.#text(status)
     // People are spared a line that says nothing new.
     if (this.#output.json || text !== this.#lastText)
-      void this.#output.answer({ ...statusLine(status), ...more }, text)
+      void this.#output.answer({ ...this.#line(status), ...more }, text)
     this.#lastText = text
     this.#timer.refresh()
+  }
+
+  #line(status: FollowStatus): Record<string, unknown> {
+    return {
+      ...statusLine(status),
+      ...(this.#rounds === undefined ? {} : { rounds: roundsLine(this.#rounds()) }),
+    }
+  }
+
+  #text(status: FollowStatus): string {
+    return `${statusText(status)}${this.#rounds === undefined ? '' : roundsText(this.#rounds())}`
   }
 }
 

@@ -1,0 +1,110 @@
+import { once } from 'node:events'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { RealServer, skip } from './real-server.ts'
+import { linesOf, start, temporaryDirectory, type Line } from './slip.ts'
+
+interface Rounds {
+  readonly state: string
+  readonly published: number
+  readonly held: number
+  readonly failed: number
+  readonly last: Line | null
+}
+
+const roundsOf = (line: Line): Rounds => line['rounds'] as Rounds
+const WITHIN = { timeout: 30_000, interval: 50 }
+
+describe.skipIf(skip)('follow --publish on a real server', { timeout: 120_000 }, () => {
+  const server = new RealServer()
+
+  function publishing(bucket: string, directory: string, ...flags: string[]) {
+    const fold = `log:${join(directory, 'fold')}`
+    const child = start(['follow', bucket, '--fold', fold, '--json', '--every', '1s', ...flags], {
+      env: server.env,
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout!.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+    child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+    const closed = once(child, 'close') as Promise<[number | null]>
+    const lines = (): Line[] => linesOf(stdout.slice(0, stdout.lastIndexOf('\n') + 1))
+    const seen = async (wanted: (rounds: Rounds, line: Line) => boolean): Promise<void> =>
+      await expect.poll(() => lines().some((line) => wanted(roundsOf(line), line)), WITHIN).toBe(true)
+    return { child, closed, lines, seen, stderr: () => stderr }
+  }
+
+  test.each(['nats:copies', 'file'])(
+    'copies are published in rounds to %s, and others start from one',
+    async (to) => {
+      const bucket = `routes-${to.length}`
+      await server.write(bucket, { a: 'one', b: 'two' })
+      const there = temporaryDirectory()
+      const directory = join(there, 'node')
+      await mkdir(directory)
+      const url = to === 'file' ? `file:${join(there, 'objects')}` : to
+      const follower = publishing(bucket, directory, '--publish', url)
+      await follower.seen(({ published }) => published >= 1)
+      await server.write(bucket, { c: 'three' })
+      await follower.seen(({ last }) => last?.['revision'] === 3)
+      const lease = await server.run(['lease', 'slip_leases', '--name', bucket])
+      expect(lease.lines[0]).toMatchObject({ holderId: expect.stringMatching(/\/\d+-[0-9a-f]{8}$/) })
+      follower.child.kill('SIGTERM')
+      expect((await follower.closed)[0]).toBe(0)
+      expect(follower.stderr()).toBe('')
+      const done = follower.lines().at(-1)!
+      expect(done).toMatchObject({ done: true, reason: 'signal', state: 'closed' })
+      expect(done['rounds']).toMatchObject({ state: 'closed', failed: 0, held: 0, superseded: 0 })
+      expect(follower.lines().map(({ rounds }) => (rounds as { last?: unknown }).last)).toContainEqual({
+        outcome: 'published',
+        time: expect.stringMatching(/Z$/),
+        seconds: expect.any(Number),
+        cursor: '0000000000000003',
+        revision: 3,
+        payload: expect.stringMatching(/\.payloads\/0000000000000003-/),
+        bytes: expect.any(Number),
+        sent: expect.any(Number),
+      })
+      expect((await readdir(directory)).filter((name) => name.includes('slip-'))).toEqual([])
+      const copy = `log:${join(there, 'copy')}`
+      expect((await server.run(['bootstrap', url, copy, '--name', bucket])).lines[0]).toMatchObject({
+        entries: 3,
+      })
+      expect((await server.run(['diff', copy, bucket])).code).toBe(0)
+    },
+  )
+
+  test('a part of a bucket is published under a name of its own, with its lease in a bucket of its own', async () => {
+    await server.write('parts', { 'eu.a': 'one', 'us.b': 'two' })
+    const there = temporaryDirectory()
+    const url = `file:${join(there, 'objects')}`
+    const how = ['--prefix', 'eu.', '--name', 'parts/eu', '--lease', 'rounds', '--publish', url]
+    const follower = publishing('parts', there, ...how)
+    await follower.seen(({ published }) => published >= 1)
+    expect((await server.run(['lease', 'rounds', '--name', 'parts/eu'])).lines[0]).toHaveProperty('holderId')
+    follower.child.kill('SIGTERM')
+    await follower.closed
+    const started = `log:${join(there, 'started')}`
+    const from = ['--prefix', 'eu.', '--from', url, '--name', 'parts/eu', '--once']
+    const again = await server.run(['follow', 'parts', '--fold', started, ...from])
+    expect(again.lines.at(-1)).toMatchObject({ done: true, entries: 1, delivered: 0 })
+  })
+
+  test('what cannot be published is told, and the fold is followed', async () => {
+    await server.write('unpublished', { a: 'one' })
+    const there = temporaryDirectory()
+    await writeFile(join(there, 'objects'), 'a file')
+    const follower = publishing('unpublished', there, '--publish', `file:${join(there, 'objects')}`)
+    await follower.seen(({ failed }) => failed >= 2)
+    await server.write('unpublished', { b: 'two' })
+    await follower.seen((_, { state, revision }) => state === 'live' && revision === 2)
+    follower.child.kill('SIGTERM')
+    expect((await follower.closed)[0]).toBe(0)
+    expect(roundsOf(follower.lines().at(-1)!)).toMatchObject({
+      published: 0,
+      last: { outcome: 'failed', error: { code: 'Io' } },
+    })
+    expect(follower.stderr()).toMatch(/^slip: nothing is published, and it is tried again: .+ \(Io\)\. .+\n$/)
+  })
+})
