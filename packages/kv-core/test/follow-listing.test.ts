@@ -43,6 +43,19 @@ describe('where a bucket keeps more than one revision of a key', () => {
     expect(run.follower.status).toMatchObject({ verifiedThrough: 4n, unverified: [], relisted: 0 })
   })
 
+  test('a listing that is quick is made at every audit, a slow one takes a small part of the time', async () => {
+    const { bucket } = deep('a')
+    let listings = 0
+    bucket.onListed = () => void listings++
+    await using run = await FollowRun.start({ bucket, auditIntervalMs: 20 })
+    await run.caughtUp()
+    await run.until(() => listings > 10)
+    bucket.answerMs = 350
+    const before = listings
+    await new Promise((resolve) => setTimeout(resolve, 3_000))
+    expect(listings - before).toBeLessThanOrEqual(3)
+  })
+
   test.each(['while nobody followed', 'under a live follower'])(
     'a newest revision that was removed %s is found, and the older one served',
     async (when) => {

@@ -19,7 +19,8 @@ import type { Unverified } from './status.ts'
 const FIRST_RETRY_MS = 250
 /** So long after an audit was due it has to have said something, or the status says that it does not. */
 const OVERDUE_MS = 750
-/** Listings take no more than one part in this many of the time. */
+/** Listings that take longer than this take no more than one part in `LISTING_SHARE` of the time beyond it. */
+const LISTING_FREE_MS = 250
 const LISTING_SHARE = 20
 
 /** A result after which the session has to end. */
@@ -121,7 +122,8 @@ export class AuditSchedule<S extends SnapshotStore, T> {
       const beganMs = performance.now()
       const result = await this.#list(session, rebuiltFor, signal)
       const endedMs = performance.now()
-      listingDueMs = result.verdict === 'wait' ? 0 : endedMs + LISTING_SHARE * (endedMs - beganMs)
+      const beyondMs = Math.max(0, endedMs - beganMs - LISTING_FREE_MS)
+      listingDueMs = result.verdict === 'wait' ? 0 : endedMs + LISTING_SHARE * beyondMs
       return result
     }
     if (this.listsFirst(session)) {
