@@ -1,4 +1,5 @@
 import type { Protocol } from '@slip/kv-core'
+import { LARGE_ARTIFACTS, MEDIUM_ARTIFACTS, SMALL_ARTIFACTS } from './artifact-configurations.ts'
 import { SMALL_COUNT } from './ancestor-exports.ts'
 import { configuration, type Configuration } from './configuration.ts'
 import { attachModel } from './models/attach-model.ts'
@@ -93,6 +94,7 @@ export const SMALL: readonly Configuration[] = [
   counting({ name: 'narrow, one removal', keys: 2, revisions: 5, removals: 1, rewrites: 1, narrow: true }),
   counting({ name: 'narrow, two removals', keys: 2, revisions: 4, removals: 2, rewrites: 0, narrow: true }),
   SMALL_COUNT.configuration,
+  ...SMALL_ARTIFACTS,
   listing({ name: 'removals', ...two }),
   listing({ name: 'writers only', keys: 2, revisions: 4, removals: false }),
   attaching({ name: 'writers only', ...two, faults: [], calm: true }),
@@ -126,6 +128,7 @@ export const SMALL: readonly Configuration[] = [
 
 /** About a million states: every test run. */
 export const MEDIUM: readonly Configuration[] = [
+  ...MEDIUM_ARTIFACTS,
   attaching({ name: 'rollback, four writes', keys: 2, revisions: 4, eras: 2, faults: ['rollback'] }),
   attaching({
     name: 'recreated and purged',
@@ -145,6 +148,7 @@ export const MEDIUM: readonly Configuration[] = [
 
 /** More than ten million states: `explore`. */
 export const LARGE: readonly Configuration[] = [
+  ...LARGE_ARTIFACTS,
   attaching({
     name: 'three keys, recreated and purged',
     keys: 3,

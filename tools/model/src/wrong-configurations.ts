@@ -1,4 +1,5 @@
 import { protocol } from '@slip/kv-core'
+import { ARTIFACT_LIMITS, WRONG_ARTIFACTS } from './artifact-configurations.ts'
 import type { WrongConfiguration } from './configuration.ts'
 import { attaching, counting, flushing, keeping, listing, resyncing, watching } from './configurations.ts'
 import { HAZARDS } from './models/hazards.ts'
@@ -24,6 +25,7 @@ export const ANCESTOR: readonly WrongConfiguration[] = HAZARDS.map(({ id, option
 
 /** Rules, stores and sources that do what ours must not. */
 export const WRONG_RULES: readonly WrongConfiguration[] = [
+  ...WRONG_ARTIFACTS,
   {
     configuration: watching({ name: 'resumes from what was delivered', ...two, resumesFrom: 'delivered' }),
     rules: protocol,
@@ -190,6 +192,7 @@ export const WRONG_RULES: readonly WrongConfiguration[] = [
 
 /** What stays outside of the promises: each fails with our rules, and is said in the docs. */
 export const LIMITS: readonly WrongConfiguration[] = [
+  ...ARTIFACT_LIMITS,
   {
     configuration: attaching({
       name: 'keep, a bucket evicts and stops evicting while nobody looks',

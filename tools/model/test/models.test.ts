@@ -3,6 +3,7 @@ import {
   ANCESTOR,
   ANCESTOR_EXPORTS,
   ancestorModel,
+  artifactsModel,
   attachModel,
   countModel,
   flushModel,
@@ -45,7 +46,7 @@ test('together they have more than a million states', () => {
  * Decisions about what no model has: the checks hold them, and what a repair makes of its decisions is shown by
  * the schedules of kv-core's `restore-schedules.test.ts`.
  */
-const WITHOUT_MODEL = ['listAgain', 'admitArtifact', 'mayRestore', 'restoreKey', 'lease']
+const WITHOUT_MODEL = ['listAgain', 'mayRestore', 'restoreKey', 'lease']
 
 test.each([SMALL_COUNT, SHIPPED_COUNT])(
   '$configuration.name: as many states as another explorer found',
@@ -86,7 +87,7 @@ test.each(ANCESTOR_EXPORTS)(
   },
 )
 
-test('a plain second explorer counts the same', { timeout: 120_000 }, () => {
+test('a plain second explorer counts the same', { timeout: 300_000 }, () => {
   const same = <F extends Fields>(model: Model<F>): void => {
     const { states, transitions, depth, terminals } = explore(model)
     expect({ states, transitions, depth, terminals }, model.name).toEqual(countNaively(model))
@@ -99,10 +100,11 @@ test('a plain second explorer counts the same', { timeout: 120_000 }, () => {
   same(countModel({ name: 'count', keys: 2, revisions: 5, removals: 1, rewrites: 1 }, protocol))
   same(
     ancestorModel(
-      { name: 'exports', exporters: 2, revisions: 2, transport: 'pointer', resync: 'failstop' },
+      { name: 'exports', exporters: 2, revisions: 1, transport: 'pointer', resync: 'failstop' },
       protocol,
     ),
   )
+  same(artifactsModel({ name: 'artifacts', publishers: 1, revisions: [1, 1] }, protocol))
   same(listingModel({ name: 'listing', ...two }, protocol))
   same(resyncModel({ name: 'resync', ...two, discards: 1 }, protocol))
 })

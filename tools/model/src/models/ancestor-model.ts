@@ -17,9 +17,8 @@ import {
   type AncestorOptions,
   type AncestorState as S,
 } from './ancestor-state.ts'
+import { asked, type Properties } from './asked.ts'
 import { remembered } from './remembered.ts'
-
-type Properties = Required<Pick<Model<AncestorFields>, 'always' | 'sometimes' | 'terminal'>>
 
 const EXPORTER = ['', 'exported', 'uploaded', 'done']
 const IMPORTER = ['', 'read', 'imported', 'torn', 'missed', 'synced', 'stale']
@@ -127,7 +126,7 @@ export function ancestorModel(options: AncestorOptions, rules: Protocol): Model<
           ]
         : []),
     ],
-    ...asked(properties(), options.asks),
+    ...asked(properties(), (name) => options.asks?.includes(name) ?? true),
     columns: {
       log: (s) => `${s.floor} to ${s.head}${s.deletedAt === 0 ? '' : `, deleted at ${s.deletedAt}`}`,
       ...Object.fromEntries(
@@ -233,7 +232,7 @@ export function ancestorModel(options: AncestorOptions, rules: Protocol): Model<
     return `${EXPORTER[s.exporter.at(n)]} @${cursor}`.trim()
   }
 
-  function properties(): Properties {
+  function properties(): Properties<AncestorFields> {
     const resolves: Property<AncestorFields> = (s) => s.manifest === 0 || isThere(s, s.manifest)
     return {
       always: {
@@ -268,12 +267,4 @@ export function ancestorModel(options: AncestorOptions, rules: Protocol): Model<
       terminal: { 'at the end the importer is synced': (s) => s.importer === SYNCED },
     }
   }
-}
-
-function asked(properties: Properties, names: AncestorOptions['asks']): Properties {
-  if (names === undefined) return properties
-  const only = (of: Properties['always']): Properties['always'] =>
-    Object.fromEntries(Object.entries(of).filter(([name]) => names.includes(name)))
-  const { always, sometimes, terminal } = properties
-  return { always: only(always), sometimes: only(sometimes), terminal: only(terminal) }
 }
