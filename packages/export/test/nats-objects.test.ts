@@ -10,7 +10,7 @@ import {
   publishArtifact,
 } from '@slip/export'
 import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { artifactAt, namesIn } from './remote.ts'
 import { scratch } from './scratch.ts'
 
@@ -86,6 +86,23 @@ describe.skipIf(skip)('NATS Object Store', () => {
     const manager = await jetstreamManager(connections[0]!)
     expect(await chunksIn('chunks')).toBe(0)
     expect((await manager.streams.info('OBJ_chunks')).state.messages).toBeLessThanOrEqual(1)
+  })
+
+  test('what is being put is not taken for left by a process whose clock is ahead', async () => {
+    const store = natsObjects(connections[0]!, 'ahead')
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(300_000)
+      // More than is on the way at once, so that some of it is there.
+      yield new Uint8Array(5_000_000)
+      vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 3 * 3_600_000)
+      try {
+        await natsObjects(connections[1]!, 'ahead').put('b', new Uint8Array(1))
+      } finally {
+        vi.restoreAllMocks()
+      }
+    }
+    await store.put('a', slow())
+    expect(await bytesOf((await store.get('a'))!.body)).toHaveLength(5_300_000)
   })
 
   test('a chunk that was changed or is missing is noticed', async () => {

@@ -316,15 +316,18 @@ async function* chunksOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
 /** Makes the bucket, and removes the chunks that puts which died long ago left. */
 async function prepare(bucket: NatsObjectBucket): Promise<void> {
   await bucket.create()
-  const { state } = await bucket.manager.streams.info(bucket.stream, {
+  const info = await bucket.manager.streams.info(bucket.stream, {
     subjects_filter: bucket.chunkSubject('>'),
   })
+  const { state } = info
+  // By the server's clock: by one that is ahead, what somebody is putting would be old.
+  const nowMs = Date.parse((info as { readonly ts?: string }).ts ?? state.last_ts)
   const left = new Set(Object.keys(state.subjects ?? {}))
   if (left.size === 0) return
   for await (const message of messagesOf(bucket, `$O.${bucket.name}.M.>`, { lastOnly: true }))
     left.delete(bucket.chunkSubject(message.info().nuid))
   for (const subject of left) {
     const writtenAt = await bucket.writtenAt(subject)
-    if (writtenAt !== undefined && Date.now() - writtenAt > ORPHAN_MS) await bucket.purge(subject)
+    if (writtenAt !== undefined && nowMs - writtenAt > ORPHAN_MS) await bucket.purge(subject)
   }
 }
