@@ -23,6 +23,8 @@ const SOAK = {
   SLIP_REBUILT_KEYS: '5000000',
   SLIP_READERS_MS: '60000',
   SLIP_OVERWRITES: '100000',
+  SLIP_FLEET_NODES: '10',
+  SLIP_FLEET_ROUNDS: '100',
 }
 
 /** Of artifacts: every kill, every flip, and 2 GB. */

@@ -1,5 +1,7 @@
 export { listBucket, type ListedValue } from './bucket-listing.ts'
 export { ComputedHistory } from './computed-history.ts'
+export { Churn } from './fleet/churn.ts'
+export { PointerWatch, type Pointed, type WatchedName } from './fleet/pointer-watch.ts'
 export {
   ADMIN,
   allCells,

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url'
 
 const MAIN = fileURLToPath(new URL('../../../packages/cli/dist/main.js', import.meta.url))
 
+const SKEWED_CLOCK = new URL('./fleet/skewed-clock.js', import.meta.url).href
+
 /** One parsed line of NDJSON. */
 export type Line = Readonly<Record<string, unknown>>
 
@@ -49,9 +51,14 @@ export class FollowProcess {
     child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()))
   }
 
-  static start(args: readonly string[]): FollowProcess {
+  /** `skewMs`: by how much its time of day is off. */
+  static start(args: readonly string[], { skewMs = 0 }: { readonly skewMs?: number } = {}): FollowProcess {
+    const skewed = skewMs === 0 ? [] : ['--import', SKEWED_CLOCK]
     return new FollowProcess(
-      spawn(process.execPath, [MAIN, 'follow', ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] }),
+      spawn(process.execPath, [...skewed, MAIN, 'follow', ...args, '--json'], {
+        env: { ...process.env, SLIP_SKEW_MS: `${skewMs}` },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
     )
   }
 

@@ -1,4 +1,5 @@
 export { cacheDirectory, findServer, NoServerError, type FoundServer } from './find-server.ts'
+export { freeze } from './freeze.ts'
 export { freePorts } from './free-port.ts'
 export { greeting } from './greeting.ts'
 export { Proxy, startProxy, type Direction } from './proxy.ts'

@@ -1,3 +1,4 @@
+import type { ExpectedFold } from '@slip/export'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs, optional, sizeBytes } from '../command/units.ts'
 import { keyFile } from './key-file.ts'
@@ -18,7 +19,7 @@ interface ImportLimits {
   readonly trustedKeys: readonly Uint8Array[]
   readonly maxAgeMs: number | undefined
   readonly maxBytes: number | undefined
-  readonly expected: { readonly name: string | undefined }
+  readonly expected: ExpectedFold
 }
 
 /** UsageError for what cannot be. */

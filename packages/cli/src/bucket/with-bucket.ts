@@ -1,4 +1,4 @@
-import { KvError, type KvStore, type KvWriter } from '@slip/kv-core'
+import { KvError, type KvStore, type KvWriter, type SourceDescription } from '@slip/kv-core'
 import type { NatsConnection, NatsConnectionConfig } from '@slip/nats'
 import type { ParsedOptions } from '../command/command.ts'
 import { withHint } from '../output/exit-code.ts'
@@ -41,6 +41,14 @@ export async function withBucket<R>(
     } catch (error) {
       throw namingTheRemedy(error, name)
     }
+  })
+}
+
+/** What the server says of a bucket, asked on a connection of its own. */
+export async function describedBucket(options: ParsedOptions, name: string): Promise<SourceDescription> {
+  return await withConnection(options, async (connection) => {
+    const { watcher } = await connection.store(name)
+    return await watcher.describe('all')
   })
 }
 

@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import type { ExpectedFold } from '@slip/export'
 import { SnapshotError, type ObjectStore } from '@slip/kv-core'
 import { IMPORT_OPTIONS, importLimits } from '../artifact/import-options.ts'
 import { objectsAt } from '../artifact/object-url.ts'
+import { describedBucket, namingTheRemedy } from '../bucket/with-bucket.ts'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
-import type { Command } from '../command/command.ts'
+import type { Command, ParsedOptions } from '../command/command.ts'
 import { foldAddress } from '../fold/fold-address.ts'
 import { backendOf } from '../fold/fold-backend.ts'
 import { EXIT } from '../output/exit-code.ts'
@@ -22,12 +24,17 @@ export const bootstrap: Command = {
     'URL is file:DIR, nats:OBJECT_BUCKET over --server, or s3://BUCKET/PREFIX with the usual AWS variables. Nothing is looked at before its digest matched; the fold appears whole, or not at all. A broken link is taken up where it ended. JSON: {entries, cursor, revision, bytes (of the payload), received (over the link)}.',
   options: {
     name: { value: 'NAME', help: 'what it is published as; default the only one there is' },
+    against: {
+      value: 'BUCKET',
+      help: 'asks this bucket over --server, before the download and behind it, whether the artifact is of its history',
+    },
     ...IMPORT_OPTIONS,
     ...CONNECTION_OPTIONS,
   },
   exits: [
     '1  none is published there',
     '2  the fold exists, or is held; several are published and --name does not say which',
+    '3  the bucket of --against cannot be asked',
     '4  the artifact is refused; nothing appears',
   ],
   example: 'slip bootstrap file:./artifacts log:./routes.slip',
@@ -37,6 +44,11 @@ export const bootstrap: Command = {
     const place = { path: address.path, durability: undefined, format: undefined, waitLockMs: undefined }
     const into = (await backendOf(address)).place(place)
     if (await into.exists()) throw new UsageError(`there is a fold at ${address.path} already`, 'bootstrap')
+    const against = options.text('against')
+    const limitsNow = async (): Promise<typeof limits> =>
+      against === undefined
+        ? limits
+        : { ...limits, expected: await historyOf(against, options, limits.expected) }
     const from = await objectsAt(url, options, 'bootstrap')
     const { downloadArtifact, importSnapshot } = await import('@slip/export')
     const scratch = await mkdtemp(join(dirname(resolve(address.path)), '.slip-bootstrap-'))
@@ -49,7 +61,7 @@ export const bootstrap: Command = {
         name === undefined
           ? undefined
           : await downloadArtifact(from, name, directory, {
-              ...limits,
+              ...(await limitsNow()),
               onProgress: ({ bytes, totalBytes, receivedBytes }) => {
                 received = receivedBytes
                 progress.update(() => `${bytes} of ${totalBytes} bytes fetched`)
@@ -61,7 +73,7 @@ export const bootstrap: Command = {
         return EXIT.no
       }
       const { cursor, entries, files } = await importSnapshot(directory, into, {
-        ...limits,
+        ...(await limitsNow()),
         scratchDirectory: scratch,
       })
       const revision = revisionJson(cursor.revision)
@@ -81,6 +93,20 @@ export const bootstrap: Command = {
       await from.close?.()
     }
   },
+}
+
+/** What an artifact has to be of; KvError where the bucket cannot be asked. */
+async function historyOf(
+  bucket: string,
+  options: ParsedOptions,
+  { name }: ExpectedFold,
+): Promise<ExpectedFold> {
+  try {
+    const { kind, name: stated, incarnation } = await describedBucket(options, bucket)
+    return { kind, incarnation, name: name ?? stated }
+  } catch (error) {
+    throw namingTheRemedy(error, bucket)
+  }
 }
 
 /** undefined when none is published; UsageError when several are. */

@@ -1,7 +1,8 @@
-import type { FollowOptions, SnapshotStore, WatchScope } from '@slip/kv-core'
+import type { FollowOptions, SnapshotStore, SourceDescription, WatchScope } from '@slip/kv-core'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs, LONGEST_TIMER, oneOf, optional } from '../command/units.ts'
 import { mustBeObjectUrl, objectsAt } from '../artifact/object-url.ts'
+import { describedBucket } from '../bucket/with-bucket.ts'
 import { foldAddress } from '../fold/fold-address.ts'
 import { backendOf, type PlaceOptions } from '../fold/fold-backend.ts'
 import { LOCK_OPTIONS, waitLockMs } from '../fold/lock-options.ts'
@@ -76,7 +77,7 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
   return {
     store: await foldPlace(options, { replaceForeign: onForeign === 'rebuild' }),
     onForeignFold: onForeign,
-    ...(from === undefined ? {} : { bootstrap: artifactsAt(from, publishedName(options, bucket), options) }),
+    ...(from === undefined ? {} : { bootstrap: artifactsAt(from, bucket, options) }),
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
       oneOf(text, 'when-evicted', ['drop', 'keep']),
@@ -99,10 +100,10 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
   }
 }
 
-/** A connection to where artifacts are is made when one is needed, and closed again. UsageError for a URL that is none. */
+/** Connections to the bucket and to where artifacts are are made when one is needed, and closed again. UsageError for a URL that is none. */
 function artifactsAt(
   url: string,
-  name: string,
+  bucket: string,
   options: ParsedOptions,
 ): NonNullable<FollowOptions['bootstrap']> {
   mustBeObjectUrl(url, 'follow')
@@ -110,7 +111,10 @@ function artifactsAt(
     const objects = await objectsAt(url, options, 'follow')
     try {
       const { fromArtifact } = await import('@slip/export')
-      return await fromArtifact(objects, name)(into, wait)
+      // Of a bucket that cannot be asked the first attach says whether the history is over.
+      const source = (): Promise<SourceDescription | undefined> =>
+        describedBucket(options, bucket).catch(() => undefined)
+      return await fromArtifact(objects, publishedName(options, bucket), { source })(into, wait)
     } finally {
       await objects.close?.()
     }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { FollowOptions, ObjectStore, PayloadFormat } from '@slip/kv-core'
+import type { FollowOptions, ObjectStore, PayloadFormat, SourceDescription } from '@slip/kv-core'
 import type { ArtifactLimits, ExpectedFold } from '../admission.ts'
 import { importSnapshot } from '../import-snapshot.ts'
 import { downloadArtifact, type DownloadProgress } from './download-artifact.ts'
@@ -15,7 +15,15 @@ export interface FromArtifactOptions extends ArtifactLimits {
   /** How payloads of other stores are read; those of @slip are found where they are installed. */
   readonly formats?: readonly PayloadFormat[] | undefined
   readonly onProgress?: DownloadProgress | undefined
+  /**
+   * What the bucket's source says of it, as `KvWatcher.describe` does; undefined where it cannot be asked. With it an
+   * artifact of a history that is over is refused, also when that ends while it is fetched. Without it
+   * the follower finds out at its first attach, and makes the fold anew.
+   */
+  readonly source?: (() => Promise<CurrentHistory | undefined>) | undefined
 }
+
+type CurrentHistory = Pick<SourceDescription, 'kind' | 'name' | 'incarnation'>
 
 /**
  * For `follow({ bootstrap })`: a node that has nothing starts from the newest artifact that is published under
@@ -32,17 +40,29 @@ export function fromArtifact(
 ): NonNullable<FollowOptions['bootstrap']> {
   return async (into, { signal, timeoutMs, wanted }) => {
     const { prefixes, scope, ...rest } = wanted
-    const expected: ExpectedFold = {
-      ...rest,
-      ...(prefixes === undefined ? {} : { scope: { prefixes }, scopeMay: scope }),
+    const wantedNow = async (): Promise<ExpectedFold> => {
+      const { kind, name: bucket, incarnation } = { ...(await options.source?.()) }
+      return {
+        ...(kind === undefined ? {} : { kind }),
+        ...(bucket === undefined ? {} : { name: bucket }),
+        ...(incarnation === undefined ? {} : { incarnation }),
+        ...rest,
+        ...(prefixes === undefined ? {} : { scope: { prefixes }, scopeMay: scope }),
+      }
     }
     const scratch = options.scratchDirectory ?? (await mkdtemp(join(tmpdir(), 'slip-artifact-')))
     const directory = join(scratch, 'artifact')
     try {
       await rm(directory, { recursive: true, force: true })
-      const found = await downloadArtifact(from, name, directory, { ...options, expected, signal, timeoutMs })
+      const found = await downloadArtifact(from, name, directory, {
+        ...options,
+        expected: await wantedNow(),
+        signal,
+        timeoutMs,
+      })
       if (found === undefined) return false
-      const { onProgress: _, ...limits } = options
+      const { onProgress: _, source: __, ...limits } = options
+      const expected = await wantedNow()
       await importSnapshot(directory, into, { ...limits, scratchDirectory: scratch, expected, signal })
       return true
     } finally {
