@@ -79,7 +79,7 @@ export class BulkMerge {
     const target = await openFile(directory, this.#next, options, {
       make: false,
       check: 'head',
-      synced: false,
+      inUse: false,
     })
     try {
       await this.#fold.copyArrivalsTo(target)

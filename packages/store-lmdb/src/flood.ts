@@ -6,7 +6,7 @@ export interface BulkOptions {
   readonly fromEntries?: number
   /** Smaller batches are not part of a flood. @default 512 */
   readonly batchUpdates?: number
-  /** How many bytes of batches are sorted at once, and held in memory twice until then. @default 32 MiB */
+  /** How many bytes of batches are sorted at once, and held in memory twice until then. @default 16 MiB */
   readonly runBytes?: number
   /** How long no batch of a flood came before what came is merged. @default 10000 */
   readonly calmMs?: number
@@ -15,7 +15,7 @@ export interface BulkOptions {
 export const BULK_DEFAULTS: Required<BulkOptions> = {
   fromEntries: 100_000,
   batchUpdates: 512,
-  runBytes: 32 * 1024 * 1024,
+  runBytes: 16 * 1024 * 1024,
   calmMs: 10_000,
 }
 

@@ -22,10 +22,9 @@ export class FoldCut {
   readonly state: FoldState
   /** What is above the sorted databases; undefined where nothing is. */
   readonly layers: Layers | undefined
-  readonly data: FoldDatabase
-  readonly deleted: FoldDatabase
   readonly #users = new Set<CutUser>()
   readonly #ended: () => void
+  #shown: FoldDatabases | undefined
   #references = 1
   #open = true
 
@@ -33,7 +32,7 @@ export class FoldCut {
     environment: Environment,
     file: string,
     options: ReadOptions,
-    found: { readonly state: FoldState; readonly layers: Layers | undefined } & FoldDatabases,
+    found: { readonly state: FoldState; readonly layers: Layers | undefined },
     ended: () => void,
   ) {
     this.environment = environment
@@ -41,13 +40,19 @@ export class FoldCut {
     this.options = options
     this.state = found.state
     this.layers = found.layers
-    this.data = found.data
-    this.deleted = found.deleted
     this.#ended = ended
   }
 
-  /** Pins the newest commit; `ended` is called when it is let go. SnapshotError `Corrupted`, `InvalidFormat`. */
-  static newest(environment: Environment, file: string, ended: () => void): FoldCut {
+  /**
+   * Pins the newest commit; `ended` is called when it is let go. With `show` what arrived is read at once, as
+   * `show` does. SnapshotError `Corrupted`, `InvalidFormat`.
+   */
+  static newest(
+    environment: Environment,
+    file: string,
+    ended: () => void,
+    { show }: { readonly show: boolean },
+  ): FoldCut {
     for (;;) {
       const transaction = begin(environment, file)
       const options = { transaction }
@@ -55,19 +60,35 @@ export class FoldCut {
         const state = readState(environment.meta, options)
         if (state === undefined) throw new SnapshotError('Corrupted', `${file} has no state`, { path: file })
         const layers = readLayers(environment.meta, options)
-        if (layers === undefined)
-          return new FoldCut(environment, file, options, { ...environment, state, layers }, ended)
-        if (environment.layers.opens(layers)) {
+        if (layers !== undefined && environment.layers.opens(layers)) {
           transaction.done()
           continue
         }
-        const shown = environment.layers.show(layers, options)
-        return new FoldCut(environment, file, options, { ...shown, state, layers }, ended)
+        const cut = new FoldCut(environment, file, options, { state, layers }, ended)
+        if (show) cut.show()
+        return cut
       } catch (error) {
         transaction.done()
         throw readError(error, file)
       }
     }
+  }
+
+  get data(): FoldDatabase {
+    return this.show().data
+  }
+
+  get deleted(): FoldDatabase {
+    return this.show().deleted
+  }
+
+  /**
+   * Reads what arrived since the last cut that was shown, and keeps it in memory: little where each cut is
+   * shown as it comes, all of a run where none was. SnapshotError `Corrupted`.
+   */
+  show(): FoldDatabases {
+    this.#shown ??= this.layers === undefined ? this.environment : this.#layered(this.layers)
+    return this.#shown
   }
 
   get isOpen(): boolean {
@@ -90,6 +111,14 @@ export class FoldCut {
 
   unregister(user: CutUser): void {
     this.#users.delete(user)
+  }
+
+  #layered(layers: Layers): FoldDatabases {
+    try {
+      return this.environment.layers.show(layers, this.options)
+    } catch (error) {
+      throw readError(error, this.file)
+    }
   }
 
   /** Stops every reader and gives the transaction back. */

@@ -40,10 +40,10 @@ export class LayerStack {
     return first || this.#runs.length > before
   }
 
-  /** What a transaction shows that sees `layers`, none of them unopened and no earlier ones than the last time. */
+  /** What a transaction shows that sees `layers`, none of them unopened. */
   show(layers: Layers, options: ReadOptions): FoldDatabases {
     const { from, to } = layers.arrivals
-    if (from !== this.#from) {
+    if (from !== this.#from || to < this.#to) {
       this.#memory = []
       this.#to = from
     }

@@ -33,7 +33,7 @@ async function readUpdates(file: string, take: TakeUpdates, signal: AbortSignal 
     maxReaders: DEFAULT_MAX_READERS,
   })
   try {
-    const cut = FoldCut.newest(environment, file, () => undefined)
+    const cut = FoldCut.newest(environment, file, () => undefined, { show: false })
     const view = new FoldView(cut, { verifyReads: false, deadlineMs: undefined })
     try {
       await updatesOf(view, { signal }).read(take)

@@ -273,10 +273,11 @@ class OpenFile {
   }
 
   #newest(): FoldCut {
-    const cut: FoldCut = FoldCut.newest(this.environment, this.file, () => {
+    const ended = (): void => {
       this.#cuts.delete(cut)
       this.#closeIfUnused()
-    })
+    }
+    const cut: FoldCut = FoldCut.newest(this.environment, this.file, ended, { show: true })
     this.#cuts.add(cut)
     return cut
   }

@@ -70,7 +70,7 @@ export async function createFold(
     const files = new FoldFiles(draft, options)
     const first = await files.nextFold()
     await reserveRoom(files.pathOf(first))
-    const open = await openFile(draft, first, options, { make: true, check: 'head', synced: false })
+    const open = await openFile(draft, first, options, { make: true, check: 'head', inUse: false })
     let made = first
     const staged = new StagedFile(open, {
       merge: async () => BulkMerge.begin(files, open),

@@ -65,14 +65,21 @@ export async function openFile(
   directory: string,
   fold: CurrentFold,
   options: LmdbOptions,
-  how: { readonly make: boolean; readonly check: CheckDepth; readonly synced?: boolean },
+  how: {
+    readonly make: boolean
+    readonly check: CheckDepth
+    /** False where it is written to take the place of another, which is synced then. */
+    readonly inUse?: boolean
+  },
 ): Promise<OpenFold> {
+  const { inUse = true } = how
   return OpenFold.open({
     file: join(directory, fold.name),
     foldId: fold.foldId,
     make: how.make,
     check: how.check,
-    synced: how.synced ?? isSynced(options),
+    synced: inUse && isSynced(options),
+    isRead: inUse,
     maxReaders: options.maxReaders ?? DEFAULT_MAX_READERS,
     bulk: options.bulk,
   })

@@ -23,6 +23,8 @@ const NO_STEPS = new Uint8Array(0)
 
 export interface OpenFoldOptions extends Omit<WriterStart, 'runBytes'> {
   readonly bulk?: BulkOptions | undefined
+  /** False where hardly anybody reads before it is closed: what arrived is then not kept in memory for that. */
+  readonly isRead: boolean
 }
 
 /** One file of a fold, open for writing: a thread that commits, and the newest commit to read from. */
@@ -32,6 +34,7 @@ export class OpenFold {
   readonly #writer: WriterHandle
   /** Whether a commit is also a sync. */
   readonly #synced: boolean
+  readonly #isRead: boolean
   readonly #cuts = new Set<FoldCut>()
   readonly #flood: Flood
   readonly #copies = new Set<Promise<void>>()
@@ -44,12 +47,13 @@ export class OpenFold {
   #allEnded: (() => void) | undefined
 
   private constructor(
-    { file, synced, bulk }: OpenFoldOptions,
+    { file, synced, bulk, isRead }: OpenFoldOptions,
     environment: Environment,
     writer: WriterHandle,
   ) {
     this.file = file
     this.#synced = synced
+    this.#isRead = isRead
     this.#flood = new Flood(bulk)
     this.#environment = environment
     this.#writer = writer
@@ -58,7 +62,7 @@ export class OpenFold {
   }
 
   /** SnapshotError of the file check; `ForeignFold`, `Busy`, `Backend`, `Io`. */
-  static async open({ bulk, ...rest }: OpenFoldOptions): Promise<OpenFold> {
+  static async open({ bulk, isRead, ...rest }: OpenFoldOptions): Promise<OpenFold> {
     const start = { ...rest, runBytes: bulk?.runBytes ?? BULK_DEFAULTS.runBytes }
     const writer = await WriterHandle.start(start)
     let environment: Environment | undefined
@@ -66,7 +70,7 @@ export class OpenFold {
       // The thread has it open already: this is the same file, and its databases are known. For reading, so
       // that this thread never waits for the lock of a commit.
       environment = openEnvironment(start.file, { ...start, reads: 'writableFile' })
-      return new OpenFold({ ...start, bulk }, environment, writer)
+      return new OpenFold({ ...start, bulk, isRead }, environment, writer)
     } catch (error) {
       await environment?.root.close()
       await writer.close().catch(() => undefined)
@@ -263,10 +267,11 @@ export class OpenFold {
   }
 
   #newest(): FoldCut {
-    const cut: FoldCut = FoldCut.newest(this.#environment, this.file, () => {
+    const ended = (): void => {
       this.#cuts.delete(cut)
       if (this.#cuts.size === 0) this.#allEnded?.()
-    })
+    }
+    const cut: FoldCut = FoldCut.newest(this.#environment, this.file, ended, { show: this.#isRead })
     this.#cuts.add(cut)
     return cut
   }

@@ -14,7 +14,7 @@ export async function rereadFile(file: string, { maxReaders }: LmdbOptions): Pro
     maxReaders: maxReaders ?? DEFAULT_MAX_READERS,
   })
   try {
-    return FoldCut.newest(environment, file, () => undefined)
+    return FoldCut.newest(environment, file, () => undefined, { show: false })
   } catch (error) {
     await environment.root.close()
     throw error

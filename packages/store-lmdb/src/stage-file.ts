@@ -14,7 +14,7 @@ export async function stageFile(
   const next = await files.nextFold()
   const file = files.pathOf(next)
   await reserveRoom(file)
-  const fold = await openFile(directory, next, options, { make: true, check: 'head', synced: false })
+  const fold = await openFile(directory, next, options, { make: true, check: 'head', inUse: false })
   return new StagedFile(fold, {
     merge: async () => BulkMerge.begin(files, fold),
     adopt: async (merged) => adopt(merged ?? next),

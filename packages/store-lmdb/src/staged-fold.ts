@@ -9,9 +9,9 @@ import type { BulkMerge } from './bulk-merge.ts'
 import type { CurrentFold } from './fold-directory.ts'
 import type { FoldCut } from './fold-cut.ts'
 import { FoldScan, namesOf } from './fold-scan.ts'
+import { KeyProbe } from './key-probe.ts'
 import type { OpenFold } from './open-fold.ts'
 import { closeReread } from './reread-file.ts'
-import { storedKey } from './stored-key.ts'
 
 /** What a staged fold needs of the store it is staged for. */
 export interface StagingPlace {
@@ -29,6 +29,7 @@ export interface StagingPlace {
 export class StagedFile implements StagedFold {
   readonly #fold: OpenFold
   readonly #place: StagingPlace
+  readonly #probe = new KeyProbe()
   #merge: BulkMerge | undefined
   #committing: Promise<void> | undefined
   #ended: 'committed' | 'discarded' | 'failed' | undefined
@@ -58,9 +59,7 @@ export class StagedFile implements StagedFold {
 
   has(key: string): boolean {
     this.#mustBeOpen()
-    const { data, options } = this.#fold.cut
-    const stored = storedKey(key)
-    return stored !== undefined && data.getBinaryFast(stored, options) !== undefined
+    return this.#probe.has(this.#fold.cut, key)
   }
 
   keys(): IterableIterator<string> {

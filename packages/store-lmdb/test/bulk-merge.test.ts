@@ -93,7 +93,7 @@ test('a writer that lost the fold while it merged does not publish what it merge
   await store.close()
   const [, , name, id] = (await readFile(join(path, 'CURRENT'), 'latin1')).split(' ')
   const start = { file: join(path, name!), foldId: Buffer.from(id!, 'hex'), bulk: IN_BULK }
-  const how = { make: false, check: 'head', synced: false, maxReaders: 512 } as const
+  const how = { make: false, check: 'head', synced: false, isRead: true, maxReaders: 512 } as const
   const fold = await OpenFold.open({ ...start, ...how })
   const merge = await BulkMerge.begin(
     { directory: path, options: { path }, nextFold: async () => nextFold(path) },

@@ -146,6 +146,7 @@ test('a writer that lost the fold while it was paused cannot commit', async () =
     make: false,
     check: 'head',
     synced: true,
+    isRead: true,
     maxReaders: 512,
   })
   await usurper.apply([put('a', 'theirs', 2)], at(2), {})

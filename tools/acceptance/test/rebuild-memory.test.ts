@@ -108,7 +108,9 @@ describe.skipIf(skip || process.platform !== 'linux')(`of ${KEYS} keys`, () => {
 
 function mustBeRebuilt({ entries, states, seen }: Rebuilt): void {
   expect(entries).toBe(KEYS - 1)
-  expect(states.filter(({ state }) => state === 'resyncing')).toMatchObject([{ reason: 'countMismatch' }])
+  // A session that breaks on a busy machine is followed by another, which goes on with the same rebuild.
+  const reasons = states.flatMap(({ state, reason }) => (state === 'resyncing' ? [reason] : []))
+  expect(new Set(reasons)).toEqual(new Set(['countMismatch']))
   expect(seen).toMatchObject({ mixed: 0, back: 0 })
   expect(seen.duringRebuild).toBeGreaterThan(0)
 }

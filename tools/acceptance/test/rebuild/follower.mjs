@@ -12,7 +12,6 @@ const SAMPLE_EVERY_MS = 10
 const RESIDENT = store === 'LMDB' ? 'RssAnon' : 'VmRSS'
 
 const base = await settledBytes()
-const startedAt = performance.now()
 const fold = await follow({
   source: natsBucket(bucket, { servers }),
   store: store === 'LMDB' ? lmdb({ path, durability: 'os' }) : appendLog({ path }),
@@ -28,7 +27,6 @@ fold.onStatus(({ state, reason }) => {
   process.send({ rebuilding: reason })
 })
 await fold.caughtUp()
-const hydratedMs = performance.now() - startedAt
 // The keys of an append log are put in order in the background.
 await wait(3_000)
 const before = await settledBytes()
@@ -53,7 +51,7 @@ const rebuiltMs = performance.now() - rebuildingAt
 const peak = kilobytes('VmHWM') * 1024
 const { entries } = fold.status
 process.send({
-  done: { base, before, peak, after: await settledBytes(), states, seen, entries, hydratedMs, rebuiltMs },
+  done: { base, before, peak, after: await settledBytes(), states, seen, entries, rebuiltMs },
 })
 await fold.close()
 process.disconnect()

@@ -9,8 +9,8 @@ import type { NatsStore } from '@slip/nats'
 export const LEAVING = 'route.7'
 export const CHANGING = 'route.11'
 const OLD_VALUE = Buffer.alloc(200, 'v')
-/** A prime: keys come in an order that is not their own. */
-const STRIDE = 1_000_003
+/** Keys come in an order that is not their own, at any count: each is this share of all behind the one before it. */
+const STRIDE = 0.618
 
 export type Store = 'append log' | 'LMDB'
 
@@ -24,7 +24,7 @@ export interface Seen {
   readonly duringRebuild: number
 }
 
-/** What the rebuild of a follower in a process of its own took. Bytes are resident, anonymous ones only for LMDB. */
+/** What the rebuild of a follower in a process of its own took, which had found the fold made. Bytes are resident, anonymous ones only for LMDB. */
 export interface Rebuilt {
   /** Without a fold, with it, at most while it was built anew, and at the end. */
   readonly base: number
@@ -38,15 +38,24 @@ export interface Rebuilt {
   readonly rebuiltMs: number
 }
 
-type Message = { readonly ready: number } | { readonly rebuilding: string } | { readonly done: Rebuilt }
+type Message =
+  | { readonly ready: number }
+  | { readonly rebuilding: string }
+  | { readonly done: Omit<Rebuilt, 'hydratedMs'> }
 
 /** Puts `keys` keys of 200 bytes. */
 export async function fill(bucket: NatsStore, keys: number): Promise<void> {
+  let stride = Math.round(keys * STRIDE)
+  while (commonDivisor(stride, keys) > 1) stride++
   function* puts(): Generator<{ operation: 'put'; key: string; value: Uint8Array }> {
     for (let i = 0; i < keys; i++)
-      yield { operation: 'put', key: `route.${(i * STRIDE) % keys}`, value: OLD_VALUE }
+      yield { operation: 'put', key: `route.${(i * stride) % keys}`, value: OLD_VALUE }
   }
   for await (const outcome of bucket.writer.bulk(puts())) if ('error' in outcome) throw outcome.error
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b)
 }
 
 /** The bucket with its two keys as before. */
@@ -55,7 +64,7 @@ export async function reset(bucket: NatsStore): Promise<void> {
 }
 
 /**
- * Follows the bucket in another process, takes a key out of it by `vanish`, and waits for the end of the
+ * Follows the bucket in another process, from a fold that is made already, takes a key out of it by `vanish`, and waits for the end of the
  * rebuild. `ready` is called before: the follower's process, and where the fold is.
  */
 export async function rebuild(
@@ -68,11 +77,12 @@ export async function rebuild(
   },
 ): Promise<Rebuilt> {
   const { bucket, servers, path } = from
+  const hydratedMs = await make(from, store)
   const program = fileURLToPath(new URL('follower.mjs', import.meta.url))
   const child = fork(program, [store, bucket.name, servers, path, LEAVING, CHANGING], {
     execArgv: ['--expose-gc'],
   })
-  let rebuilt: Rebuilt | undefined
+  let rebuilt: Omit<Rebuilt, 'hydratedMs'> | undefined
   let failure: unknown
   const doing = async (message: Message): Promise<void> => {
     if ('done' in message) rebuilt = message.done
@@ -93,7 +103,25 @@ export async function rebuild(
   const [code] = (await once(child, 'exit')) as [number | null]
   if (failure !== undefined) throw failure
   if (code !== 0 || rebuilt === undefined) throw new Error(`the follower ended with ${code}`)
-  return rebuilt
+  return { ...rebuilt, hydratedMs }
+}
+
+/** Makes the fold, and says how long it took to catch up. */
+async function make(
+  { bucket, servers, path }: { readonly bucket: NatsStore; readonly servers: string; readonly path: string },
+  store: Store,
+): Promise<number> {
+  const child = fork(fileURLToPath(new URL('filler.mjs', import.meta.url)), [
+    store,
+    bucket.name,
+    servers,
+    path,
+  ])
+  let made: { readonly hydratedMs: number } | undefined
+  child.on('message', (message) => (made = message as typeof made))
+  const [code] = (await once(child, 'exit')) as [number | null]
+  if (made === undefined) throw new Error(`what makes the fold ended with ${code}`)
+  return made.hydratedMs
 }
 
 /** A server that lists millions of keys for a consumer acknowledges nothing meanwhile. */
