@@ -27,7 +27,7 @@ export interface WalkProgress {
 export interface WalkedFold {
   readonly file: string
   /** Lets the pages of the newest commit be as they are until it is released. */
-  pin(): FoldCut
+  pin(): Pick<FoldCut, 'state' | 'isOpen' | 'release'>
 }
 
 const WALK_DEFAULTS = { everyMs: 86_400_000, firstMs: 60_000, bytesPerSecond: 4 * 1024 * 1024 }

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { SnapshotError, type SliceMessage } from '@slip/kv-core'
 import { LmdbReader, LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
 import { expect, test, vi } from 'vitest'
+import { BackgroundWalk, type WalkedFold } from '../dist/background-walk.js'
 import { checkHead } from '../dist/head-check.js'
+import { OpenFold } from '../dist/open-fold.js'
 import { walkPages } from '../dist/page-walk.js'
 import { at, del, plain, put, scratch, seededRandom } from './scratch.ts'
 
@@ -152,6 +154,43 @@ test('a reader opens a fold that was marked and is whole, and believes the next 
   await reader.close()
 })
 
+test('the commit that is walked is pinned for as long as its pages are read, and no longer', async () => {
+  const path = join(await scratch(), 'fold')
+  await filled(path, 60_000)
+  const fold = await openFold(path)
+  let pins = 0
+  let pinned = 0
+  const pin = (): ReturnType<WalkedFold['pin']> => {
+    const cut = fold.pin()
+    pins++
+    pinned++
+    return {
+      state: cut.state,
+      isOpen: true,
+      release: () => {
+        pinned--
+        cut.release()
+      },
+    }
+  }
+  const during: number[] = []
+  const listen = (message: unknown): void => {
+    if ((message as SliceMessage).work === 'lmdb.check') during.push(pinned)
+  }
+  const bytesPerSecond = 40 * 2 ** 20
+  const walk = new BackgroundWalk(() => ({ file: fold.file, pin }), { everyMs: 1, bytesPerSecond }, fail)
+  subscribe('slip:slice:start', listen)
+  subscribe('slip:slice', listen)
+  await vi.waitFor(() => expect(walk.progress.rounds).toBeGreaterThan(0), PATIENT)
+  await walk.close()
+  unsubscribe('slip:slice:start', listen)
+  unsubscribe('slip:slice', listen)
+  await fold.close()
+  expect(pins).toBeGreaterThan(3)
+  expect(pinned).toBe(0)
+  expect(new Set(during)).toEqual(new Set([1]))
+})
+
 test('the walk holds the event loop for short slices, and reads no faster than it may', async () => {
   const path = join(await scratch(), 'fold')
   await filled(path, 60_000)
@@ -177,6 +216,16 @@ test('the walk holds the event loop for short slices, and reads no faster than i
   expect(slices.length).toBeGreaterThan(10)
   expect(median).toBeLessThan(8)
 }, 120_000)
+
+async function fail(damage: SnapshotError): Promise<void> {
+  throw damage
+}
+
+async function openFold(path: string): Promise<OpenFold> {
+  const [, , name, id] = (await readFile(join(path, 'CURRENT'), 'latin1')).split(' ')
+  const how = { make: false, check: 'head', synced: false, isRead: true, maxReaders: 8 } as const
+  return OpenFold.open({ file: join(path, name!), foldId: Buffer.from(id!, 'hex'), ...how })
+}
 
 async function filled(path: string, entries = 3_000): Promise<void> {
   const store = await LmdbSnapshot.open({ path, durability: 'os', walk: false })
