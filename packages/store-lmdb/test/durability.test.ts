@@ -10,6 +10,7 @@ import { at, plain, put, scratch } from './scratch.ts'
 
 const run = promisify(execFile)
 const FULL_DISK = fileURLToPath(new URL('full-disk-child.mjs', import.meta.url))
+const FAILING_SYNC = fileURLToPath(new URL('failing-sync-child.mjs', import.meta.url))
 const FILE = 'fold-00000001.mdb'
 
 test('batch is durable with each apply, os at a sync and at close, an interval by itself', async () => {
@@ -84,6 +85,39 @@ test('after a failed sync nothing is called durable until the fold is in a new f
   ])
   await store.close()
 })
+
+test.for([
+  ['the take-over', 'open', 1],
+  ['a commit', 'apply', 2],
+] as const)(
+  'a sync of %s that fails is remembered, and the next opener writes the fold anew',
+  async ([, failed, when], context) => {
+    const traces = await run('strace', ['-qq', '-o', '/dev/null', 'true']).then(
+      () => true,
+      () => false,
+    )
+    if (!traces) context.skip('there is no strace here, or it may not trace')
+    const path = join(await scratch(), 'fold')
+    const store = await LmdbSnapshot.open({ path })
+    await store.apply([put('a', '1', 1)], at(1))
+    await store.close()
+    const calls = 'fsync,fdatasync,msync'
+    const inject = `inject=${calls}:error=EIO:when=${when}+`
+    const tracing = ['-f', '-qq', '-o', '/dev/null', '-P', join(path, FILE), '-e', `trace=${calls}`]
+    const child = [process.execPath, FAILING_SYNC, path]
+    const { stdout } = await run('strace', [...tracing, '-e', inject, ...child])
+    expect(JSON.parse(stdout)).toEqual({ failed, code: 'Io' })
+    expect(await readdir(path)).toContain('DOUBTFUL')
+
+    const next = await LmdbSnapshot.open({ path })
+    expect([plain(next)[0]?.[0], next.durableCursor.equals(next.cursor)]).toEqual(['a', true])
+    await next.close()
+    expect((await readdir(path)).filter((name) => !name.endsWith('-lock')).sort()).toEqual([
+      'CURRENT',
+      'fold-00000002.mdb',
+    ])
+  },
+)
 
 test('where there is no room for a new file the fold goes on, and still nothing is called durable', async () => {
   const path = join(await scratch(), 'fold')
