@@ -15,7 +15,8 @@ import { walkPages } from './page-walk.ts'
 import { syncFile } from './sync-file.ts'
 
 const RECORDS_A_TRANSACTION = 20_000
-const BYTES_A_TRANSACTION = 16 * 1024 * 1024
+/** The library keeps the memory of the largest one for the next. */
+const BYTES_A_TRANSACTION = 4 * 1024 * 1024
 const IN_ORDER = { append: true } as const
 
 export interface MergeRequest {

@@ -12,7 +12,7 @@ import {
 } from './lmdb-page.ts'
 
 /** How many pages that lie side by side are read at once. */
-const WINDOW_PAGES = 32
+const WINDOW_PAGES = 16
 
 /** An open file of LMDB, and how large its pages are. */
 export interface PagedFile {

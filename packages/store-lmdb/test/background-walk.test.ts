@@ -154,16 +154,16 @@ test('a reader opens a fold that was marked and is whole, and believes the next 
   await reader.close()
 })
 
-test('the commit that is walked is pinned while its pages are read, for a tenth of a second of what may be read', async () => {
+test('a stretch is walked while its commit is pinned, is as long as a tenth of a second allows, and then the walk waits', async () => {
   const path = join(await scratch(), 'fold')
   await filled(path, 60_000)
   const fold = await openFold(path)
-  const bytesPerSecond = (await stat(fold.file)).size
-  const pages: number[] = []
+  const bytesPerSecond = Math.round((await stat(fold.file)).size / 20)
+  const began: { readonly pages: number; readonly ms: number }[] = []
   let pinned = 0
   const pin = (): ReturnType<WalkedFold['pin']> => {
     const cut = fold.pin()
-    pages.push(walk.progress.pages)
+    began.push({ pages: walk.progress.pages, ms: performance.now() })
     pinned++
     return {
       state: cut.state,
@@ -181,18 +181,24 @@ test('the commit that is walked is pinned while its pages are read, for a tenth 
   const walk = new BackgroundWalk(() => ({ file: fold.file, pin }), { everyMs: 1, bytesPerSecond }, fail)
   subscribe('slip:slice:start', listen)
   subscribe('slip:slice', listen)
-  await vi.waitFor(() => expect(walk.progress.rounds).toBeGreaterThan(0), PATIENT)
+  await vi.waitFor(() => expect(began.length).toBeGreaterThan(20), PATIENT)
   await walk.close()
   unsubscribe('slip:slice:start', listen)
   unsubscribe('slip:slice', listen)
   await fold.close()
   expect(pinned).toBe(0)
   expect(new Set(during)).toEqual(new Set([1]))
-  const read = pages.slice(1).map((after, i) => after - pages[i]!)
-  expect(read.length).toBeGreaterThan(8)
-  // Pages are not full.
-  expect(Math.max(...read) * PAGE).toBeLessThan((3 * bytesPerSecond) / 10)
-})
+  const stretches = began.slice(1).map(({ pages, ms }, i) => ({
+    bytes: (pages - began[i]!.pages) * PAGE,
+    ms: ms - began[i]!.ms,
+  }))
+  console.log(stretches.map(({ bytes, ms }) => `${bytes} in ${Math.round(ms)} ms`).join(', '))
+  for (const { bytes, ms } of stretches) {
+    // Pages are not full, and there are some above them; a tenth of a second without a bound is ten times that.
+    expect(bytes).toBeLessThan(bytesPerSecond / 2)
+    expect(ms).toBeGreaterThan((bytes / bytesPerSecond) * 1_000 - 20)
+  }
+}, 120_000)
 
 test('the walk holds the event loop for short slices, and reads no faster than it may', async () => {
   const path = join(await scratch(), 'fold')
