@@ -87,11 +87,12 @@ test('after a failed sync nothing is called durable until the fold is in a new f
 })
 
 test.for([
-  ['the take-over', 'open', 1],
-  ['a commit', 'apply', 2],
+  ['the take-over', 'batch', 1, { failed: 'open', code: 'Io' }],
+  ['a commit', 'batch', 2, { failed: 'apply', code: 'Io' }],
+  ['what was there before', 'os', 1, { durable: false }],
 ] as const)(
   'a sync of %s that fails is remembered, and the next opener writes the fold anew',
-  async ([, failed, when], context) => {
+  async ([, durability, when, said], context) => {
     const traces = await run('strace', ['-qq', '-o', '/dev/null', 'true']).then(
       () => true,
       () => false,
@@ -104,9 +105,9 @@ test.for([
     const calls = 'fsync,fdatasync,msync'
     const inject = `inject=${calls}:error=EIO:when=${when}+`
     const tracing = ['-f', '-qq', '-o', '/dev/null', '-P', join(path, FILE), '-e', `trace=${calls}`]
-    const child = [process.execPath, FAILING_SYNC, path]
+    const child = [process.execPath, FAILING_SYNC, path, durability]
     const { stdout } = await run('strace', [...tracing, '-e', inject, ...child])
-    expect(JSON.parse(stdout)).toEqual({ failed, code: 'Io' })
+    expect(JSON.parse(stdout)).toEqual(said)
     expect(await readdir(path)).toContain('DOUBTFUL')
 
     const next = await LmdbSnapshot.open({ path })
