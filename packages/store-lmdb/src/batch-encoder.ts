@@ -19,14 +19,17 @@ export const REMOVE = 2
  * Lays a batch out for the writing thread, with nothing left to refuse there: each step is
  * `what:u8 | klen:u16 | rlen:u32 | stored key | record`, little-endian.
  *
- * `seal` is the fold's. SnapshotError `LimitExceeded`; `TypeError` for a key that is empty or has no UTF-8 form.
+ * `seal` is the fold's; `spare` is memory to lay it out in where it is enough.
+ * SnapshotError `LimitExceeded`; `TypeError` for a key that is empty or has no UTF-8 form.
  */
 export async function encodeBatch(
   updates: readonly KvUpdate[],
   seal: number,
+  spare?: ArrayBuffer,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const slices = new Slices('lmdb.encode')
-  let bytes = new Uint8Array(likelyBytes)
+  const likely = spare === undefined || spare.byteLength > MOST_LIKELY_BYTES ? undefined : spare
+  let bytes = new Uint8Array(likely ?? new ArrayBuffer(likelyBytes))
   let end = 0
   for (const update of updates) {
     const needed = HEADER_BYTES + sizeOf(update)

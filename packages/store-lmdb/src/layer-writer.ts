@@ -2,6 +2,7 @@ import { SnapshotError } from '@slip/kv-core'
 import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
 import type { Environment } from './environment.ts'
 import type { KeyText } from './key-text.ts'
+import { KeptBatches } from './kept-batches.ts'
 import { KeyFilter } from './key-filter.ts'
 import { ARRIVALS_NAME, arrivalKey, encodeLayers, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
 import type { LmdbDatabase } from './lmdb-js.js'
@@ -34,7 +35,7 @@ export class LayerWriter {
   #filter: KeyFilter | undefined
   /** Where the newest step of each key that is in no run yet is. */
   #pending = new Map<KeyText, number>()
-  #batches: Buffer[] = []
+  readonly #batches = new KeptBatches()
   #bytes = 0
   #layers: Layers
 
@@ -72,7 +73,7 @@ export class LayerWriter {
     return this.#bytes >= this.#runBytes * (1 + Math.floor(this.#runs.length / RUNS_OF_ONE_SIZE))
   }
 
-  /** Inside a transaction: adds a batch, which it keeps, and corrects `counts`. */
+  /** Inside a transaction: adds a batch and corrects `counts`. */
   add(steps: Uint8Array, counts: Counts): void {
     if (steps.length === 0) return
     const { runs, base, arrivals } = this.#layers
@@ -104,7 +105,7 @@ export class LayerWriter {
     this.#runs.push(run)
     for (const text of texts) this.#filter?.add(text)
     this.#pending = new Map()
-    this.#batches = []
+    this.#batches.clear()
     this.#bytes = 0
   }
 
@@ -114,10 +115,10 @@ export class LayerWriter {
     this.#layers = layers
   }
 
-  /** Keeps `steps`; without `counts` they are counted already. */
+  /** Keeps a copy of `steps`; without `counts` they are counted already. */
   #take(steps: Uint8Array, counts?: Counts): void {
-    const batch = Buffer.from(steps.buffer, steps.byteOffset, steps.length)
-    const number = this.#batches.push(batch) - 1
+    const number = this.#batches.add(steps)
+    const batch = this.#batches.at(number)
     this.#bytes += batch.length
     for (let at = 0; at < batch.length;) {
       const { what, keyFrom, keyTo, to } = stepAt(batch, at)
@@ -131,7 +132,7 @@ export class LayerWriter {
   /** What the last step of this key was. */
   #before(text: KeyText): number | undefined {
     const pending = this.#pending.get(text)
-    if (pending !== undefined) return this.#batches[Math.floor(pending / BATCH)]![pending % BATCH]
+    if (pending !== undefined) return this.#batches.at(Math.floor(pending / BATCH))[pending % BATCH]
     this.#filter ??= this.#filterOfKeys()
     if (!this.#filter.mayHold(text)) return undefined
     for (let i = this.#runs.length - 1; i >= 0; i--) {
@@ -145,7 +146,7 @@ export class LayerWriter {
   /** What the step does and its record, side by side: the last byte of the key is not needed any more. */
   #runRecord(text: KeyText): Uint8Array {
     const pending = this.#pending.get(text)!
-    const batch = this.#batches[Math.floor(pending / BATCH)]!
+    const batch = this.#batches.at(Math.floor(pending / BATCH))
     const { what, keyTo, to } = stepAt(batch, pending % BATCH)
     batch[keyTo - 1] = what
     return batch.subarray(keyTo - 1, to)
@@ -156,7 +157,7 @@ export class LayerWriter {
     for (let i = from; i < to; i++) {
       const steps = this.#arrivals.getBinaryFast(arrivalKey(i))
       if (steps === undefined) throw new SnapshotError('Corrupted', `batch ${i} of the layers is missing`)
-      this.#take(new Uint8Array(steps.buffer, steps.byteOffset, this.#arrivals.lastSize).slice())
+      this.#take(new Uint8Array(steps.buffer, steps.byteOffset, this.#arrivals.lastSize))
     }
   }
 

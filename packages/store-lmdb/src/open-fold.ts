@@ -123,7 +123,8 @@ export class OpenFold {
     const { entries } = this.#cut.state
     this.#flood.comes()
     try {
-      await this.#commit(await encodeBatch(batch, sealOf(this.#cut.state)), cursor, taken)
+      const steps = await encodeBatch(batch, sealOf(this.#cut.state), this.#writer.takeSpare())
+      await this.#commit(steps, cursor, taken)
     } finally {
       this.#flood.came(batch, this.#cut.state.entries - entries)
     }

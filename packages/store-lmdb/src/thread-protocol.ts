@@ -18,7 +18,7 @@ export interface WriterStart {
 export type WriterRequest =
   | {
       readonly what: 'apply'
-      readonly steps: Uint8Array
+      readonly steps: Uint8Array<ArrayBuffer>
       readonly cursor: Uint8Array
       readonly lineage: Uint8Array | undefined
       /** Whether to lay it above the sorted databases, where nothing is yet. */
@@ -33,6 +33,8 @@ export interface WriterReply {
   readonly failure?: FailureMessage
   /** How many slots of readers that died were given back. */
   readonly cleared?: number
+  /** The memory of the batch that was applied. */
+  readonly spare?: ArrayBuffer
 }
 
 /** An error on its way between threads. */

@@ -8,6 +8,7 @@ export class WriterHandle {
   readonly #worker: Worker
   readonly #file: string
   #waiting: { resolve: () => void; reject: (error: unknown) => void } | undefined
+  #spare: ArrayBuffer | undefined
   #ended: SnapshotError | undefined
   #cleared = 0
 
@@ -39,9 +40,16 @@ export class WriterHandle {
     return this.#cleared
   }
 
+  /** The memory of the batch that was applied last, once. */
+  takeSpare(): ArrayBuffer | undefined {
+    const spare = this.#spare
+    this.#spare = undefined
+    return spare
+  }
+
   async ask(request: WriterRequest): Promise<void> {
     const answered = this.#answered()
-    const moved = request.what === 'apply' ? [request.steps.buffer as ArrayBuffer] : []
+    const moved = request.what === 'apply' ? [request.steps.buffer] : []
     this.#worker.postMessage(request, moved)
     await answered
   }
@@ -70,8 +78,9 @@ export class WriterHandle {
     }
   }
 
-  #settle({ failure, cleared = 0 }: WriterReply): void {
+  #settle({ failure, cleared = 0, spare }: WriterReply): void {
     this.#cleared += cleared
+    if (spare !== undefined) this.#spare = spare
     if (failure === undefined) this.#waiting?.resolve()
     else this.#waiting?.reject(fromMessage(failure))
   }

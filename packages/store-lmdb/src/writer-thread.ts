@@ -45,11 +45,16 @@ async function answer(environment: Environment, epoch: bigint, request: WriterRe
     else if (request.what === 'seal') seal(environment, epoch)
     else if (request.what === 'clearReaders') cleared = environment.root.readerCheck()
     else await close(environment)
-    port.postMessage({ cleared } satisfies WriterReply)
+    if (request.what === 'apply') answerWith({ cleared, spare: request.steps.buffer })
+    else answerWith({ cleared })
   } catch (error) {
     const failure = toMessage(nativeError(error, 'writing', file))
     port.postMessage({ failure } satisfies WriterReply)
   }
+}
+
+function answerWith(reply: WriterReply): void {
+  port.postMessage(reply, reply.spare === undefined ? [] : [reply.spare])
 }
 
 /** A sync that failed here may have been for what others wrote: nobody is told of it again. */

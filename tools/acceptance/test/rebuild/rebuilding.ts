@@ -5,10 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { KvError } from '@slip/kv-core'
 import type { NatsStore } from '@slip/nats'
 
-/** A key that leaves the bucket without a word, and one that changes while the fold is built anew for it. */
-export const LEAVING = 'route.7'
-export const CHANGING = 'route.11'
-const OLD_VALUE = Buffer.alloc(200, 'v')
+/** Where there are fewer keys, their names and values are longer: whoever holds all of them shows. */
+const MANY_KEYS = 1_000_000
 /** Keys come in an order that is not their own, at any count: each is this share of all behind the one before it. */
 const STRIDE = 0.618
 
@@ -43,13 +41,35 @@ type Message =
   | { readonly rebuilding: string }
   | { readonly done: Omit<Rebuilt, 'hydratedMs'> }
 
-/** Puts `keys` keys of 200 bytes. */
-export async function fill(bucket: NatsStore, keys: number): Promise<void> {
+/** What the bucket holds. */
+export class Content {
+  readonly keys: number
+  readonly value: Uint8Array
+  /** Leaves the bucket without a word. */
+  readonly leaving: string
+  /** Changes while the fold is built anew for that. */
+  readonly changing: string
+  readonly #ending: string
+
+  constructor(keys: number) {
+    this.keys = keys
+    this.value = Buffer.alloc(keys < MANY_KEYS ? 1_000 : 200, 'v')
+    this.#ending = keys < MANY_KEYS ? `.${'of-a-long-name.'.repeat(14)}` : ''
+    this.leaving = this.keyOf(7)
+    this.changing = this.keyOf(11)
+  }
+
+  keyOf(number: number): string {
+    return `route.${number}${this.#ending}x`
+  }
+}
+
+export async function fill(bucket: NatsStore, content: Content): Promise<void> {
+  const { keys, value } = content
   let stride = Math.round(keys * STRIDE)
   while (commonDivisor(stride, keys) > 1) stride++
   function* puts(): Generator<{ operation: 'put'; key: string; value: Uint8Array }> {
-    for (let i = 0; i < keys; i++)
-      yield { operation: 'put', key: `route.${(i * stride) % keys}`, value: OLD_VALUE }
+    for (let i = 0; i < keys; i++) yield { operation: 'put', key: content.keyOf((i * stride) % keys), value }
   }
   for await (const outcome of bucket.writer.bulk(puts())) if ('error' in outcome) throw outcome.error
 }
@@ -59,28 +79,39 @@ function commonDivisor(a: number, b: number): number {
 }
 
 /** The bucket with its two keys as before. */
-export async function reset(bucket: NatsStore): Promise<void> {
-  for (const key of [LEAVING, CHANGING]) await bucket.writer.put(key, OLD_VALUE)
+export async function reset(bucket: NatsStore, { leaving, changing, value }: Content): Promise<void> {
+  for (const key of [leaving, changing]) await bucket.writer.put(key, value)
+}
+
+/** Where a bucket is, what it holds, and where its fold is. */
+export interface Place {
+  readonly bucket: NatsStore
+  readonly content: Content
+  readonly servers: string
+  readonly path: string
 }
 
 /**
- * Follows the bucket in another process, from a fold that is made already, takes a key out of it by `vanish`, and waits for the end of the
- * rebuild. `ready` is called before: the follower's process, and where the fold is.
+ * Follows the bucket in another process, from a fold that is made already, takes a key out of it by `vanish`,
+ * and waits for the end of the rebuild. `ready` is called before, with the follower's process.
  */
 export async function rebuild(
-  from: { readonly bucket: NatsStore; readonly servers: string; readonly path: string },
+  from: Place,
   store: Store,
   how: {
+    /** Options of the follower's process. */
+    readonly node?: readonly string[]
     readonly vanish: () => Promise<unknown>
     readonly ready?: (follower: ChildProcess) => Promise<void>
     readonly rebuilding?: () => void
   },
 ): Promise<Rebuilt> {
-  const { bucket, servers, path } = from
+  const { bucket, content, servers, path } = from
+  const { leaving, changing } = content
   const hydratedMs = await make(from, store)
   const program = fileURLToPath(new URL('follower.mjs', import.meta.url))
-  const child = fork(program, [store, bucket.name, servers, path, LEAVING, CHANGING], {
-    execArgv: ['--expose-gc'],
+  const child = fork(program, [store, bucket.name, servers, path, leaving, changing], {
+    execArgv: ['--expose-gc', ...(how.node ?? [])],
   })
   let rebuilt: Omit<Rebuilt, 'hydratedMs'> | undefined
   let failure: unknown
@@ -91,7 +122,7 @@ export async function rebuild(
       await how.vanish()
     } else {
       how.rebuilding?.()
-      await change(bucket)
+      await change(bucket, changing)
     }
   }
   child.on('message', (message: Message) => {
@@ -107,10 +138,7 @@ export async function rebuild(
 }
 
 /** Makes the fold, and says how long it took to catch up. */
-async function make(
-  { bucket, servers, path }: { readonly bucket: NatsStore; readonly servers: string; readonly path: string },
-  store: Store,
-): Promise<number> {
+async function make({ bucket, servers, path }: Place, store: Store): Promise<number> {
   const child = fork(fileURLToPath(new URL('filler.mjs', import.meta.url)), [
     store,
     bucket.name,
@@ -125,10 +153,10 @@ async function make(
 }
 
 /** A server that lists millions of keys for a consumer acknowledges nothing meanwhile. */
-async function change(bucket: NatsStore): Promise<void> {
+async function change(bucket: NatsStore, changing: string): Promise<void> {
   for (;;)
     try {
-      await bucket.writer.put(CHANGING, Buffer.from('changed'))
+      await bucket.writer.put(changing, Buffer.from('changed'))
       return
     } catch (error) {
       if (!KvError.is(error) || error.code !== 'OutcomeUnknown') throw error
@@ -151,9 +179,9 @@ export class ReaderElsewhere {
     this.#seen.catch(() => undefined)
   }
 
-  static async start(path: string, keys: number): Promise<ReaderElsewhere> {
+  static async start(path: string, { leaving, changing, keys }: Content): Promise<ReaderElsewhere> {
     const program = fileURLToPath(new URL('reader.mjs', import.meta.url))
-    const child = fork(program, [path, LEAVING, CHANGING, String(keys)])
+    const child = fork(program, [path, leaving, changing, String(keys)])
     const reader = new ReaderElsewhere(child)
     await Promise.race([once(child, 'message'), reader.#seen])
     return reader
