@@ -4,7 +4,7 @@ import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LmdbReader, LmdbSnapshot } from '@slip/store-lmdb'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { at, del, plain, put, scratch } from './scratch.ts'
 
 const CHILD = fileURLToPath(new URL('reader-child.mjs', import.meta.url))
@@ -190,6 +190,31 @@ test('a reader that stands still lets the file grow, and no more once it is kill
   expect(store.clearedReaders).toBeGreaterThan(0)
   expect(await grown()).toBeLessThan(4e6)
   await store.close()
+})
+
+test('a reader that was killed is cleared away in time where nothing is written, and counted whatever file is in use', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  try {
+    const path = join(await scratch(), 'fold')
+    const store = await LmdbSnapshot.open({ path, durability: 'os', walk: false })
+    await store.apply(commit(1), at(1))
+    const { child, started, result } = startReader(path)
+    await started
+    child.kill('SIGKILL')
+    await expect(result).rejects.toThrow()
+    expect(store.clearedReaders).toBe(0)
+    vi.advanceTimersByTime(30_000)
+    await vi.waitUntil(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return store.clearedReaders > 0
+    }, 30_000)
+    const cleared = store.clearedReaders
+    await store.compact()
+    expect(store.clearedReaders).toBe(cleared)
+    await store.close()
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 function startReader(
