@@ -80,17 +80,16 @@ export class ArtifactsNewcomer {
     const looksAgain = s.newcomer === MISSED
     if ((s.newcomer !== EMPTY && !looksAgain) || s.pointer === 0) return false
     if (looksAgain && s.pointer === s.got) return false
-    const { informed } = this.#shape.options
-    if (!this.#admits(s.pointer, informed === true ? s.era + 1 : ANY)) {
+    const shape = this.#shape
+    // What is wanted is said once: what was missed was of that history.
+    const wanted = looksAgain ? shape.eraOf(s.got) : s.era
+    const { informed } = shape.options
+    if (!this.#admits(s.pointer, informed === true ? wanted + 1 : ANY)) {
       // An artifact that is refused leaves an empty fold, which the bucket fills.
       this.#begin(s)
       return true
     }
-    if (
-      informed === true &&
-      this.#shape.stated(s.pointer) !== undefined &&
-      this.#shape.eraOf(s.pointer) !== s.era
-    )
+    if (informed === true && shape.stated(s.pointer) !== undefined && shape.eraOf(s.pointer) !== wanted)
       s.misled = 1
     s.newcomer = POINTED
     s.got = s.pointer
