@@ -27,12 +27,13 @@ const SOAK = {
   SLIP_FLEET_ROUNDS: '100',
 }
 
-/** Of artifacts: every kill, every flip, and 2 GB. */
+/** Of artifacts: every kill, every flip, every server, and 2 GB. */
 const ARTIFACTS = {
   SLIP_HOSTILE_ARTIFACTS: '300',
   SLIP_MUTATED_MANIFESTS: '200000',
   SLIP_ARTIFACT_KILLS: 'Infinity',
   SLIP_ARTIFACT_FLIPS: 'full',
+  SLIP_SERVERS: 'all',
   SLIP_ARTIFACT_BYTES: `${2 * 1024 ** 3}`,
 }
 

@@ -7,6 +7,7 @@ import { NatsConnection } from '@slip/nats'
 import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { INTEROP } from './interop.ts'
+import { SERVER_LINES } from './servers.ts'
 
 interface Expected {
   readonly parses: boolean
@@ -205,19 +206,20 @@ describe('over a bucket in memory', () => {
   })
 })
 
-const { skip } = await natsServerOrSkip('2.12')
-
-describe.skipIf(skip)('over a bucket of a nats-server', () => {
-  let server: NatsServer
-  let connection: NatsConnection
-  let buckets = 0
-  beforeAll(async () => {
-    server = await startNatsServer({ version: '2.12' })
-    connection = await NatsConnection.connect({ servers: server.url })
+for (const version of SERVER_LINES) {
+  const { skip } = await natsServerOrSkip(version)
+  describe.skipIf(skip)(`over a bucket of nats-server ${version}`, () => {
+    let server: NatsServer
+    let connection: NatsConnection
+    let buckets = 0
+    beforeAll(async () => {
+      server = await startNatsServer({ version })
+      connection = await NatsConnection.connect({ servers: server.url })
+    })
+    afterAll(async () => {
+      await connection.close()
+      await server.stop()
+    })
+    leaseTests(() => connection.store(`leases_${++buckets}`, {}))
   })
-  afterAll(async () => {
-    await connection.close()
-    await server.stop()
-  })
-  leaseTests(() => connection.store(`leases_${++buckets}`, {}))
-})
+}
