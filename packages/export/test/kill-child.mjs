@@ -1,5 +1,5 @@
 // node --import ./kill-preload.mjs kill-child.mjs WORK FROM TO: says how many calls the work made.
-import { exportSnapshot, importSnapshot } from '@slip/export'
+import { directoryObjects, downloadArtifact, exportSnapshot, importSnapshot } from '@slip/export'
 import { appendLog, appendLogPayload } from '@slip/store-applog'
 import { lmdb, lmdbPayload } from '@slip/store-lmdb'
 import { dirname } from 'node:path'
@@ -15,6 +15,10 @@ if (what === 'import') {
     scratchDirectory: dirname(to),
     formats: [appendLogPayload, lmdbPayload],
   })
+} else if (what === 'download') {
+  const objects = directoryObjects(from)
+  globalThis.slipCalls.arm()
+  await downloadArtifact(objects, 'routes', to, { formats: [appendLogPayload, lmdbPayload] })
 } else {
   const store = await PLACES[backend](from).open()
   globalThis.slipCalls.arm()

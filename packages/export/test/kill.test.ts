@@ -2,7 +2,15 @@ import { spawn } from 'node:child_process'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotLocation } from '@slip/kv-core'
-import { exportSnapshot, importSnapshot, MANIFEST_FILE, verifyArtifact } from '@slip/export'
+import {
+  directoryObjects,
+  downloadArtifact,
+  exportSnapshot,
+  importSnapshot,
+  MANIFEST_FILE,
+  publishArtifact,
+  verifyArtifact,
+} from '@slip/export'
 import { appendLog } from '@slip/store-applog'
 import { lmdb } from '@slip/store-lmdb'
 import { expect, test } from 'vitest'
@@ -21,6 +29,11 @@ const PLACES: Readonly<Record<Backend, (path: string) => SnapshotLocation>> = {
 /** What is in a directory, but for what was to become a lock: that goes when it is a minute old. */
 async function leftIn(directory: string): Promise<string[]> {
   return (await readdir(directory)).filter((name) => !/\.lock\.[0-9a-f-]{36}$/.test(name)).sort()
+}
+
+async function contentsOf(directory: string): Promise<string[]> {
+  const names = await readdir(directory, { recursive: true })
+  return names.filter((name) => !name.startsWith('.slip')).sort()
 }
 
 const random = seededRandom('kills between two calls')
@@ -153,6 +166,42 @@ for (const [work, backend] of [
         return there ? 'all' : 'nothing'
       }
       await atEachPlace(work, from, look)
+    },
+  )
+
+for (const backend of ['log', 'lmdb'] as const)
+  test(
+    `a download of an artifact of ${backend}, ended before any call, leaves nothing or the artifact; the next one goes on and clears up, and the fold is whole`,
+    { timeout: 3_600_000 },
+    async () => {
+      const source = PLACES[backend](join(await scratch(), 'source'))
+      const artifact = await artifactOf(source, false)
+      const objects = await scratch()
+      await publishArtifact(artifact, directoryObjects(objects), 'routes')
+      const published = await contentsOf(objects)
+      const store = await source.open()
+      const wanted = whole(store)
+      await store.close()
+      const look = async (directory: string, to: string): Promise<'nothing' | 'all'> => {
+        const there = await verifyArtifact(to).then(
+          () => true,
+          (error: unknown) => {
+            if ((error as { code?: unknown }).code !== 'NotFound') throw error
+            return false
+          },
+        )
+        if (!there) await downloadArtifact(directoryObjects(objects), 'routes', to)
+        await downloadArtifact(directoryObjects(objects), 'routes', join(directory, 'next'))
+        expect(await leftIn(directory)).toEqual(['next', 'to'])
+        expect(await contentsOf(objects)).toEqual(published)
+        const into = PLACES[backend](join(await scratch(), 'fold'))
+        await importSnapshot(to, into)
+        const fold = await into.open()
+        expect(whole(fold)).toEqual(wanted)
+        await fold.close()
+        return there ? 'all' : 'nothing'
+      }
+      await atEachPlace('download', async () => objects, look)
     },
   )
 
