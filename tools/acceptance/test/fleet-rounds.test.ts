@@ -90,9 +90,11 @@ for (const kind of ['nats', 'file'] as const)
         const began = await watch.until(() => true, 90_000)
 
         const over = began.atMs + ROUNDS * EVERY_MS
-        const goesOn = (): boolean => performance.now() < over
         const stopped = new Set<Node>()
         const counts = { kills: 0, stops: 0, stopsInARound: 0, newcomers: 0 }
+        // On a machine under load the rounds may be over before a node was stopped in one.
+        const goesOn = (): boolean =>
+          performance.now() < over || (counts.stops === 0 && performance.now() < over + 60_000)
 
         const kills = async (): Promise<void> => {
           while (goesOn()) {
@@ -178,7 +180,7 @@ for (const kind of ['nats', 'file'] as const)
         const excused = counts.kills + counts.stops + nodes.length
         expect(early).toBeLessThanOrEqual(excused)
         expect(payloads.size).toBeLessThanOrEqual(rounds + 1 + excused)
-        expect(made.length).toBeGreaterThanOrEqual(Math.floor(rounds / 4))
+        expect(payloads.size).toBeGreaterThanOrEqual(Math.floor(rounds / 4))
         expect(counts.kills).toBeGreaterThan(0)
         expect(counts.stops).toBeGreaterThan(0)
 
