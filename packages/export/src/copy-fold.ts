@@ -11,10 +11,11 @@ import { artifactFiles } from './artifact-files.ts'
 import { INTERCHANGE_FILE, interchangePayload, writeInterchangeLog } from './generation-2.ts'
 import type { Manifest } from './manifest.ts'
 import { bindingOf } from './manifest-binding.ts'
+import { RECORDS_FILE, recordsPayload, writeRecords } from './records/records-payload.ts'
 
 /** What can be exported besides a store: a reader of one. */
 export type ExportableFold = Pick<SnapshotStore, 'entries' | 'cursor' | 'lineage'> &
-  Partial<Pick<SnapshotStore, 'copyTo' | 'payload' | 'view'>>
+  Partial<Pick<SnapshotStore, 'copyTo' | 'payload' | 'view' | 'deletedKeys'>>
 
 /** Gives the fold that is to be copied; `pinned` says that applies to it may go on. */
 export type CopyFold = <R>(work: (fold: ExportableFold, pinned: () => void) => Promise<R>) => Promise<R>
@@ -58,6 +59,57 @@ export async function copyNative(
         entries: facts.entries,
         ...(binding === undefined ? {} : { binding }),
       },
+    }
+  })
+}
+
+/** Records in key order, from any store. */
+export async function copyRecords(
+  copy: CopyFold,
+  directory: string,
+  signal: AbortSignal | undefined,
+): Promise<Copied> {
+  return copy(async (fold, pinned) => {
+    const { cursor, lineage } = fold
+    const view = fold.view?.()
+    // A view that does not know the deleted keys is of no use where the fold does.
+    const pins = view !== undefined && (fold.deletedKeys === undefined || view.deletedKeys !== undefined)
+    const source = pins ? view : fold
+    if (pins) pinned()
+    try {
+      const file = await artifactFiles.open(join(directory, RECORDS_FILE), 'create')
+      let written
+      try {
+        const { deletedKeys } = source
+        written = await writeRecords(
+          file,
+          {
+            cursor,
+            lineage,
+            entries: () => source.entries(),
+            deletedKeys: fold.deletedKeys && deletedKeys && (() => deletedKeys.call(source)),
+          },
+          { signal },
+        )
+      } finally {
+        await file.close()
+      }
+      const facts = await recordsPayload.check(directory, '1', { signal })
+      mustHold(facts, cursor, written.entries)
+      const binding = bindingOf(facts.lineage)
+      return {
+        names: [RECORDS_FILE],
+        manifest: {
+          schemaVersion: 101,
+          backend: recordsPayload.backend,
+          backendVersion: '1',
+          cursor,
+          entries: facts.entries,
+          ...(binding === undefined ? {} : { binding }),
+        },
+      }
+    } finally {
+      view?.close()
     }
   })
 }

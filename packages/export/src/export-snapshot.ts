@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Follower, SnapshotStore, WaitOptions } from '@slip/kv-core'
 import { asIo } from './artifact-error.ts'
 import { artifactFiles } from './artifact-files.ts'
-import { copyInterchange, copyNative, type CopyFold, type ExportableFold } from './copy-fold.ts'
+import { copyInterchange, copyNative, copyRecords, type Copied, type CopyFold, type ExportableFold } from './copy-fold.ts'
 import { PAYLOAD_DIRECTORY, type Manifest } from './manifest.ts'
 import { hashPayload, mustBeFree, publish, seal, type Progress } from './seal-artifact.ts'
 import { withStage } from './stage.ts'
@@ -14,6 +14,12 @@ export interface ExportOptions extends WaitOptions {
    * with the cursor.
    */
   readonly interchange?: 1 | 2 | undefined
+  /**
+   * Of an artifact of ours. `copy`: the store's own copy, which a store of its kind takes as it is. `records`: the same
+   * bytes for the same state, whatever store it is in; published, only what changed since the artifact before is
+   * sent and fetched. Not looked at with `interchange`. @default 'copy'
+   */
+  readonly layout?: 'copy' | 'records' | undefined
   /** The prefixes that schema 2 states, as they are to be stated. @default those the fold is bound to */
   readonly scope?: readonly string[] | undefined
   /** An Ed25519 private key, its 32 bytes or PKCS #8: a detached signature of the manifest lies beside it. */
@@ -36,7 +42,7 @@ export async function exportSnapshot(
   directory: string,
   options: ExportOptions = {},
 ): Promise<Manifest> {
-  const { signal, interchange } = options
+  const { signal } = options
   signal?.throwIfAborted()
   const copy = copierOf(source)
   try {
@@ -44,10 +50,7 @@ export async function exportSnapshot(
       await mustBeFree(directory)
       const payload = join(stage, PAYLOAD_DIRECTORY)
       await artifactFiles.mkdir(payload)
-      const copied =
-        interchange === undefined
-          ? await copyNative(copy, payload, signal)
-          : await copyInterchange(copy, payload, { ...options, interchange })
+      const copied = await copyInto(payload, copy, options)
       const listed = await hashPayload(payload, copied.names, options)
       const manifest: Manifest = {
         ...copied.manifest,
@@ -61,6 +64,12 @@ export async function exportSnapshot(
   } catch (error) {
     throw asIo(error, 'exporting to', directory, signal)
   }
+}
+
+async function copyInto(payload: string, copy: CopyFold, options: ExportOptions): Promise<Copied> {
+  const { interchange, layout, signal } = options
+  if (interchange !== undefined) return copyInterchange(copy, payload, { ...options, interchange })
+  return layout === 'records' ? copyRecords(copy, payload, signal) : copyNative(copy, payload, signal)
 }
 
 function copierOf(source: SnapshotStore | Follower | ExportableFold): CopyFold {

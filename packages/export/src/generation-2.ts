@@ -14,6 +14,7 @@ import {
   type TakeUpdates,
 } from '@slip/kv-core'
 import { nodeFileSystem, UpdateBatches, type LogHandle } from '@slip/kv-core/store-parts'
+import { StretchWriter } from './stretch-writer.ts'
 
 /** The payload of an interchange artifact. */
 export const INTERCHANGE_FILE = 'fold.snap'
@@ -86,44 +87,6 @@ function putRecord({ key, value, version }: KvEntry): Uint8Array {
 function sealed(record: Buffer): Buffer {
   record.writeUInt32LE(crc32(record.subarray(4)))
   return record
-}
-
-class StretchWriter {
-  readonly #file: LogHandle
-  readonly #stretch: Uint8Array = new Uint8Array(STRETCH_BYTES)
-  #held = 0
-  #written = 0
-
-  constructor(file: LogHandle) {
-    this.#file = file
-  }
-
-  get end(): number {
-    return this.#written + this.#held
-  }
-
-  async add(bytes: Uint8Array): Promise<void> {
-    if (this.#held + bytes.length > STRETCH_BYTES) await this.flush()
-    if (bytes.length > STRETCH_BYTES) await this.#write(bytes)
-    else {
-      this.#stretch.set(bytes, this.#held)
-      this.#held += bytes.length
-    }
-  }
-
-  async flush(): Promise<void> {
-    const held = this.#held
-    this.#held = 0
-    await this.#write(this.#stretch.subarray(0, held))
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      const { bytesWritten } = await this.#file.write(bytes, at, bytes.length - at, this.#written)
-      at += bytesWritten
-      this.#written += bytesWritten
-    }
-  }
 }
 
 /** Reads the payload of an interchange artifact where the store that could do it is not installed. */

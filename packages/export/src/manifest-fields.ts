@@ -3,18 +3,20 @@ import type { StrictJson, StrictObject } from './strict-json.ts'
 
 const MOST_SHOWN = 80
 
-/** Takes the fields of one object of a manifest, each once; what is wrong with one names it. */
+/** Takes the fields of one object of a manifest, or of a list like it, each once; what is wrong with one names it. */
 export class ManifestFields {
   readonly #fields: StrictObject
   readonly #where: string
+  readonly #what: string
   readonly #taken = new Set<string>()
 
   /** `where` goes before the names: `''`, `files[0].`. */
-  constructor(value: StrictJson, where: string) {
+  constructor(value: StrictJson, where: string, what = 'the manifest') {
     if (!(value instanceof Map))
-      throw refused(where === '' ? 'the manifest is no object' : `${where.slice(0, -1)} is no object`)
+      throw refused(where === '' ? `${what} is no object` : `${where.slice(0, -1)} is no object`)
     this.#fields = value as StrictObject
     this.#where = where
+    this.#what = what
   }
 
   has(name: string): boolean {
@@ -80,7 +82,7 @@ export class ManifestFields {
   }
 
   #wrong(name: string, what: string): Error {
-    return refused(`the manifest's ${this.#where}${name} ${what}`)
+    return refused(`${this.#what}'s ${this.#where}${name} ${what}`)
   }
 }
 

@@ -3,6 +3,7 @@ import { refused } from './artifact-error.ts'
 import { interchangePayload } from './generation-2.ts'
 import type { Manifest } from './manifest.ts'
 import { shown } from './manifest-fields.ts'
+import { recordsPayload } from './records/records-payload.ts'
 
 /** Where the format of a store is found when it is installed: a module, and the name it has there. */
 const INSTALLED: Readonly<Record<string, readonly [module: string, name: string]>> = {
@@ -33,7 +34,7 @@ export async function payloadOf(
     throw refused(`its backend_version ${shown(version)} is not 2`)
   const reads = (format: PayloadFormat | undefined): format is PayloadFormat =>
     format !== undefined && format.backend === backend && Object.hasOwn(format.layouts, version)
-  const format = known.find(reads) ?? [interchangePayload, await installed(backend)].find(reads)
+  const format = known.find(reads) ?? [interchangePayload, recordsPayload, await installed(backend)].find(reads)
   if (format === undefined)
     throw refused(`its payload, ${shown(backend)} in version ${shown(version)}, cannot be read here`)
   const names = format.layouts[version]!

@@ -35,6 +35,8 @@ export interface FoldReader {
 
 /** A read-only image pinned at one cursor. After its deadline or `close` reads throw SnapshotError `ViewExpired`. */
 export interface SnapshotView extends FoldReader, Disposable {
+  /** Names whose last update was a removal, in key-byte order; where it is absent a view does not know them. */
+  deletedKeys?(prefix?: string): IterableIterator<ListedKey>
   close(): void
 }
 

@@ -1,4 +1,4 @@
-import { SnapshotError, type SnapshotView, type WatchCursor } from '@slip/kv-core'
+import { SnapshotError, type ListedKey, type SnapshotView, type WatchCursor } from '@slip/kv-core'
 import { ForwardedReads } from './forwarded-reads.ts'
 import type { FoldImage, FoldReads } from './memory/memory-fold.ts'
 
@@ -21,6 +21,11 @@ export class FoldView extends ForwardedReads implements SnapshotView {
 
   protected readable(): FoldReads {
     return this.#reads()
+  }
+
+  /** Names whose last update was a removal, in key-byte order; none in generation 2. */
+  deletedKeys(prefix?: string): IterableIterator<ListedKey> {
+    return this.#reads().deletedKeys(prefix)
   }
 
   close(): void {

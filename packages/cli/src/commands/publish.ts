@@ -17,7 +17,7 @@ export const publish: Command = {
   words: ['FOLD', 'URL'],
   summary: 'Publishes a copy of a fold for other nodes to start from.',
   details:
-    "Works beside a running follower, as export does. URL is file:DIR, nats:OBJECT_BUCKET over --server, or s3://BUCKET/PREFIX with the usual AWS variables. The payload is written once under a name of its own, then the pointer NAME.manifest.json is moved to it, unless that names a newer artifact (superseded). JSON: {outcome: 'published' or 'superseded', pointer, payload, bytes, sent}.",
+    "Works beside a running follower, as export does. URL is file:DIR, nats:OBJECT_BUCKET over --server, or s3://BUCKET/PREFIX with the usual AWS variables. The payload is written once under a name of its own, then the pointer NAME.manifest.json is moved to it, unless that names a newer artifact (superseded). Of what was published before only what changed is sent. JSON: {outcome: 'published' or 'superseded', pointer, payload, bytes, sent}.",
   options: {
     name: { value: 'NAME', help: "what it is published as, may contain '/'; default the name of the bucket" },
     ...EXPORT_OPTIONS,
@@ -42,7 +42,7 @@ export const publish: Command = {
       const progress = new Progress(output.quiet)
       try {
         const directory = join(scratch, 'artifact')
-        await exportSnapshot(reader, directory, settings)
+        await exportSnapshot(reader, directory, { ...settings, layout: 'records' })
         const { outcome, pointer, payload, bytes, sentBytes } = await publishArtifact(directory, to, name, {
           onProgress: (done) => progress.update(() => `${done.bytes} of ${done.totalBytes} bytes published`),
         })

@@ -1,18 +1,26 @@
+import { join } from 'node:path'
 import type { ObjectStore, PayloadFormat, WaitOptions } from '@slip/kv-core'
 import { mustAdmit, type ArtifactLimits, type ExpectedFold } from '../admission.ts'
 import { asIo, refused } from '../artifact-error.ts'
 import { artifactFiles } from '../artifact-files.ts'
-import type { Manifest } from '../manifest.ts'
-import { payloadBytes } from '../open-artifact.ts'
+import { MANIFEST_FILE, type Manifest } from '../manifest.ts'
+import { payloadBytes, type ArtifactHead } from '../open-artifact.ts'
+import { fetchParts } from '../parts/fetch-parts.ts'
+import { readPartsArchive } from '../parts/parts-archive.ts'
 import { payloadOf } from '../payload-formats.ts'
+import { recordsPayload } from '../records/records-payload.ts'
 import { mustBeFree, publish } from '../seal-artifact.ts'
+import { SIGNATURE_FILE } from '../signature.ts'
 import { unmark, withDownloadStage } from './download-stage.ts'
-import { payloadName, remoteNames } from './remote-names.ts'
+import { payloadName, remoteNames, type RemoteNames } from './remote-names.ts'
 import { readPointer, type RemotePointer } from './remote-pointer.ts'
 import { RemoteStream } from './remote-stream.ts'
-import { PartialSpoilt, unpackArchive } from './unpack-archive.ts'
+import { PartialSpoilt, unpackArchive, writeWhole } from './unpack-archive.ts'
 
-/** Called as bytes of the payload come to be there; `receivedBytes` came over the link. */
+/**
+ * Called as bytes of the payload, or of the parts it is made of, come to be there. `receivedBytes` came over the link; the rest
+ * was here.
+ */
 export type DownloadProgress = (done: {
   readonly bytes: number
   readonly totalBytes: number
@@ -23,6 +31,11 @@ export interface DownloadOptions extends WaitOptions, ArtifactLimits {
   readonly expected?: ExpectedFold | undefined
   /** How payloads of other stores are read; those of @slip are found where they are installed. */
   readonly formats?: readonly PayloadFormat[] | undefined
+  /**
+   * A directory with an artifact of this name that was fetched or exported before: what a payload of records has in common
+   * with it is not fetched. Whatever else it is, it is passed over.
+   */
+  readonly previous?: string | undefined
   readonly onProgress?: DownloadProgress | undefined
 }
 
@@ -55,7 +68,7 @@ export async function downloadArtifact(
     if (missing !== undefined && Buffer.compare(missing.bytes, pointer.bytes) === 0) break
     const manifest = mustBeWanted(pointer, options)
     const payload = await payloadName(names, manifest.cursor, pointer.bytes)
-    if (await fetchArtifact(from, payload, pointer.bytes, manifest, directory, options)) return manifest
+    if (await fetchArtifact(from, names, payload, pointer.bytes, manifest, directory, options)) return manifest
     missing = pointer
   }
   throw refused(`the payload of ${names.pointer} is not found`)
@@ -69,33 +82,26 @@ function mustBeWanted({ manifest, malformed, bytes }: RemotePointer, options: Do
   return manifest
 }
 
-/** false when there is no payload. */
+/** false when there is no payload, or a part of it is gone. */
 async function fetchArtifact(
   from: ObjectStore,
+  names: RemoteNames,
   payload: string,
   bytes: Uint8Array,
   manifest: Manifest,
   directory: string,
   options: DownloadOptions,
 ): Promise<boolean> {
-  const { signal, timeoutMs } = options
-  const { names } = await payloadOf(manifest, options.formats ?? [])
-  const unpackInto = async (stage: string): Promise<boolean> => {
+  const { signal } = options
+  const { format, names: files } = await payloadOf(manifest, options.formats ?? [])
+  const isInParts = format === recordsPayload
+  const fetchInto = async (stage: string): Promise<boolean> => {
     await mustBeFree(directory)
-    const stream = await RemoteStream.open(from, payload, { signal, timeoutMs })
-    if (stream === undefined) return false
-    const totalBytes = payloadBytes(manifest)
-    let there = 0
-    const onBytes = (length: number): void => {
-      there += length
-      options.onProgress?.({ bytes: there, totalBytes, receivedBytes: stream.received })
-    }
-    try {
-      const signatures = await unpackArchive(stream, stage, { manifest, bytes, names, signal, onBytes })
-      mustAdmit({ manifest, bytes, signatures }, options, options.expected ?? {})
-    } finally {
-      stream.close()
-    }
+    const head = { manifest, bytes }
+    const found = isInParts
+      ? await fetchInParts(from, names, payload, head, stage, options)
+      : await fetchWhole(from, payload, head, files, stage, options)
+    if (!found) return false
     await unmark(stage)
     await artifactFiles.syncDirectory(stage)
     signal?.throwIfAborted()
@@ -103,15 +109,72 @@ async function fetchArtifact(
     return true
   }
   try {
-    return await withDownloadStage(directory, payload, signal, async (stage) => {
+    // Parts are good for whatever the pointer names next.
+    return await withDownloadStage(directory, isInParts ? names.parts : payload, signal, async (stage) => {
       try {
-        return await unpackInto(stage)
+        return await fetchInto(stage)
       } catch (error) {
         if (!(error instanceof PartialSpoilt)) throw error
-        return unpackInto(stage)
+        return fetchInto(stage)
       }
     })
   } catch (error) {
     throw asIo(error, 'downloading to', directory, signal)
   }
+}
+
+async function fetchWhole(
+  from: ObjectStore,
+  payload: string,
+  { manifest, bytes }: Pick<ArtifactHead, 'manifest' | 'bytes'>,
+  names: readonly string[],
+  stage: string,
+  options: DownloadOptions,
+): Promise<boolean> {
+  const { signal, timeoutMs } = options
+  const stream = await RemoteStream.open(from, payload, { signal, timeoutMs })
+  if (stream === undefined) return false
+  const totalBytes = payloadBytes(manifest)
+  let there = 0
+  const onBytes = (length: number): void => {
+    there += length
+    options.onProgress?.({ bytes: there, totalBytes, receivedBytes: stream.received })
+  }
+  try {
+    const signatures = await unpackArchive(stream, stage, { manifest, bytes, names, signal, onBytes })
+    mustAdmit({ manifest, bytes, signatures }, options, options.expected ?? {})
+    return true
+  } finally {
+    stream.close()
+  }
+}
+
+async function fetchInParts(
+  from: ObjectStore,
+  names: RemoteNames,
+  payload: string,
+  { manifest, bytes }: Pick<ArtifactHead, 'manifest' | 'bytes'>,
+  stage: string,
+  options: DownloadOptions,
+): Promise<boolean> {
+  const { signal, timeoutMs } = options
+  const archive = await readPartsArchive(from, payload, bytes, { signal, timeoutMs })
+  if (archive === undefined) return false
+  const { list, signatures, receivedBytes } = archive
+  mustAdmit({ manifest, bytes, signatures }, options, options.expected ?? {})
+  const fetched = await fetchParts({
+    from,
+    prefix: names.parts,
+    list,
+    listed: manifest.files[0]!,
+    stage,
+    previous: options.previous,
+    wait: { signal, timeoutMs },
+    receivedBytes,
+    onProgress: options.onProgress,
+  })
+  if (!fetched) return false
+  await writeWhole(join(stage, MANIFEST_FILE), bytes)
+  if (signatures !== undefined) await writeWhole(join(stage, SIGNATURE_FILE), signatures)
+  return true
 }

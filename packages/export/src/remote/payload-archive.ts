@@ -11,10 +11,15 @@ export interface PayloadArchive {
   read(): AsyncGenerator<Uint8Array>
 }
 
-/** The manifest first, its signatures where there are any, then the payload. */
-export function payloadArchive(head: ArtifactHead, files: readonly PayloadFile[]): PayloadArchive {
+/** The manifest first, its signatures where there are any, `beside` it, then the payload. */
+export function payloadArchive(
+  head: ArtifactHead,
+  files: readonly PayloadFile[],
+  beside: readonly (readonly [name: string, bytes: Uint8Array])[] = [],
+): PayloadArchive {
   const small: (readonly [name: string, bytes: Uint8Array])[] = [[MANIFEST_FILE, head.bytes]]
   if (head.signatures !== undefined) small.push([SIGNATURE_FILE, head.signatures])
+  small.push(...beside)
   const sizes = [...small.map(([, bytes]) => bytes.length), ...files.map(({ size }) => size)]
   return {
     bytes: sizes.reduce((sum, size) => sum + TAR_BLOCK + size + tarPadding(size), 2 * TAR_BLOCK),

@@ -1,5 +1,7 @@
 import { protocol, SnapshotError, type ObjectStore, type WaitOptions } from '@slip/kv-core'
 import { decodeManifest, MANIFEST_FILE, MAX_MANIFEST_BYTES } from '../manifest.ts'
+import { pruneParts } from '../parts/prune-parts.ts'
+import { recordsPayload } from '../records/records-payload.ts'
 import { payloadName, rankInName, rankOf, remoteNames } from './remote-names.ts'
 import { readPointer } from './remote-pointer.ts'
 import { RemoteStream } from './remote-stream.ts'
@@ -13,7 +15,8 @@ export interface PruneOptions extends WaitOptions {
 /**
  * Deletes the payloads of a name that nobody can be about to publish any more: strictly below the one the pointer
  * names, in its history or an older one, and at least `graceMs` old. Gives how many. Without a pointer
- * that can be read nothing is deleted. What a payload that died on its way left in the store is the transport's
+ * that can be read nothing is deleted. Their parts go with them, unless another payload has them too, and parts that never
+ * became part of a payload. What a payload that died on its way left in the store is the transport's
  * to remove.
  */
 export async function pruneArtifacts(
@@ -29,18 +32,23 @@ export async function pruneArtifacts(
   const { cursor, binding } = pointer.manifest
   const target = await payloadName(names, cursor, pointer.bytes)
   const newest = { rank: rankOf(cursor), incarnation: binding?.incarnation }
+  const remaining: string[] = []
   let pruned = 0
   for await (const { name: payload, modifiedMs } of store.list(names.payloads, wait)) {
     signal?.throwIfAborted()
     const aged = { isTarget: payload === target, ageMs: Date.now() - modifiedMs, graceMs }
+    remaining.push(payload)
     if (aged.isTarget || !(aged.ageMs >= graceMs) || !payload.endsWith('.tar')) continue
     const incarnation =
       newest.incarnation === undefined ? undefined : await incarnationOf(store, payload, wait)
     const rank = rankInName(payload)
     if (!protocol.prunable({ ...aged, payload: { rank, incarnation }, pointer: newest })) continue
     await store.delete(payload, wait)
+    remaining.pop()
     pruned++
   }
+  const isInParts = pointer.manifest.backend === recordsPayload.backend
+  await pruneParts(store, names, { target, isInParts, remaining, newest }, options)
   return pruned
 }
 

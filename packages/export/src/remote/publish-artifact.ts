@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { dirname, join, resolve } from 'node:path'
 import {
   KvError,
   protocol,
@@ -9,13 +11,18 @@ import {
   type WaitOptions,
 } from '@slip/kv-core'
 import { refused } from '../artifact-error.ts'
+import { PAYLOAD_DIRECTORY } from '../manifest.ts'
 import { mustKeepConditions } from '../objects/probe-object-store.ts'
 import { payloadFiles, readHead, type ArtifactHead } from '../open-artifact.ts'
+import { PartsShipment } from '../parts/parts-shipment.ts'
 import { payloadOf } from '../payload-formats.ts'
+import { recordsPayload } from '../records/records-payload.ts'
 import type { Progress } from '../seal-artifact.ts'
-import { payloadArchive, type PayloadArchive } from './payload-archive.ts'
-import { payloadName, remoteNames } from './remote-names.ts'
+import { withStage } from '../stage.ts'
+import { payloadArchive } from './payload-archive.ts'
+import { payloadName, remoteNames, type RemoteNames } from './remote-names.ts'
 import { positionOf, readPointer, type RemotePointer } from './remote-pointer.ts'
+import { ArchiveShipment, type Shipment } from './shipment.ts'
 import { backOff } from './transient.ts'
 
 export interface PublishOptions extends WaitOptions {
@@ -26,7 +33,9 @@ export interface PublishOptions extends WaitOptions {
   readonly source?: (() => Promise<PublishInput['source']>) | undefined
   /** How payloads of other stores are read; those of @slip are found where they are installed. */
   readonly formats?: readonly PayloadFormat[] | undefined
-  /** The bytes of the payload that were read and sent. */
+  /** Where is written what changed in a payload of records. @default beside the artifact */
+  readonly scratchDirectory?: string | undefined
+  /** The bytes of the payload, or of those parts of it that are new, that were read and sent. */
   readonly onProgress?: Progress | undefined
 }
 
@@ -36,10 +45,12 @@ export interface Published {
   /** The objects' names. */
   readonly pointer: string
   readonly payload: string
-  /** Of the payload's archive. */
+  /** Of the payload's archive, and of its parts where it is in parts. */
   readonly bytes: number
   /** What was given to the transport: nothing where the payload was there already. */
   readonly sentBytes: number
+  /** What had to be fetched to find out what changed. */
+  readonly receivedBytes: number
 }
 
 const MOST_SWAPS = 8
@@ -65,15 +76,46 @@ export async function publishArtifact(
   const names = remoteNames(name)
   const head = await readHead(directory)
   const format = await payloadOf(head.manifest, options.formats ?? [])
-  const archive = payloadArchive(head, await payloadFiles(directory, head.manifest, format.names, options))
   const payload = await payloadName(names, head.manifest.cursor, head.bytes)
-  const upload = new Upload(to, payload, archive, { signal, timeoutMs })
+  if (format.format !== recordsPayload) {
+    const files = await payloadFiles(directory, head.manifest, format.names, options)
+    const shipment = new ArchiveShipment(to, payload, payloadArchive(head, files), { signal, timeoutMs })
+    return publishShipment(shipment, head, names, payload, to, options)
+  }
+  const [file] = await payloadFiles(directory, head.manifest, format.names, { signal })
+  const place = join(options.scratchDirectory ?? dirname(resolve(directory)), `publish-${randomUUID()}`)
+  return withStage(place, signal, async (scratch) => {
+    const shipment = new PartsShipment({
+      to,
+      names,
+      head,
+      archive: payload,
+      file: file!,
+      directory: join(directory, PAYLOAD_DIRECTORY),
+      scratch,
+      wait: { signal, timeoutMs },
+      onProgress: options.onProgress,
+    })
+    return publishShipment(shipment, head, names, payload, to, options)
+  })
+}
+
+async function publishShipment(
+  shipment: Shipment,
+  head: ArtifactHead,
+  names: RemoteNames,
+  payload: string,
+  to: ObjectStore,
+  options: PublishOptions,
+): Promise<Published> {
+  const { signal, timeoutMs } = options
   const done = (outcome: Published['outcome']): Published => ({
     outcome,
     pointer: names.pointer,
     payload,
-    bytes: archive.bytes,
-    sentBytes: upload.sentBytes,
+    bytes: shipment.bytes,
+    sentBytes: shipment.sentBytes,
+    receivedBytes: shipment.receivedBytes,
   })
   await mustKeepConditions(to, names.payloads, { signal, timeoutMs })
   const look = async (): Promise<{ pointer: RemotePointer | undefined; input: PublishInput }> => {
@@ -81,14 +123,19 @@ export async function publishArtifact(
     return { pointer, input: await judged(head, pointer, options) }
   }
   const mayPublish = (input: PublishInput): boolean => mustOrder(protocol.publish(input), names.pointer)
-  if (!mayPublish((await look()).input)) return done('superseded')
-  await upload.run()
+  const first = await look()
+  if (!mayPublish(first.input)) return done('superseded')
+  await shipment.bring(first.pointer)
   for (let attempt = 0; attempt < MOST_SWAPS; attempt++) {
     const { pointer, input } = await look()
     if (!mayPublish(input)) return done('superseded')
+    if (!(await shipment.fits(pointer))) {
+      await shipment.bring(pointer)
+      continue
+    }
     if (await movePointer(to, names.pointer, head.bytes, pointer, { signal, timeoutMs })) {
       // Where only the source said that the pointer may go there, others may have pruned what it names now.
-      if (protocol.publish({ ...input, source: undefined }) !== 'publish') await upload.run()
+      if (protocol.publish({ ...input, source: undefined }) !== 'publish') await shipment.bring(undefined)
       return done('published')
     }
     await backOff(attempt, signal)
@@ -141,36 +188,5 @@ async function movePointer(
     // It may have been moved: the next look shows whose manifest it has.
     if (KvError.is(error) && ['OutcomeUnknown', 'Timeout'].includes(error.code)) return false
     throw error
-  }
-}
-
-/** The payload on its way, as often as it has to be. */
-class Upload {
-  readonly #to: ObjectStore
-  readonly #name: string
-  readonly #archive: PayloadArchive
-  readonly #wait: WaitOptions
-  sentBytes = 0
-
-  constructor(to: ObjectStore, name: string, archive: PayloadArchive, wait: WaitOptions) {
-    this.#to = to
-    this.#name = name
-    this.#archive = archive
-    this.#wait = wait
-  }
-
-  /** Nothing when it is there already. */
-  async run(): Promise<void> {
-    const there = await this.#to.get(this.#name, { ...this.#wait, range: { start: 0, length: 1 } })
-    await there?.body[Symbol.asyncIterator]().return?.()
-    if (there !== undefined) return
-    await this.#to.put(this.#name, this.#counted(), { ...this.#wait, condition: 'absent' })
-  }
-
-  async *#counted(): AsyncGenerator<Uint8Array> {
-    for await (const piece of this.#archive.read()) {
-      this.sentBytes += piece.length
-      yield piece
-    }
   }
 }

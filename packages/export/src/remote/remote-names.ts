@@ -11,6 +11,8 @@ export interface RemoteNames {
   readonly pointer: string
   /** Payloads are below it. */
   readonly payloads: string
+  /** Parts of payloads are below it. */
+  readonly parts: string
 }
 
 /** `TypeError` for a name that a mixed fleet would not call the same. */
@@ -25,7 +27,7 @@ export function remoteNames(name: string): RemoteNames {
   } catch (cause) {
     throw new TypeError(`${JSON.stringify(name)} cannot be published`, { cause })
   }
-  return { pointer: `${name}.manifest.json`, payloads: `${name}.payloads/` }
+  return { pointer: `${name}.manifest.json`, payloads: `${name}.payloads/`, parts: `${name}.parts/` }
 }
 
 /** Write-once: the same name is the same artifact. */
@@ -34,10 +36,14 @@ export async function payloadName(
   cursor: WatchCursor,
   manifest: Uint8Array,
 ): Promise<string> {
-  const rank = rankOf(cursor).toString(16).padStart(16, '0')
   const hash = await newBlake3()
   hash.update(manifest)
-  return `${payloads}${rank}-${hash.digest().slice(0, 16)}.tar`
+  return `${payloads}${shownRank(cursor)}-${hash.digest().slice(0, 16)}.tar`
+}
+
+/** The rank as names begin with it. */
+export function shownRank(cursor: WatchCursor): string {
+  return rankOf(cursor).toString(16).padStart(16, '0')
 }
 
 /** By what payloads are pruned: the revision, 0 for any other cursor. */

@@ -13,6 +13,7 @@ export class RemoteStream {
   readonly #store: ObjectStore
   readonly #name: string
   readonly #wait: WaitOptions
+  readonly #most: number
   #position = 0
   #size = -1
   #etag = ''
@@ -24,20 +25,35 @@ export class RemoteStream {
   /** Bytes that came over the link. */
   received = 0
 
-  private constructor(store: ObjectStore, name: string, wait: WaitOptions) {
+  private constructor(store: ObjectStore, name: string, wait: WaitOptions, most: number) {
     this.#store = store
     this.#name = name
     this.#wait = wait
+    this.#most = most
   }
 
-  /** undefined when there is no such object. `timeoutMs` is how long no byte may come. @default 30_000 */
+  /**
+   * undefined when there is no such object. `timeoutMs` is how long no byte may come. @default 30_000 Behind `most`
+   * bytes it ends.
+   */
   static async open(
     store: ObjectStore,
     name: string,
     wait: WaitOptions = {},
+    most = Infinity,
   ): Promise<RemoteStream | undefined> {
-    const stream = new RemoteStream(store, name, wait)
+    const stream = new RemoteStream(store, name, wait, most)
     return (await stream.#retried(() => stream.#open())) ? stream : undefined
+  }
+
+  /** Of the whole object. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Of the object that is read. */
+  get etag(): string {
+    return this.#etag
   }
 
   /** At least one byte and at most `most`; undefined at the end. Valid until the next call. */
@@ -88,9 +104,13 @@ export class RemoteStream {
     void body?.return?.().catch(() => undefined)
   }
 
+  get #end(): number {
+    return Math.min(this.#size, this.#most)
+  }
+
   async #next(): Promise<Uint8Array | undefined> {
     for (;;) {
-      if (this.#position >= this.#size) return undefined
+      if (this.#position >= this.#end) return undefined
       if (this.#body === undefined && !(await this.#open()))
         throw refused(`its payload ${this.#name} was deleted while it was read`)
       const body = this.#body
@@ -98,8 +118,8 @@ export class RemoteStream {
       if (this.#body !== body) throw new KvError('Timeout', `${this.#name} answered too late`)
       if (done === true) throw new KvError('Unreachable', `${this.#name} ended before its last byte`)
       this.received += value.length
-      const left = value.subarray(Math.min(this.#passing, value.length))
-      this.#passing -= value.length - left.length
+      const left = value.subarray(Math.min(this.#passing, value.length), this.#passing + this.#end - this.#position)
+      this.#passing -= Math.min(this.#passing, value.length)
       if (left.length > 0) return left
     }
   }
@@ -107,12 +127,12 @@ export class RemoteStream {
   async #open(): Promise<boolean> {
     const { signal, timeoutMs } = this.#wait
     const start = this.#position
-    const ranged = start > 0 && this.#store.capabilities.rangeReads
+    const ranged = (start > 0 || this.#most < Infinity) && this.#store.capabilities.rangeReads
     const opening = ++this.#openings
     const found = await this.#store.get(this.#name, {
       signal,
       timeoutMs,
-      ...(ranged ? { range: { start, length: this.#size - start } } : {}),
+      ...(ranged ? { range: { start, length: (this.#size < 0 ? this.#most : this.#end) - start } } : {}),
     })
     if (found === undefined) return false
     const body = found.body[Symbol.asyncIterator]()

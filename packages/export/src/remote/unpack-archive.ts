@@ -54,7 +54,11 @@ export async function unpackArchive(
   return signatures
 }
 
-async function receive(
+/**
+ * Makes a file hold the next `size` bytes of a stream, of this digest; what it has of them already is read instead of
+ * received. SnapshotError `ArtifactInvalid`, `PartialSpoilt`.
+ */
+export async function receive(
   stream: RemoteStream,
   path: string,
   listed: ManifestFile,
@@ -92,7 +96,8 @@ async function receive(
 /** What an earlier download left was not what it should have been. */
 export class PartialSpoilt extends Error {}
 
-async function openPartial(path: string): Promise<LogHandle> {
+/** Opens a file that may be there, for reading and writing. */
+export async function openPartial(path: string): Promise<LogHandle> {
   try {
     return await artifactFiles.open(path, 'update')
   } catch (error) {
@@ -118,12 +123,14 @@ async function keepPartial(
   return there
 }
 
-async function writeAt(handle: LogHandle, bytes: Uint8Array, position: number): Promise<void> {
+/** Writes all of some bytes. */
+export async function writeAt(handle: LogHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let at = 0; at < bytes.length;)
     at += (await handle.write(bytes, at, bytes.length - at, position + at)).bytesWritten
 }
 
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+/** Makes a file hold these bytes, synced. */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const handle = await openPartial(path)
   try {
     await handle.truncate(0)

@@ -5,8 +5,10 @@ import { attach } from './attach.ts'
 import { audit } from './audit.ts'
 import { auditListing } from './audit-listing.ts'
 import { handOver } from './hand-over.ts'
+import { inheritsParts } from './inherits-parts.ts'
 import { judgeHistory } from './judge-history.ts'
 import { judgeListed } from './judge-listed.ts'
+import { layersAfter } from './layers-after.ts'
 import { lease } from './lease.ts'
 import { listAgain } from './list-again.ts'
 import { listingIsTruth } from './listing-is-truth.ts'
@@ -17,6 +19,7 @@ import { overrun } from './overrun.ts'
 import { proofOfLife } from './proof-of-life.ts'
 import { restoreKey } from './restore-key.ts'
 import { prunable } from './prunable.ts'
+import { prunablePart } from './prunable-part.ts'
 import { publish } from './publish.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
@@ -51,6 +54,9 @@ export interface Protocol {
   readonly publish: typeof publish
   readonly prunable: typeof prunable
   readonly lease: typeof lease
+  readonly layersAfter: typeof layersAfter
+  readonly inheritsParts: typeof inheritsParts
+  readonly prunablePart: typeof prunablePart
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
@@ -80,4 +86,7 @@ export const protocol: Protocol = {
   publish,
   prunable,
   lease,
+  layersAfter,
+  inheritsParts,
+  prunablePart,
 }

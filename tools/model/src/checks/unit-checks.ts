@@ -4,6 +4,7 @@ import { EVICTION_CHECKS } from './eviction-checks.ts'
 import { FLUSH_CHECKS } from './flush-checks.ts'
 import { HISTORY_CHECKS } from './history-checks.ts'
 import { LISTING_CHECKS } from './listing-checks.ts'
+import { PART_CHECKS } from './part-checks.ts'
 import { POSITION_CHECKS } from './position-checks.ts'
 import { REPAIR_CHECKS } from './repair-checks.ts'
 import { RESTORE_CHECKS } from './restore-checks.ts'
@@ -22,4 +23,5 @@ export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...FLUSH_CHECKS,
   ...ARTIFACT_CHECKS,
   ...ROUND_CHECKS,
+  ...PART_CHECKS,
 ]

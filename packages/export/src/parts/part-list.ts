@@ -1,0 +1,142 @@
+import { refused } from '../artifact-error.ts'
+import { ManifestFields, shown } from '../manifest-fields.ts'
+import { parseStrictJson, type StrictJson } from '../strict-json.ts'
+import { isPartName } from './part-name.ts'
+
+/** In an archive in the place of the payload: of what parts it is made. */
+export const PARTS_FILE = 'PARTS.json'
+/** A longer list is not read. */
+export const MAX_PARTS_BYTES: number = 512 * 1024
+/** A base is not cut into more pieces. */
+export const MOST_PIECES = 2048
+/** More layers than this are not laid upon one base. */
+export const MOST_LAYERS = 64
+
+const FORMAT = 1
+const DIGEST = /^[0-9a-f]{64}$/
+
+/** An object that is written once. */
+export interface Part {
+  /** As `partName` gives it. */
+  readonly part: string
+  readonly size: number
+}
+
+export interface LayerPart extends Part {
+  /** Digest of the payload that it makes of the one before. */
+  readonly makes: string
+  /** What stands before its records: all that who makes the next layer needs of it. */
+  readonly head: { readonly size: number; readonly blake3: string }
+}
+
+/** Of what a payload of records is made. */
+export interface PartList {
+  /** A whole payload: its pieces, one after the other. */
+  readonly base: { readonly blake3: string; readonly pieces: readonly Part[] }
+  /** The hashes of its records: for who makes a layer. */
+  readonly index: Part
+  readonly layers: readonly LayerPart[]
+}
+
+
+/** Names of all parts. */
+export function partsOf({ base, index, layers }: PartList): readonly string[] {
+  return [...base.pieces, index, ...layers].map(({ part }) => part)
+}
+
+/** Digests of the payloads that a list makes one after the other. */
+export function statesOf({ base, layers }: PartList): readonly string[] {
+  return [base.blake3, ...layers.map(({ makes }) => makes)]
+}
+
+/** Of the pieces of a base together. */
+export function sizeOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, { size }) => sum + size, 0)
+}
+
+export function encodePartList({ base, index, layers }: PartList): Uint8Array {
+  const plain = ({ part, size }: Part): Part => ({ part, size })
+  return new TextEncoder().encode(
+    JSON.stringify({
+      format: FORMAT,
+      base_blake3: base.blake3,
+      base: base.pieces.map(plain),
+      index: plain(index),
+      layers: layers.map((layer) => ({
+        ...plain(layer),
+        makes: layer.makes,
+        head_size: layer.head.size,
+        head_blake3: layer.head.blake3,
+      })),
+    }),
+  )
+}
+
+/**
+ * Reads a list from anywhere. SnapshotError `ArtifactInvalid` for one that is malformed, has a name that is none, a part
+ * twice, or too many. What it makes is compared with the manifest's digest, and so need not be believed.
+ */
+export function decodePartList(bytes: Uint8Array): PartList {
+  if (bytes.length > MAX_PARTS_BYTES)
+    throw refused(`its ${PARTS_FILE} has ${bytes.length} bytes, more than ${MAX_PARTS_BYTES}`)
+  let value: StrictJson
+  try {
+    value = parseStrictJson(bytes)
+  } catch (cause) {
+    throw refused(`its ${PARTS_FILE} is malformed: ${(cause as Error).message}`, { cause })
+  }
+  const fields = new ManifestFields(value, '', PARTS_FILE)
+  const format = fields.count('format')
+  if (format !== FORMAT) throw refused(`its ${PARTS_FILE} has the format ${format}, not ${FORMAT}`)
+  const list: PartList = {
+    base: {
+      blake3: takeDigest(fields, 'base_blake3', ''),
+      pieces: atMost(MOST_PIECES, 'base', fields).map((each, i) => readPart(each, `base[${i}]`)),
+    },
+    index: readPart(fields.value('index'), 'index'),
+    layers: atMost(MOST_LAYERS, 'layers', fields).map(readLayer),
+  }
+  fields.end()
+  // Two pieces of one base may hold the same: long values do.
+  const seen = new Set(list.base.pieces.map(({ part }) => part))
+  for (const { part } of [list.index, ...list.layers]) {
+    if (seen.has(part)) throw refused(`its ${PARTS_FILE} lists ${part} twice`)
+    seen.add(part)
+  }
+  return list
+}
+
+function atMost(most: number, name: string, fields: ManifestFields): readonly StrictJson[] {
+  const listed = fields.list(name)
+  if (listed.length > most)
+    throw refused(`its ${PARTS_FILE} has ${listed.length} parts in its ${name}, more than ${most}`)
+  return listed
+}
+
+function readLayer(value: StrictJson, i: number): LayerPart {
+  const where = `layers[${i}]`
+  const fields = new ManifestFields(value, `${where}.`, PARTS_FILE)
+  const makes = takeDigest(fields, 'makes', `${where}.`)
+  const head = { size: fields.count('head_size'), blake3: takeDigest(fields, 'head_blake3', `${where}.`) }
+  const layer = takePart(fields, where)
+  if (head.size > layer.size) throw refused(`its ${PARTS_FILE} has a ${where}.head_size above its size`)
+  return { ...layer, makes, head }
+}
+
+function takeDigest(fields: ManifestFields, name: string, where: string): string {
+  const digest = fields.text(name)
+  if (!DIGEST.test(digest)) throw refused(`its ${PARTS_FILE} has a ${where}${name} that is no digest`)
+  return digest
+}
+
+function readPart(value: StrictJson, where: string): Part {
+  return takePart(new ManifestFields(value, `${where}.`, PARTS_FILE), where)
+}
+
+function takePart(fields: ManifestFields, where: string): Part {
+  const part = fields.text('part')
+  if (!isPartName(part)) throw refused(`its ${PARTS_FILE} has a ${where}.part ${shown(part)}, which names no part`)
+  const size = fields.count('size')
+  fields.end()
+  return { part, size }
+}

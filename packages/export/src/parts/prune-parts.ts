@@ -1,0 +1,46 @@
+import { protocol, type ObjectStore, type PayloadRank } from '@slip/kv-core'
+import type { PruneOptions } from '../remote/prune-artifacts.ts'
+import type { RemoteNames } from '../remote/remote-names.ts'
+import { partsOf } from './part-list.ts'
+import { rankOfPart } from './part-name.ts'
+import { listInArchive } from './parts-archive.ts'
+
+/** What is left of a name's payloads. */
+export interface RemainingPayloads {
+  /** What the pointer names. */
+  readonly target: string
+  /** Whether that is in parts. */
+  readonly isInParts: boolean
+  readonly remaining: readonly string[]
+  readonly newest: PayloadRank
+}
+
+/** Deletes the parts of a name that nobody can be about to publish, nor needs for a payload that is there. */
+export async function pruneParts(
+  store: ObjectStore,
+  { parts }: RemoteNames,
+  { target, isInParts, remaining, newest }: RemainingPayloads,
+  { graceMs, signal, timeoutMs }: PruneOptions,
+): Promise<void> {
+  const wait = { signal, timeoutMs }
+  const judge = (name: string, modifiedMs: number, isListed: boolean): boolean => {
+    const part = rankOfPart(name.slice(parts.length))
+    const ageMs = Date.now() - modifiedMs
+    return part !== undefined && protocol.prunablePart({ part, pointer: newest, isListed, ageMs, graceMs })
+  }
+  const candidates: { readonly name: string; readonly modifiedMs: number }[] = []
+  for await (const { name, modifiedMs } of store.list(parts, wait)) {
+    signal?.throwIfAborted()
+    if (judge(name, modifiedMs, false)) candidates.push({ name, modifiedMs })
+  }
+  if (candidates.length === 0) return
+  const listed = new Set<string>()
+  for (const payload of new Set([target, ...remaining])) {
+    const list = await listInArchive(store, payload, wait)
+    // A whole payload has no list; one in parts that cannot be found means that somebody moved the pointer.
+    if (list === undefined && payload === target && isInParts) return
+    for (const part of list === undefined ? [] : partsOf(list)) listed.add(parts + part)
+  }
+  for (const { name, modifiedMs } of candidates)
+    if (judge(name, modifiedMs, listed.has(name))) await store.delete(name, wait)
+}

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { encodeLineage, type KvUpdate, type ObjectStore, type SnapshotStore } from '@slip/kv-core'
+import { exportSnapshot, type Manifest } from '@slip/export'
+import { appendLog } from '@slip/store-applog'
+import { BINDING } from './folds.ts'
+import { overStore } from './remote.ts'
+import { at, del, put, scratch } from './scratch.ts'
+
+const lineage = encodeLineage({ binding: BINDING, anchors: [] })
+
+/** A fold of its own whose states are exported one after the other. */
+export class ChangingFold {
+  readonly store: SnapshotStore
+  readonly directory: string
+  readonly #valueBytes: number
+  #revision = 0
+  #exports = 0
+
+  private constructor(store: SnapshotStore, directory: string, valueBytes: number) {
+    this.store = store
+    this.directory = directory
+    this.#valueBytes = valueBytes
+  }
+
+  static async open(valueBytes = 200): Promise<ChangingFold> {
+    const directory = await scratch()
+    const store = await appendLog({ path: join(directory, 'fold') }).open()
+    return new ChangingFold(store, directory, valueBytes)
+  }
+
+  /** Puts a new value under each of the keys, or deletes those that are negative. */
+  async change(keys: readonly number[]): Promise<void> {
+    const updates: KvUpdate[] = keys.map((key) => {
+      const revision = ++this.#revision
+      if (key < 0) return del(keyOf(-key), revision)
+      const value = Buffer.alloc(this.#valueBytes, createHash('sha256').update(`${revision}`).digest())
+      return put(keyOf(key), value, revision)
+    })
+    await this.store.apply(updates, at(this.#revision), { lineage })
+  }
+
+  /** Moves the cursor and nothing else. */
+  async pass(): Promise<void> {
+    await this.store.apply([], at(++this.#revision), { lineage })
+  }
+
+  async export(): Promise<{ readonly directory: string; readonly manifest: Manifest; readonly payloadBytes: number }> {
+    const directory = join(this.directory, `artifact-${++this.#exports}`)
+    await rm(directory, { recursive: true, force: true })
+    const manifest = await exportSnapshot(this.store, directory, { layout: 'records' })
+    return { directory, manifest, payloadBytes: manifest.files[0]!.size }
+  }
+}
+
+export function keyOf(key: number): string {
+  return `route.${String(key).padStart(9, '0')}`
+}
+
+export function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i)
+}
+
+/** Counts the bytes of objects that go in and out. */
+export class CountingStore {
+  readonly store: ObjectStore
+  put = 0
+  got = 0
+
+  constructor(inner: ObjectStore) {
+    const count = async function* (
+      body: AsyncIterable<Uint8Array>,
+      add: (length: number) => void,
+    ): AsyncGenerator<Uint8Array> {
+      for await (const piece of body) {
+        add(piece.length)
+        yield piece
+      }
+    }
+    this.store = overStore(inner, {
+      get: async (name, options) => {
+        const found = await inner.get(name, options)
+        return (
+          found && { ...found, body: count(found.body, (length) => (this.got += length)) }
+        )
+      },
+      put: async (name, body, options) => {
+        const pieces = body instanceof Uint8Array ? [body] : body
+        const counted = count(iterable(pieces), (length) => (this.put += length))
+        return inner.put(name, counted, options)
+      },
+    })
+  }
+
+  /** What was counted since the last time. */
+  taken(): { readonly put: number; readonly got: number } {
+    const { put: sent, got } = this
+    this.put = this.got = 0
+    return { put: sent, got }
+  }
+}
+
+async function* iterable(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* pieces
+}

@@ -1,0 +1,21 @@
+import { prunable, type PayloadRank } from './prunable.ts'
+
+export interface PrunablePartInput {
+  /** Of the artifact that the part was put for first. */
+  readonly part: PayloadRank
+  readonly pointer: PayloadRank
+  /** Whether what the pointer names lists it, or another payload that is there. */
+  readonly isListed: boolean
+  /** By the store's time of the part. */
+  readonly ageMs: number
+  readonly graceMs: number
+}
+
+/**
+ * Whether a part may be deleted: nobody can be about to publish it. What comes after the pointer takes over only parts that
+ * the pointer's artifact lists (`inheritsParts`), so that one it does not list can come back only with the artifact
+ * that it was put for, which is refused when it is below the pointer.
+ */
+export function prunablePart({ part, isListed, ...input }: PrunablePartInput): boolean {
+  return !isListed && prunable({ ...input, payload: part, isTarget: false })
+}
