@@ -66,8 +66,7 @@ export class ByteWindow {
       const larger = Buffer.allocUnsafe(held + piece.length + STRETCH_BYTES)
       this.#buffer.copy(larger, 0, this.#from, this.#to)
       this.#buffer = larger
-    } else if (this.#to + piece.length > this.#buffer.length)
-      this.#buffer.copyWithin(0, this.#from, this.#to)
+    } else if (this.#to + piece.length > this.#buffer.length) this.#buffer.copyWithin(0, this.#from, this.#to)
     else {
       this.#buffer.set(piece, this.#to)
       this.#to += piece.length

@@ -5,6 +5,7 @@ import {
   WatchCursor,
   type Binding,
   type FoldFacts,
+  type ListedKey,
   type SnapshotStore,
 } from '@slip/kv-core'
 import { artifactFiles } from './artifact-files.ts'
@@ -15,7 +16,9 @@ import { RECORDS_FILE, recordsPayload, writeRecords } from './records/records-pa
 
 /** What can be exported besides a store: a reader of one. */
 export type ExportableFold = Pick<SnapshotStore, 'entries' | 'cursor' | 'lineage'> &
-  Partial<Pick<SnapshotStore, 'copyTo' | 'payload' | 'view' | 'deletedKeys'>>
+  Partial<Pick<SnapshotStore, 'copyTo' | 'payload' | 'view'>> & {
+    readonly deletedKeys?: (() => Iterable<ListedKey>) | undefined
+  }
 
 /** Gives the fold that is to be copied; `pinned` says that applies to it may go on. */
 export type CopyFold = <R>(work: (fold: ExportableFold, pinned: () => void) => Promise<R>) => Promise<R>

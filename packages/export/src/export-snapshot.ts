@@ -2,7 +2,14 @@ import { join } from 'node:path'
 import type { Follower, SnapshotStore, WaitOptions } from '@slip/kv-core'
 import { asIo } from './artifact-error.ts'
 import { artifactFiles } from './artifact-files.ts'
-import { copyInterchange, copyNative, copyRecords, type Copied, type CopyFold, type ExportableFold } from './copy-fold.ts'
+import {
+  copyInterchange,
+  copyNative,
+  copyRecords,
+  type Copied,
+  type CopyFold,
+  type ExportableFold,
+} from './copy-fold.ts'
 import { PAYLOAD_DIRECTORY, type Manifest } from './manifest.ts'
 import { hashPayload, mustBeFree, publish, seal, type Progress } from './seal-artifact.ts'
 import { withStage } from './stage.ts'

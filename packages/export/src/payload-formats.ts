@@ -34,7 +34,8 @@ export async function payloadOf(
     throw refused(`its backend_version ${shown(version)} is not 2`)
   const reads = (format: PayloadFormat | undefined): format is PayloadFormat =>
     format !== undefined && format.backend === backend && Object.hasOwn(format.layouts, version)
-  const format = known.find(reads) ?? [interchangePayload, recordsPayload, await installed(backend)].find(reads)
+  const format =
+    known.find(reads) ?? [interchangePayload, recordsPayload, await installed(backend)].find(reads)
   if (format === undefined)
     throw refused(`its payload, ${shown(backend)} in version ${shown(version)}, cannot be read here`)
   const names = format.layouts[version]!

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createCipheriv, createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { encodeLineage, type KvUpdate, type ObjectStore, type SnapshotStore } from '@slip/kv-core'
@@ -24,29 +24,30 @@ export class ChangingFold {
     this.#valueBytes = valueBytes
   }
 
-  static async open(valueBytes = 200): Promise<ChangingFold> {
+  /** In generation 2 a key that is deleted leaves no name. */
+  static async open(valueBytes = 200, format: 2 | 3 = 3): Promise<ChangingFold> {
     const directory = await scratch()
-    const store = await appendLog({ path: join(directory, 'fold') }).open()
+    const store = await appendLog({ path: join(directory, 'fold'), format }).open()
     return new ChangingFold(store, directory, valueBytes)
   }
 
-  /** Puts a new value under each of the keys, or deletes those that are negative. */
+  /** Puts a new value under each of the keys, or deletes those that are negative; without keys only the cursor moves. */
   async change(keys: readonly number[]): Promise<void> {
     const updates: KvUpdate[] = keys.map((key) => {
       const revision = ++this.#revision
       if (key < 0) return del(keyOf(-key), revision)
-      const value = Buffer.alloc(this.#valueBytes, createHash('sha256').update(`${revision}`).digest())
+      const value = noise(`${revision}`, this.#valueBytes)
       return put(keyOf(key), value, revision)
     })
-    await this.store.apply(updates, at(this.#revision), { lineage })
+    if (updates.length === 0) this.#revision++
+    await this.store.apply(updates, at(this.#revision), this.store.features.lineage ? { lineage } : {})
   }
 
-  /** Moves the cursor and nothing else. */
-  async pass(): Promise<void> {
-    await this.store.apply([], at(++this.#revision), { lineage })
-  }
-
-  async export(): Promise<{ readonly directory: string; readonly manifest: Manifest; readonly payloadBytes: number }> {
+  async export(): Promise<{
+    readonly directory: string
+    readonly manifest: Manifest
+    readonly payloadBytes: number
+  }> {
     const directory = join(this.directory, `artifact-${++this.#exports}`)
     await rm(directory, { recursive: true, force: true })
     const manifest = await exportSnapshot(this.store, directory, { layout: 'records' })
@@ -81,9 +82,7 @@ export class CountingStore {
     this.store = overStore(inner, {
       get: async (name, options) => {
         const found = await inner.get(name, options)
-        return (
-          found && { ...found, body: count(found.body, (length) => (this.got += length)) }
-        )
+        return found && { ...found, body: count(found.body, (length) => (this.got += length)) }
       },
       put: async (name, body, options) => {
         const pieces = body instanceof Uint8Array ? [body] : body
@@ -101,6 +100,13 @@ export class CountingStore {
   }
 }
 
-async function* iterable(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* iterable(
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   yield* pieces
+}
+
+function noise(seed: string, length: number): Buffer {
+  const cipher = createCipheriv('aes-128-ctr', createHash('md5').update(seed).digest(), Buffer.alloc(16))
+  return cipher.update(Buffer.alloc(length))
 }

@@ -152,5 +152,5 @@ test('what fails beside a round is told and does not fail it', async () => {
   const manifest = await a.round({ to: unlisted, onTrouble: (step) => troubles.push(step) })
   expect(manifest?.cursor.revision).toBe(5n)
   expect(troubles).toEqual(['prune'])
-  expect(await namesIn(to)).toHaveLength(2)
+  expect(await namesIn(to)).toHaveLength(4)
 })

@@ -37,7 +37,10 @@ const KEPT = 3
 export async function findChanges(
   own: { readonly path: string; readonly count: number },
   known: KnownPayload,
-  { signal, mostHeld = MOST_HELD }: { readonly signal?: AbortSignal | undefined; readonly mostHeld?: number } = {},
+  {
+    signal,
+    mostHeld = MOST_HELD,
+  }: { readonly signal?: AbortSignal | undefined; readonly mostHeld?: number } = {},
 ): Promise<Changes | undefined> {
   const counts = await countsOf(known)
   if (counts.layered > MOST_CHANGES) return undefined
@@ -91,7 +94,9 @@ function joined(lists: readonly BigUint64Array[], length: number): BigUint64Arra
 
 async function countsOf(known: KnownPayload): Promise<{ readonly base: number; readonly layered: number }> {
   const { index } = known
-  const base = await withFileWindow(index.path, async (window) => takeIndexHead(window, known.base, index.size))
+  const base = await withFileWindow(index.path, async (window) =>
+    takeIndexHead(window, known.base, index.size),
+  )
   let layered = 0
   for (const { path, size } of known.layers) {
     const head = await withFileWindow(path, async (window) => takeLayerHead(window, size))

@@ -14,7 +14,8 @@ export async function readHashes(
 ): Promise<void> {
   const slices = new Slices('export.hashes')
   for (let left = count; left > 0;) {
-    if (!(await window.fill(RECORD_HASH_BYTES))) throw window.wrong('Corrupted', 'a list of hashes is cut short')
+    if (!(await window.fill(RECORD_HASH_BYTES)))
+      throw window.wrong('Corrupted', 'a list of hashes is cut short')
     signal?.throwIfAborted()
     slices.begin()
     const { bytes } = window

@@ -53,9 +53,7 @@ export async function fetchKnown(
 }
 
 function isRefusal(error: unknown): boolean {
-  return (
-    error instanceof PartialSpoilt || (SnapshotError.is(error) && error.code === 'ArtifactInvalid')
-  )
+  return error instanceof PartialSpoilt || (SnapshotError.is(error) && error.code === 'ArtifactInvalid')
 }
 
 async function isFile(path: string): Promise<boolean> {

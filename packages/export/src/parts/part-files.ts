@@ -80,7 +80,12 @@ export async function* readPart(
     let left = part.size
     const within = {
       read: async (buffer: Uint8Array, offset: number, length: number, position: number) =>
-        handle.read(buffer, offset, Math.min(length, Math.max(0, part.size - position)), part.start + position),
+        handle.read(
+          buffer,
+          offset,
+          Math.min(length, Math.max(0, part.size - position)),
+          part.start + position,
+        ),
     }
     for await (const stretch of readStretches(within, HASH_STRETCH_BYTES)) {
       signal?.throwIfAborted()

@@ -10,7 +10,7 @@ export const MAX_PARTS_BYTES: number = 512 * 1024
 /** A base is not cut into more pieces. */
 export const MOST_PIECES = 2048
 /** More layers than this are not laid upon one base. */
-export const MOST_LAYERS = 64
+export const MOST_LAYERS = 32
 
 const FORMAT = 1
 const DIGEST = /^[0-9a-f]{64}$/
@@ -37,7 +37,6 @@ export interface PartList {
   readonly index: Part
   readonly layers: readonly LayerPart[]
 }
-
 
 /** Names of all parts. */
 export function partsOf({ base, index, layers }: PartList): readonly string[] {
@@ -135,7 +134,8 @@ function readPart(value: StrictJson, where: string): Part {
 
 function takePart(fields: ManifestFields, where: string): Part {
   const part = fields.text('part')
-  if (!isPartName(part)) throw refused(`its ${PARTS_FILE} has a ${where}.part ${shown(part)}, which names no part`)
+  if (!isPartName(part))
+    throw refused(`its ${PARTS_FILE} has a ${where}.part ${shown(part)}, which names no part`)
   const size = fields.count('size')
   fields.end()
   return { part, size }

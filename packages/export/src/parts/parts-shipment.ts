@@ -168,7 +168,9 @@ export class PartsShipment implements Shipment {
     throw new SnapshotError('Busy', `others replaced ${archive} all the time`)
   }
 
-  async #archiveThere(): Promise<{ readonly etag: string; readonly bytes: Uint8Array | undefined } | undefined> {
+  async #archiveThere(): Promise<
+    { readonly etag: string; readonly bytes: Uint8Array | undefined } | undefined
+  > {
     const { to, archive, wait } = this.#options
     const found = await to.get(archive, wait)
     return found && { etag: found.etag, bytes: await collect(found.body, MOST_ARCHIVE_BYTES) }

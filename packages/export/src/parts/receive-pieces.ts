@@ -76,7 +76,9 @@ async function receivePiece(
   }
   if (hash.digest() === digestOf(piece.part)) return true
   await file.truncate(position)
-  throw kept > 0 ? new PartialSpoilt() : refused(`its part ${piece.part} holds something else than its name says`)
+  throw kept > 0
+    ? new PartialSpoilt()
+    : refused(`its part ${piece.part} holds something else than its name says`)
 }
 
 /** SnapshotError `ArtifactInvalid` for an object of another size than is listed. */

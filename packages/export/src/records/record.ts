@@ -36,7 +36,10 @@ export function encodeRecord(
   const keyBytes = Buffer.byteLength(key)
   const valueBytes = value?.length ?? 0
   if (keyBytes > MOST_KEY_BYTES)
-    throw new SnapshotError('LimitExceeded', `a key of ${keyBytes} bytes: an artifact holds ${MOST_KEY_BYTES}`)
+    throw new SnapshotError(
+      'LimitExceeded',
+      `a key of ${keyBytes} bytes: an artifact holds ${MOST_KEY_BYTES}`,
+    )
   if (valueBytes > MOST_VALUE_BYTES)
     throw new SnapshotError(
       'LimitExceeded',
@@ -106,13 +109,10 @@ function lengthOf(bytes: Buffer, window: ByteWindow): number {
   if (type === END) return END_BYTES
   if (type > EXPIRING) throw window.wrong('InvalidFormat', `a record of unknown type ${type}`)
   const valueBytes = bytes.readUInt32LE(8)
-  if (bytes[5]! > MOST_VERSION_BYTES)
-    throw window.wrong('InvalidFormat', `a version of ${bytes[5]!} bytes`)
+  if (bytes[5]! > MOST_VERSION_BYTES) throw window.wrong('InvalidFormat', `a version of ${bytes[5]!} bytes`)
   if (valueBytes > (type === DELETED ? 0 : MOST_VALUE_BYTES))
     throw window.wrong('InvalidFormat', `a value of ${valueBytes} bytes`)
-  return (
-    HEAD_BYTES + (type === EXPIRING ? EXPIRY_BYTES : 0) + bytes.readUInt16LE(6) + bytes[5]! + valueBytes
-  )
+  return HEAD_BYTES + (type === EXPIRING ? EXPIRY_BYTES : 0) + bytes.readUInt16LE(6) + bytes[5]! + valueBytes
 }
 
 /** As the update that makes it. SnapshotError `InvalidFormat` for a key that is not UTF-8. */

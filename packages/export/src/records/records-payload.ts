@@ -20,7 +20,7 @@ export const RECORDS_FILE = 'fold.records'
 /** A fold that does not change while it is read. */
 export interface RecordedFold extends Pick<FoldReader, 'entries' | 'cursor'> {
   readonly lineage: Uint8Array | undefined
-  readonly deletedKeys?: (() => IterableIterator<ListedKey>) | undefined
+  readonly deletedKeys?: (() => Iterable<ListedKey>) | undefined
 }
 
 /**
@@ -35,7 +35,7 @@ export async function writeRecords(
 ): Promise<{ readonly entries: number }> {
   const out = new StretchWriter(file)
   const slices = new Slices('export.records')
-  const removals = new Ahead(fold.deletedKeys?.() ?? [][Symbol.iterator]())
+  const removals = new Ahead((fold.deletedKeys?.() ?? [])[Symbol.iterator]())
   let [entries, deleted] = [0, 0]
   const add = async (record: Uint8Array): Promise<void> => {
     if (out.fits(record.length)) out.put(record)
@@ -50,14 +50,22 @@ export async function writeRecords(
   }
   await out.add(encodeHeader(fold))
   for (const entry of fold.entries()) {
-    for (let removal = removals.before(entry.key); removal !== undefined; removal = removals.before(entry.key)) {
+    for (
+      let removal = removals.before(entry.key);
+      removal !== undefined;
+      removal = removals.before(entry.key)
+    ) {
       deleted++
       await add(encodeRecord(removal))
     }
     entries++
     await add(encodeRecord(entry))
   }
-  for (let removal = removals.before(undefined); removal !== undefined; removal = removals.before(undefined)) {
+  for (
+    let removal = removals.before(undefined);
+    removal !== undefined;
+    removal = removals.before(undefined)
+  ) {
     deleted++
     await add(encodeRecord(removal))
   }

@@ -68,7 +68,8 @@ export async function downloadArtifact(
     if (missing !== undefined && Buffer.compare(missing.bytes, pointer.bytes) === 0) break
     const manifest = mustBeWanted(pointer, options)
     const payload = await payloadName(names, manifest.cursor, pointer.bytes)
-    if (await fetchArtifact(from, names, payload, pointer.bytes, manifest, directory, options)) return manifest
+    if (await fetchArtifact(from, names, payload, pointer.bytes, manifest, directory, options))
+      return manifest
     missing = pointer
   }
   throw refused(`the payload of ${names.pointer} is not found`)

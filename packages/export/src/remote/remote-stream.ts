@@ -40,7 +40,7 @@ export class RemoteStream {
     store: ObjectStore,
     name: string,
     wait: WaitOptions = {},
-    most = Infinity,
+    most: number = Infinity,
   ): Promise<RemoteStream | undefined> {
     const stream = new RemoteStream(store, name, wait, most)
     return (await stream.#retried(() => stream.#open())) ? stream : undefined
@@ -118,7 +118,10 @@ export class RemoteStream {
       if (this.#body !== body) throw new KvError('Timeout', `${this.#name} answered too late`)
       if (done === true) throw new KvError('Unreachable', `${this.#name} ended before its last byte`)
       this.received += value.length
-      const left = value.subarray(Math.min(this.#passing, value.length), this.#passing + this.#end - this.#position)
+      const left = value.subarray(
+        Math.min(this.#passing, value.length),
+        this.#passing + this.#end - this.#position,
+      )
       this.#passing -= Math.min(this.#passing, value.length)
       if (left.length > 0) return left
     }

@@ -63,7 +63,13 @@ async function exportAndPublish(
   directory: string,
 ): Promise<Manifest> {
   const { store, to, name, signal, interchange, scope, signingKey, source } = options
-  const manifest = await exportSnapshot(store, directory, { signal, interchange, scope, signingKey, layout: 'records' })
+  const manifest = await exportSnapshot(store, directory, {
+    signal,
+    interchange,
+    scope,
+    signingKey,
+    layout: 'records',
+  })
   const published = await publishArtifact(directory, to, name, { signal, source })
   options.onPublished?.(published)
   await attempt(options, 'complete', () => held.complete(manifest.cursor, { signal }))
