@@ -83,14 +83,13 @@ export async function copyRecords(
       const file = await artifactFiles.open(join(directory, RECORDS_FILE), 'create')
       let written
       try {
-        const { deletedKeys } = source
         written = await writeRecords(
           file,
           {
             cursor,
             lineage,
             entries: () => source.entries(),
-            deletedKeys: fold.deletedKeys && deletedKeys && (() => deletedKeys.call(source)),
+            deletedKeys: () => (fold.deletedKeys === undefined ? [] : (source.deletedKeys?.() ?? [])),
           },
           { signal },
         )

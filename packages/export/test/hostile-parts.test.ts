@@ -48,7 +48,7 @@ async function replaced(
   await store.put(`routes.parts/${part.part}`, bent)
 }
 
-const HOSTILE: Readonly<Record<string, (published: Published) => Promise<unknown> | unknown>> = {
+const HOSTILE: Readonly<Record<string, (published: Published) => unknown>> = {
   'no list at all': ({ files }) => files.delete('PARTS.json'),
   'a list that is no JSON': ({ files }) => files.set('PARTS.json', Buffer.from('{')),
   'a list that is too long': ({ files }) => files.set('PARTS.json', Buffer.alloc(512 * 1024 + 1, ' ')),

@@ -11,6 +11,7 @@ import {
 } from '@slip/export'
 import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { goRoundInParts } from './parts.ts'
 import { artifactAt, namesIn } from './remote.ts'
 import { scratch } from './scratch.ts'
 import { SERVER_LINES } from './servers.ts'
@@ -138,6 +139,10 @@ for (const version of SERVER_LINES) {
       expect(manifest?.cursor.revision).toBe(7n)
       expect(await pruneArtifacts(store, 'cell/routes', { graceMs: 0 })).toBe(1)
       expect(await namesIn(store)).toHaveLength(2)
+    })
+
+    test('artifacts go round in parts', async () => {
+      await goRoundInParts(natsObjects(connections[0]!, 'parts'))
     })
 
     test('the API may be elsewhere: where nobody answers nothing is found', async () => {

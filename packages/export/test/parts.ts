@@ -1,8 +1,15 @@
+import assert from 'node:assert/strict'
 import { createCipheriv, createHash } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { encodeLineage, type KvUpdate, type ObjectStore, type SnapshotStore } from '@slip/kv-core'
-import { exportSnapshot, type Manifest } from '@slip/export'
+import {
+  downloadArtifact,
+  exportSnapshot,
+  pruneArtifacts,
+  publishArtifact,
+  type Manifest,
+} from '@slip/export'
 import { appendLog } from '@slip/store-applog'
 import { BINDING } from './folds.ts'
 import { overStore } from './remote.ts'
@@ -109,4 +116,31 @@ async function* iterable(
 function noise(seed: string, length: number): Buffer {
   const cipher = createCipheriv('aes-128-ctr', createHash('md5').update(seed).digest(), Buffer.alloc(16))
   return cipher.update(Buffer.alloc(length))
+}
+
+/** Publishes one state after the other, fetches each upon the one before, and prunes: through the contract only. */
+export async function goRoundInParts(inner: ObjectStore): Promise<void> {
+  const fold = await ChangingFold.open(1000)
+  const counting = new CountingStore(inner)
+  await fold.change(range(1, 2000))
+  let previous: string | undefined
+  for (const changed of [[], range(30, 50), [-31, 2001]]) {
+    await fold.change(changed)
+    const { directory, payloadBytes } = await fold.export()
+    const { outcome } = await publishArtifact(directory, counting.store, 'cell/routes')
+    assert.equal(outcome, 'published')
+    const down = join(await scratch(), 'down')
+    await downloadArtifact(counting.store, 'cell/routes', down, { previous })
+    const [own, fetched] = await Promise.all(
+      [directory, down].map(async (each) => readFile(join(each, 'data/fold.records'))),
+    )
+    assert.ok(own!.equals(fetched!))
+    const { put: sent, got } = counting.taken()
+    if (previous !== undefined)
+      assert.ok(sent + got < payloadBytes / 10, `${sent} and ${got} of ${payloadBytes}`)
+    previous = down
+  }
+  assert.equal(await pruneArtifacts(inner, 'cell/routes', { graceMs: 0 }), 2)
+  await downloadArtifact(inner, 'cell/routes', join(await scratch(), 'down'))
+  await fold.store.close()
 }

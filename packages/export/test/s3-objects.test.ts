@@ -4,6 +4,7 @@ import { runObjectStoreConformance } from '@slip/conformance'
 import { downloadArtifact, probeObjectStore, pruneArtifacts, publishArtifact, s3Objects } from '@slip/export'
 import type { ObjectStore } from '@slip/kv-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { goRoundInParts } from './parts.ts'
 import { artifactAt, namesIn } from './remote.ts'
 import { scratch } from './scratch.ts'
 import { ScriptedS3 } from './scripted-s3.ts'
@@ -147,6 +148,10 @@ describe('a scripted server', () => {
     expect([...server.objects.keys()]).toEqual([])
   })
 
+  test('artifacts go round in parts', async () => {
+    await goRoundInParts(open('parts'))
+  })
+
   test('artifacts go round: publish, supersede, download, prune', async () => {
     await goRound(open('fleet'))
     expect([...server.objects.keys()].every((key) => key.startsWith('fleet/cell/routes.'))).toBe(true)
@@ -188,5 +193,6 @@ describe.skipIf(bucket === undefined)(
     })
 
     test('artifacts go round', () => goRound(open()))
+    test('artifacts go round in parts', () => goRoundInParts(open()))
   },
 )

@@ -3,6 +3,7 @@ import {
   Slices,
   type FoldFacts,
   type FoldReader,
+  type KvEntry,
   type ListedKey,
   type PayloadFormat,
   type TakeUpdates,
@@ -20,7 +21,7 @@ export const RECORDS_FILE = 'fold.records'
 /** A fold that does not change while it is read. */
 export interface RecordedFold extends Pick<FoldReader, 'entries' | 'cursor'> {
   readonly lineage: Uint8Array | undefined
-  readonly deletedKeys?: (() => Iterable<ListedKey>) | undefined
+  readonly deletedKeys: () => Iterable<ListedKey>
 }
 
 /**
@@ -35,9 +36,13 @@ export async function writeRecords(
 ): Promise<{ readonly entries: number }> {
   const out = new StretchWriter(file)
   const slices = new Slices('export.records')
-  const removals = new Ahead((fold.deletedKeys?.() ?? [])[Symbol.iterator]())
+  const all = inOrder(fold.entries(), fold.deletedKeys()[Symbol.iterator]())
   let [entries, deleted] = [0, 0]
-  const add = async (record: Uint8Array): Promise<void> => {
+  await out.add(encodeHeader(fold))
+  for (const each of all) {
+    if ('value' in each) entries++
+    else deleted++
+    const record = encodeRecord(each)
     if (out.fits(record.length)) out.put(record)
     else {
       await out.add(record)
@@ -48,58 +53,28 @@ export async function writeRecords(
       signal?.throwIfAborted()
     }
   }
-  await out.add(encodeHeader(fold))
-  for (const entry of fold.entries()) {
-    for (
-      let removal = removals.before(entry.key);
-      removal !== undefined;
-      removal = removals.before(entry.key)
-    ) {
-      deleted++
-      await add(encodeRecord(removal))
-    }
-    entries++
-    await add(encodeRecord(entry))
-  }
-  for (
-    let removal = removals.before(undefined);
-    removal !== undefined;
-    removal = removals.before(undefined)
-  ) {
-    deleted++
-    await add(encodeRecord(removal))
-  }
   await out.add(encodeEnd({ entries, deleted }))
   await out.flush()
   slices.end()
   return { entries }
 }
 
-/** Removals in key order, taken as far as a key. */
-class Ahead {
-  readonly #removals: Iterator<ListedKey>
-  #next: ListedKey | undefined
-  #bytes: Uint8Array = new Uint8Array()
-
-  constructor(removals: Iterator<ListedKey>) {
-    this.#removals = removals
-    this.#advance()
+/** Live and deleted keys together, as each of both comes in key-byte order. */
+function* inOrder(
+  entries: Iterable<KvEntry>,
+  removals: Iterator<ListedKey, unknown>,
+): Generator<KvEntry | ListedKey> {
+  const next = (): { readonly removal: ListedKey; readonly bytes: Uint8Array } | undefined => {
+    const { done, value } = removals.next()
+    return done === true ? undefined : { removal: value, bytes: utf8Bytes(value.key) }
   }
-
-  /** The next one before `key`, or at all. */
-  before(key: string | undefined): ListedKey | undefined {
-    const next = this.#next
-    if (next === undefined || (key !== undefined && Buffer.compare(this.#bytes, utf8Bytes(key)) > 0))
-      return undefined
-    this.#advance()
-    return next
+  let ahead = next()
+  for (const entry of entries) {
+    for (; ahead !== undefined && Buffer.compare(ahead.bytes, utf8Bytes(entry.key)) < 0; ahead = next())
+      yield ahead.removal
+    yield entry
   }
-
-  #advance(): void {
-    const { done, value } = this.#removals.next()
-    this.#next = done === true ? undefined : value
-    if (this.#next !== undefined) this.#bytes = utf8Bytes(this.#next.key)
-  }
+  for (; ahead !== undefined; ahead = next()) yield ahead.removal
 }
 
 /** A fold as records in key order: one file, the same for every store. */

@@ -14,7 +14,12 @@ const pruned = (rules: Protocol, change: Partial<PrunablePartInput>): boolean =>
 const inherits = (rules: Protocol, inherited: readonly string[], pointer?: readonly string[]): boolean =>
   rules.inheritsParts({ inherited, pointer })
 
-const plan = (rules: Protocol, states: readonly string[], own: string | undefined, wanted: string): string => {
+const plan = (
+  rules: Protocol,
+  states: readonly string[],
+  own: string | undefined,
+  wanted: string,
+): string => {
   const found: LayersAfter | undefined = rules.layersAfter({ states, own, wanted })
   return found === undefined ? 'other' : `${found.begin} ${found.skip}`
 }
