@@ -20,6 +20,7 @@ export interface LayersAfter {
  */
 export function layersAfter({ states, own, wanted }: LayersAfterInput): LayersAfter | undefined {
   if (states.at(-1) !== wanted) return undefined
-  const skip = own === undefined ? -1 : states.lastIndexOf(own)
+  // No digest is empty.
+  const skip = states.lastIndexOf(own ?? '')
   return skip < 0 ? { begin: 'base', skip: 0 } : { begin: 'own', skip }
 }
