@@ -21,13 +21,12 @@ for (const [from, place] of PLACES)
       const imported = await into.open()
       const keepsLess = from.includes('2') || to.includes('2')
       const kept = whole(store) as { entries: { expiresAtMs?: number }[]; deleted: string[] }
-      const found = whole(imported)
+      const found = whole(imported) as typeof kept
       if (!keepsLess) expect(found).toEqual(kept)
-      else
-        expect(found).toMatchObject({
-          cursor: store.cursor.toHex(),
-          entries: kept.entries.map((entry) => ({ ...entry, expiresAtMs: undefined })),
-        })
+      expect(found).toMatchObject({ cursor: store.cursor.toHex(), entries: { length: kept.entries.length } })
+      const unexpiring = ({ entries }: typeof kept): object[] =>
+        entries.map((entry) => ({ ...entry, expiresAtMs: undefined }))
+      expect(unexpiring(found)).toEqual(unexpiring(kept))
       await store.close()
       await imported.close()
     })
