@@ -4,6 +4,7 @@ import { KvError, type ObjectStore } from '@slip/kv-core'
 import {
   directoryObjects,
   downloadArtifact,
+  fromArtifact,
   importSnapshot,
   pruneArtifacts,
   publishArtifact,
@@ -346,5 +347,31 @@ test('an artifact from before that is damaged, or none at all, only costs what i
       ),
     ).toBe(true)
   }
+  await fold.store.close()
+})
+
+test('a node that keeps what it fetched starts from the next artifact with what changed', async () => {
+  const fold = await ChangingFold.open()
+  await fold.change(range(1, 5000))
+  const counting = new CountingStore(directoryObjects(await scratch()))
+  const [keepDirectory, parent] = [await scratch(), await scratch()]
+  const bootstrap = fromArtifact(counting.store, 'routes', { keepDirectory })
+  const shares: number[] = []
+  for (const changed of [[], range(1, 50), [-7]]) {
+    await fold.change(changed)
+    const { directory, payloadBytes } = await fold.export()
+    await publishArtifact(directory, counting.store, 'routes')
+    counting.taken()
+    const into = appendLog({ path: join(parent, `fold-${shares.length}`) })
+    expect(await bootstrap(into, { signal: new AbortController().signal, wanted: {} })).toBe(true)
+    shares.push(counting.taken().got / payloadBytes)
+    const imported = await into.open()
+    expect(imported.cursor.toHex()).toBe(fold.store.cursor.toHex())
+    expect(imported.stats).toMatchObject({ entries: fold.store.stats.entries })
+    await imported.close()
+    expect(await readdir(keepDirectory)).toEqual(['previous'])
+  }
+  expect(shares[0]).toBeGreaterThan(1)
+  for (const share of shares.slice(1)) expect(share).toBeLessThan(0.05)
   await fold.store.close()
 })

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FollowOptions, ObjectStore, PayloadFormat, SourceDescription } from '@slip/kv-core'
@@ -12,6 +12,11 @@ export interface FromArtifactOptions extends ArtifactLimits {
    * that stays broken is kept there, and gone on with. @default one of the system's temporary directories, removed afterwards
    */
   readonly scratchDirectory?: string | undefined
+  /**
+   * A directory of the caller's own where the artifact that was fetched last stays, so that of the next one only what changed
+   * since is fetched. It takes the place of `scratchDirectory`. @default none is kept
+   */
+  readonly keepDirectory?: string | undefined
   /** How payloads of other stores are read; those of @slip are found where they are installed. */
   readonly formats?: readonly PayloadFormat[] | undefined
   readonly onProgress?: DownloadProgress | undefined
@@ -50,12 +55,15 @@ export function fromArtifact(
         ...(prefixes === undefined ? {} : { scope: { prefixes }, scopeMay: scope }),
       }
     }
-    const scratch = options.scratchDirectory ?? (await mkdtemp(join(tmpdir(), 'slip-artifact-')))
+    const given = options.keepDirectory ?? options.scratchDirectory
+    const scratch = given ?? (await mkdtemp(join(tmpdir(), 'slip-artifact-')))
     const directory = join(scratch, 'artifact')
+    const previous = options.keepDirectory === undefined ? undefined : join(scratch, 'previous')
     try {
       await rm(directory, { recursive: true, force: true })
       const found = await downloadArtifact(from, name, directory, {
         ...options,
+        previous,
         expected: await wantedNow(),
         signal,
         timeoutMs,
@@ -64,9 +72,13 @@ export function fromArtifact(
       const { onProgress: _, source: __, ...limits } = options
       const expected = await wantedNow()
       await importSnapshot(directory, into, { ...limits, scratchDirectory: scratch, expected, signal })
+      if (previous !== undefined) {
+        await rm(previous, { recursive: true, force: true })
+        await rename(directory, previous)
+      }
       return true
     } finally {
-      await rm(options.scratchDirectory === undefined ? scratch : directory, { recursive: true, force: true })
+      await rm(given === undefined ? scratch : directory, { recursive: true, force: true })
     }
   }
 }

@@ -25,6 +25,7 @@ export type RoundReport = RoundTime &
         readonly payload: string
         readonly bytes: number
         readonly sentBytes: number
+        readonly receivedBytes: number
       }
     | {
         /** Another node has the round; told once for each. */
