@@ -156,3 +156,20 @@ test('what is not bent is taken', async () => {
   await downloadArtifact(each.store, 'routes', directory)
   expect(await verifyArtifact(directory)).toMatchObject({ entries: 399 })
 })
+
+test('parts that cost one byte more than four payloads and a megabyte are not fetched', async () => {
+  const each = await published()
+  const manifest = JSON.parse(each.files.get('MANIFEST.json')!.toString()) as { files: [{ size: number }] }
+  const most = 4 * manifest.files[0].size + 1024 * 1024
+  const others = each.list.layers.reduce((sum, { size }) => sum + size, 0)
+  for (const [bytes, why] of [
+    [most, /are listed/],
+    [most + 1, /too many for a payload/],
+  ] as const) {
+    each.list.base[0]!.size = bytes - others
+    each.files.set('PARTS.json', Buffer.from(JSON.stringify(each.list)))
+    await each.store.put(each.archive, archiveOf(each.files))
+    const download = downloadArtifact(each.store, 'routes', join(await scratch(), 'artifact'))
+    await expect(download).rejects.toThrow(why)
+  }
+})
