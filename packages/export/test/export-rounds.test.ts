@@ -149,7 +149,7 @@ test('the lease of a node that is gone, an hour ahead of everybody, is taken ove
 })
 
 test('a round that fails is tried again later each time, with the lease given back and nothing left', async () => {
-  const { time, leases, to, node } = await fleet()
+  const { time, bucket, leases, to, node } = await fleet()
   let isBroken = true
   const broken = overStore(to, {
     put: async (name, body, options) => {
@@ -172,6 +172,8 @@ test('a round that fails is tried again later each time, with the lease given ba
   isBroken = false
   while (reports.length < 10) await time.step(1)
   isBroken = true
+  const { revision } = await bucket.writer!.put('new', new Uint8Array(1))
+  await follower.waitFor(revision!)
   while (reports.length < 11) await time.step(1)
   expect(reports[9]).toMatchObject({ outcome: 'published', troubles: [] })
   expect((reports[10] as { retryInMs: number }).retryInMs).toBeLessThanOrEqual(1_000)

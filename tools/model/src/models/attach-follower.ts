@@ -1,11 +1,11 @@
 import type { AttachInput, Protocol, RebuildReason, SourceDescription } from '@slip/kv-core'
 import type { Action } from '../explorer/model.ts'
 import { AttachJudgement } from './attach-judgement.ts'
+import { forgetListings, listedInVain } from './attach-listings.ts'
 import {
   commit,
   disconnect,
   dropStaged,
-  forgetListings,
   endSession,
   noticeDead,
   start,
@@ -288,7 +288,7 @@ export class AttachFollower {
       if (claims === 'atOnce') this.#claim(s)
     } else if (verdict === 'reattach') endSession(s, {})
     else if (verdict === 'mend') {
-      if (rebuiltForCount) this.#listedInVain(s)
+      if (rebuiltForCount) listedInVain(this.#rules, s, this.judgement.counts(s))
       if (s.distrusted === 0) endSession(s, { finding: COUNT_MISMATCH })
     }
     if (s.mode !== WATCHING) return
@@ -296,20 +296,6 @@ export class AttachFollower {
     if (history === 'other' || history === 'differs') endSession(s, {})
     else if (verdict === 'equal' && ((history === 'same' && s.unsettled === 0) || s.dead === 0))
       this.#claim(s)
-  }
-
-  #listedInVain(s: AttachState): void {
-    const counts = this.judgement.counts(s)
-    const listings = s.listings + 1
-    const before =
-      s.listedBucket === 0
-        ? undefined
-        : { keyCount: BigInt(s.listedBucket - 1), foldCount: BigInt(s.listedFold - 1) }
-    const again = this.#rules.listAgain({ listings, counts, before })
-    s.distrusted = again ? 0 : 1
-    s.listings = again ? listings : 0
-    s.listedBucket = Number(counts.keyCount) + 1
-    s.listedFold = Number(counts.foldCount) + 1
   }
 
   #claim(s: AttachState): void {

@@ -62,13 +62,6 @@ export function disconnect(s: AttachState): boolean {
   return true
 }
 
-/** The counts were equal, or the follower begins anew. */
-export function forgetListings(s: AttachState): void {
-  s.listings = 0
-  s.listedBucket = 0
-  s.listedFold = 0
-}
-
 /** A second fold is begun beside the one in use. */
 export function startRebuild(s: AttachState, scoped: number, reason: RebuildReason): void {
   dropStaged(s, scoped)
