@@ -96,13 +96,20 @@ export function decodePartList(bytes: Uint8Array): PartList {
     layers: atMost(MOST_LAYERS, 'layers', fields).map(readLayer),
   }
   fields.end()
+  const twice = listedTwice(list)
+  if (twice !== undefined) throw refused(`its ${PARTS_FILE} lists ${twice} twice`)
+  return list
+}
+
+/** A part that a list may not have twice, and has. */
+export function listedTwice({ base, index, layers }: PartList): string | undefined {
   // Two pieces of one base may hold the same: long values do.
-  const seen = new Set(list.base.pieces.map(({ part }) => part))
-  for (const { part } of [list.index, ...list.layers]) {
-    if (seen.has(part)) throw refused(`its ${PARTS_FILE} lists ${part} twice`)
+  const seen = new Set(base.pieces.map(({ part }) => part))
+  for (const { part } of [index, ...layers]) {
+    if (seen.has(part)) return part
     seen.add(part)
   }
-  return list
+  return undefined
 }
 
 function atMost(most: number, name: string, fields: ManifestFields): readonly StrictJson[] {

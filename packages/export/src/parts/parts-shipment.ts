@@ -11,7 +11,15 @@ import { fetchKnown } from './known-payload.ts'
 import { asBase, asLayer, type LaidPayload, type OwnPayload } from './lay-payload.ts'
 import { layersKept } from './layer-plan.ts'
 import { isThere, readPart, type LocalPart } from './part-files.ts'
-import { encodePartList, PARTS_FILE, partsOf, sizeOf, statesOf, type PartList } from './part-list.ts'
+import {
+  encodePartList,
+  listedTwice,
+  PARTS_FILE,
+  partsOf,
+  sizeOf,
+  statesOf,
+  type PartList,
+} from './part-list.ts'
 import { partPrefix } from './part-name.ts'
 import { listInArchive } from './parts-archive.ts'
 
@@ -123,7 +131,9 @@ export class PartsShipment implements Shipment {
     const known = await fetchKnown(to, names.parts, below, scratch, wait, (bytes) => {
       this.receivedBytes += bytes
     })
-    return known && asLayer(this.#payload, below, known, scratch, wait.signal)
+    const laid = known && (await asLayer(this.#payload, below, known, scratch, wait.signal))
+    // Nodes that stand at one position in turns make the same layer again.
+    return laid === undefined || listedTwice(laid.list) !== undefined ? undefined : laid
   }
 
   async #listOf(pointer: RemotePointer | undefined): Promise<PartList | undefined> {
