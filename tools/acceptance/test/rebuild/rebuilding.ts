@@ -54,7 +54,7 @@ export class Content {
   constructor(keys: number) {
     this.keys = keys
     this.value = Buffer.alloc(keys < MANY_KEYS ? 1_000 : 200, 'v')
-    this.#ending = keys < MANY_KEYS ? `.${'of-a-long-name.'.repeat(14)}` : ''
+    this.#ending = keys < MANY_KEYS ? `.${'of-a-long-name.'.repeat(28)}` : ''
     this.leaving = this.keyOf(7)
     this.changing = this.keyOf(11)
   }
