@@ -19,8 +19,8 @@ const KEYS = countFrom('SLIP_REBUILT_KEYS', 200_000)
 const CONTENT = new Content(KEYS)
 const BESIDES_BYTES = 200e6
 /**
- * A rebuild in LMDB. Few keys are so large that all of them, or their names alone (100 MB), would show; how the memory of so short a run is used
- * changes with how busy the machine is.
+ * A rebuild in LMDB. Few keys are so large that all of them, or their names alone (100 MB), would show; what so
+ * short a run takes besides changes with how busy the machine is.
  */
 const LMDB =
   KEYS < 1_000_000
