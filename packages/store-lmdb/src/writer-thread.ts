@@ -4,8 +4,16 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { SnapshotError, WatchCursor } from '@slip/kv-core'
 import { eachStep, PUT } from './batch-encoder.ts'
 import { mostBytesOf, mustHaveRoom } from './disk-room.ts'
-import { nativeError, openEnvironment, readLayers, readState, type Environment } from './environment.ts'
+import {
+  nativeError,
+  openEnvironment,
+  readLayers,
+  readLineage,
+  readState,
+  type Environment,
+} from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
+import { FoldCut } from './fold-cut.ts'
 import { markDoubtful } from './fold-directory.ts'
 import { encodeLineageRow, encodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
 import { LayerWriter, type Counts } from './layer-writer.ts'
@@ -28,6 +36,7 @@ try {
   if (!start.make) mustBeOurs(await checkFile(file, start.check, { named: true }))
   await checkLockFile(file)
   mustHaveRoom(file, 0)
+  if (!start.make) await mustBeReadable()
   const environment = openEnvironment(file, start)
   const epoch = await takeOver(environment)
   descriptor = openSync(file, 'r+')
@@ -55,6 +64,21 @@ async function answer(environment: Environment, epoch: bigint, request: WriterRe
 
 function answerWith(reply: WriterReply): void {
   port.postMessage(reply, reply.spare === undefined ? [] : [reply.spare])
+}
+
+/** What cannot be opened is left as it is, so it is read as the fold reads it, before anything is written. */
+async function mustBeReadable(): Promise<void> {
+  const environment = openEnvironment(file, { ...start, reads: 'writableFile' })
+  try {
+    const cut = FoldCut.newest(environment, file, () => undefined, { show: true })
+    try {
+      readLineage(environment.meta, cut.options)
+    } finally {
+      cut.release()
+    }
+  } finally {
+    await environment.root.close()
+  }
 }
 
 /** A sync that failed here may have been for what others wrote: nobody is told of it again. */
