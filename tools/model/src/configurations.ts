@@ -146,12 +146,24 @@ export const MEDIUM: readonly Configuration[] = [
   flushing({ name: 'six updates', updates: 6, batch: 3, durability: 'synced', damage: true, aborts: true }),
 ]
 
+/** Minutes and gigabytes: `explore deep`. */
+export const DEEP: readonly Configuration[] = [
+  attaching({
+    name: 'three keys followed, recreated and purged, deep',
+    keys: 3,
+    revisions: 4,
+    eras: 2,
+    faults: ['recreate', 'purgeSubject'],
+  }),
+]
+
 /** More than ten million states: `explore`. */
 export const LARGE: readonly Configuration[] = [
   ...LARGE_ARTIFACTS,
   attaching({
     name: 'three keys, recreated and purged',
     keys: 3,
+    scoped: 2,
     revisions: 4,
     eras: 2,
     faults: ['recreate', 'purgeSubject'],

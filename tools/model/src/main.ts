@@ -1,7 +1,7 @@
 import { protocol } from '@slip/kv-core'
 import { ANCESTOR_EXPORTS, DEEP_COUNTS, PUBLISHED_COUNTS, type PublishedCount } from './ancestor-exports.ts'
 import type { Configuration, WrongConfiguration } from './configuration.ts'
-import { LARGE, MEDIUM, SMALL } from './configurations.ts'
+import { DEEP, LARGE, MEDIUM, SMALL } from './configurations.ts'
 import { traceTable } from './explorer/trace-table.ts'
 import { EQUIVALENT } from './mutants/equivalent.ts'
 import { generatedMutants } from './mutants/generated.ts'
@@ -112,7 +112,7 @@ async function run(word: string | undefined): Promise<boolean> {
     const named = ({ name }: Configuration): boolean => name.includes(word)
     const counts = [...PUBLISHED_COUNTS, ...DEEP_COUNTS]
     const verdicts = [
-      holding(all.filter(named)),
+      holding([...all, ...DEEP].filter(named)),
       counting(counts.filter(({ configuration }) => named(configuration))),
     ]
     return verdicts.every(Boolean)

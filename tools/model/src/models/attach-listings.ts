@@ -17,7 +17,9 @@ export function listedInVain(rules: Protocol, s: AttachState, counts: KeyCounts)
       : { keyCount: BigInt(s.listedBucket - 1), foldCount: BigInt(s.listedFold - 1) }
   const again = rules.listAgain({ listings, counts, before })
   s.distrusted = again ? 0 : 1
-  s.listings = again ? listings : 0
+  // Who lists no more compares no more.
+  if (!again) return forgetListings(s)
+  s.listings = listings
   s.listedBucket = Number(counts.keyCount) + 1
   s.listedFold = Number(counts.foldCount) + 1
 }
