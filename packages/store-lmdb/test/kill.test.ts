@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
 import { scratch, seededRandom } from './scratch.ts'
 
 const CHILD = fileURLToPath(new URL('kill-child.mjs', import.meta.url))
-const CYCLES = Number(process.env['SLIP_CYCLES'] ?? 8)
+const CYCLES = Number(process.env['SLIP_CYCLES'] ?? 30)
 
 test.each(['batch', 'os'] as const)(
   `durability %s: killed with -9 ${CYCLES} times while it writes, the fold is the exact prefix`,
