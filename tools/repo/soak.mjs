@@ -8,7 +8,12 @@ const SIMULATOR = fileURLToPath(new URL('../simulation/dist/main.js', import.met
 const SIMULATIONS = '20000'
 
 /** Of the same lists, for the LMDB store alone. */
-const LMDB_SOAK = { SLIP_CASES: '400', SLIP_CYCLES: '250', SLIP_READ_MS: '60000' }
+const LMDB_SOAK = {
+  SLIP_CASES: '400',
+  SLIP_CYCLES: '250',
+  SLIP_READ_MS: '60000',
+  SLIP_HYDRATED: '20000000',
+}
 
 /** Of the issues' "Shows" lists: the same tests as in CI, with more of everything. */
 const SOAK = {
@@ -41,7 +46,7 @@ const ARTIFACTS = {
 const parts = {
   /** Arguments are turbo's. */
   acceptance: (args) => runTests(['--filter=@slip/acceptance', ...args], SOAK),
-  /** Damage, kills and readers of the LMDB store. Arguments are turbo's. */
+  /** Damage, kills, readers and 20,000,000 entries of the LMDB store. Arguments are turbo's. */
   'store-lmdb': (args) => runTests(['--filter=@slip/store-lmdb', ...args], LMDB_SOAK),
   /** Kills, flips, hostile artifacts and memory of exports and imports. Arguments are turbo's. */
   artifacts: (args) => runTests(['--filter=@slip/export', ...args], ARTIFACTS),
