@@ -1,8 +1,12 @@
 import { WatchCursor, type KvUpdate, type WatchBatch } from '@slip/kv-core'
 
+import { PackedQueue, type PackedUpdates } from './packed-updates.ts'
+
 /** A batch in the making, with what becomes true when it was handed over. */
 interface Chunk {
-  readonly updates: KvUpdate[]
+  updates: KvUpdate[]
+  /** Its updates, while it waits behind others. */
+  packed: PackedUpdates | undefined
   /** Flow-control subjects to answer once the reader asks for what follows. */
   readonly owed: string[]
   messages: number
@@ -19,6 +23,8 @@ interface Chunk {
 const MAX_UPDATES = 1_024
 const MAX_MESSAGES = 8_192
 const MAX_CHUNK_BYTES = 4 * 1024 * 1024
+/** A reader that is never behind by more than this costs no packing. */
+const UNPACKED_BYTES = 1024 * 1024
 
 /**
  * The queue between the subscription's callback and the reader of a session. It is bounded by the
@@ -28,6 +34,7 @@ const MAX_CHUNK_BYTES = 4 * 1024 * 1024
 export class Intake {
   readonly #answer: (subject: string) => void
   readonly #sealed: Chunk[] = []
+  readonly #packed = new PackedQueue()
   #open: Chunk
   #handed: Chunk | undefined
   readonly #ended: Promise<never>
@@ -133,6 +140,8 @@ export class Intake {
       const chunk = this.#next()
       if (chunk !== undefined) {
         this.#queuedBytes -= chunk.bytes
+        if (chunk.packed !== undefined) chunk.updates = this.#packed.unpack(chunk.packed)
+        chunk.packed = undefined
         this.#handed = chunk
         return batchOf(chunk)
       }
@@ -147,8 +156,13 @@ export class Intake {
   }
 
   #seal(): void {
-    this.#sealed.push(this.#open)
-    this.#open = emptyChunk(this.#open.frontier)
+    const chunk = this.#open
+    if (this.#queuedBytes > UNPACKED_BYTES + chunk.bytes) {
+      chunk.packed = this.#packed.pack(chunk.updates)
+      chunk.updates = []
+    }
+    this.#sealed.push(chunk)
+    this.#open = emptyChunk(chunk.frontier)
   }
 
   #next(): Chunk | undefined {
@@ -178,6 +192,7 @@ export class Intake {
 function emptyChunk(frontier: number): Chunk {
   return {
     updates: [],
+    packed: undefined,
     owed: [],
     messages: 0,
     bytes: 0,
