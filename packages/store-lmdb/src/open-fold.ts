@@ -13,7 +13,7 @@ import { encodeBatch } from './batch-encoder.ts'
 import { checkFile } from './file-check.ts'
 import { sealOf } from './fold-record.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
-import { BULK_DEFAULTS, Flood, type BulkOptions } from './flood.ts'
+import { BULK_DEFAULTS, Flood, STAGED_RUN_BYTES, type BulkOptions } from './flood.ts'
 import { FoldCut } from './fold-cut.ts'
 import { syncFile } from './sync-file.ts'
 import type { WriterRequest, WriterStart } from './thread-protocol.ts'
@@ -63,7 +63,8 @@ export class OpenFold {
 
   /** SnapshotError of the file check; `ForeignFold`, `Busy`, `Backend`, `Io`. */
   static async open({ bulk, isRead, ...rest }: OpenFoldOptions): Promise<OpenFold> {
-    const start = { ...rest, runBytes: bulk?.runBytes ?? BULK_DEFAULTS.runBytes }
+    const likelyRun = isRead ? BULK_DEFAULTS.runBytes : STAGED_RUN_BYTES
+    const start = { ...rest, runBytes: bulk?.runBytes ?? likelyRun }
     const writer = await WriterHandle.start(start)
     let environment: Environment | undefined
     try {

@@ -102,13 +102,13 @@ describe.skipIf(skip || process.platform !== 'linux')(`of ${KEYS} keys`, () => {
         rebuilding: () => elsewhere!.rebuilding(),
         vanish,
       })
-      const { base, before, after } = rebuilt
+      const { base, before, after, filled } = rebuilt
       const above = anonymous!.stop() - before
       const seen = await elsewhere!.seen()
       report(
         'LMDB',
         rebuilt,
-        `anonymous memory ${mb(base)} without a fold, ${mb(before)} with it, at most ${mb(above)} more while it was built anew, ${mb(after)} afterwards; files of ${await sizesIn(path)}; ${seen.duringRebuild} looks from another process`,
+        `anonymous memory ${mb(base)} without a fold, ${mb(before)} with it, at most ${mb(above)} more while it was built anew, which is ${mb(above + before - filled.peak)} more than while it was filled, ${mb(after)} afterwards; files of ${await sizesIn(path)}; ${seen.duringRebuild} looks from another process`,
       )
       mustBeRebuilt(rebuilt)
       expect(seen).toMatchObject({ mixed: 0, back: 0 })
@@ -127,10 +127,10 @@ function mustBeRebuilt({ entries, states, seen }: Rebuilt): void {
   expect(seen.duringRebuild).toBeGreaterThan(0)
 }
 
-function report(store: string, { entries, seen, hydratedMs, rebuiltMs }: Rebuilt, memory: string): void {
+function report(store: string, { entries, seen, filled, rebuiltMs }: Rebuilt, memory: string): void {
   const rate = (ms: number): string => `${(ms / 1000).toFixed(1)} s (${Math.round(entries / ms)}k keys a s)`
   console.log(
-    `rebuild of ${entries} keys in ${store}: ${memory}; filled in ${rate(hydratedMs)}, built anew in ${rate(rebuiltMs)}; a reader in the follower's process was late by ${Math.round(seen.longestTurnMs)} ms at most, ${seen.duringRebuild} looks at the old fold meanwhile`,
+    `rebuild of ${entries} keys in ${store}: ${memory}; filled in ${rate(filled.hydratedMs)}, built anew in ${rate(rebuiltMs)}; a reader in the follower's process was late by ${Math.round(seen.longestTurnMs)} ms at most, ${seen.duringRebuild} looks at the old fold meanwhile`,
   )
 }
 

@@ -32,14 +32,21 @@ export interface Rebuilt {
   readonly entries: number
   readonly states: readonly { readonly state: string; readonly reason?: string }[]
   readonly seen: Seen & { readonly longestTurnMs: number }
-  readonly hydratedMs: number
+  readonly filled: Filled
   readonly rebuiltMs: number
+}
+
+/** What it took to make the fold in the first place, by the same follower in a process of its own. */
+export interface Filled {
+  readonly hydratedMs: number
+  /** The most anonymous memory of that process. */
+  readonly peak: number
 }
 
 type Message =
   | { readonly ready: number }
   | { readonly rebuilding: string }
-  | { readonly done: Omit<Rebuilt, 'hydratedMs'> }
+  | { readonly done: Omit<Rebuilt, 'filled'> }
 
 /** What the bucket holds. */
 export class Content {
@@ -108,12 +115,12 @@ export async function rebuild(
 ): Promise<Rebuilt> {
   const { bucket, content, servers, path } = from
   const { leaving, changing } = content
-  const hydratedMs = await make(from, store)
+  const filled = await make(from, store)
   const program = fileURLToPath(new URL('follower.mjs', import.meta.url))
   const child = fork(program, [store, bucket.name, servers, path, leaving, changing], {
     execArgv: ['--expose-gc', ...(how.node ?? [])],
   })
-  let rebuilt: Omit<Rebuilt, 'hydratedMs'> | undefined
+  let rebuilt: Omit<Rebuilt, 'filled'> | undefined
   let failure: unknown
   const doing = async (message: Message): Promise<void> => {
     if ('done' in message) rebuilt = message.done
@@ -134,22 +141,19 @@ export async function rebuild(
   const [code] = (await once(child, 'exit')) as [number | null]
   if (failure !== undefined) throw failure
   if (code !== 0 || rebuilt === undefined) throw new Error(`the follower ended with ${code}`)
-  return { ...rebuilt, hydratedMs }
+  return { ...rebuilt, filled }
 }
 
-/** Makes the fold, and says how long it took to catch up. */
-async function make({ bucket, servers, path }: Place, store: Store): Promise<number> {
-  const child = fork(fileURLToPath(new URL('filler.mjs', import.meta.url)), [
-    store,
-    bucket.name,
-    servers,
-    path,
-  ])
+async function make({ bucket, servers, path }: Place, store: Store): Promise<Filled> {
+  const program = fileURLToPath(new URL('filler.mjs', import.meta.url))
+  const child = fork(program, [store, bucket.name, servers, path])
+  const anonymous = new AnonymousPeak(child.pid!)
   let made: { readonly hydratedMs: number } | undefined
   child.on('message', (message) => (made = message as typeof made))
   const [code] = (await once(child, 'exit')) as [number | null]
+  const peak = anonymous.stop()
   if (made === undefined) throw new Error(`what makes the fold ended with ${code}`)
-  return made.hydratedMs
+  return { ...made, peak }
 }
 
 /** A server that lists millions of keys for a consumer acknowledges nothing meanwhile. */
