@@ -125,6 +125,20 @@ export const brokenObjects: readonly BrokenObjects[] = [
       }),
   },
   {
+    name: 'takes an object away before it puts another in its place',
+    caughtBy: 'whole/read-while-it-is-replaced',
+    spoil: (store) =>
+      override(store, {
+        put: async (name, body, options = {}) => {
+          if (!(body instanceof Uint8Array) || options.condition !== undefined)
+            return store.put(name, body, options)
+          await store.delete(name)
+          await new Promise((resolve) => setTimeout(resolve, 1))
+          return store.put(name, body, options)
+        },
+      }),
+  },
+  {
     name: 'shows an object while it is put',
     caughtBy: 'whole/while-it-is-put',
     spoil: put((honest) => async (name, body, options = {}) => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { jetstreamManager } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { runObjectStoreConformance } from '@slip/conformance'
 import {
@@ -120,6 +120,18 @@ for (const version of SERVER_LINES) {
       await expect(bytesOf((await store.get('a'))!.body)).rejects.toMatchObject({
         code: expect.stringMatching(/Corrupted|Unreachable/) as string,
       })
+    })
+
+    test('a small object whose chunk was changed or is missing is noticed at once', async () => {
+      const store = natsObjects(connections[0]!, 'small')
+      await store.put('a', Buffer.from('whole'))
+      const manager = await jetstreamManager(connections[0]!)
+      const { state } = await manager.streams.info('OBJ_small', { subjects_filter: '$O.small.C.>' })
+      const [subject] = Object.keys(state.subjects!)
+      await jetstream(connections[0]!).publish(subject!, Buffer.from('other'))
+      await expect(store.get('a')).rejects.toMatchObject({ code: 'Corrupted' })
+      await manager.streams.purge('OBJ_small', { filter: subject! })
+      await expect(store.get('a')).rejects.toMatchObject({ code: 'Unreachable' })
     })
 
     test('artifacts go round: publish, supersede, download, prune', async () => {

@@ -6,6 +6,7 @@ import { failureOf } from '../typed-errors.ts'
 
 const PIECES = 24
 const PIECE_BYTES = 200_000
+const REPLACEMENTS = 60
 
 export const wholenessCases: readonly CaseTemplate<ObjectSuite>[] = [
   {
@@ -30,6 +31,33 @@ export const wholenessCases: readonly CaseTemplate<ObjectSuite>[] = [
       await harness.store.put('old', watched(harness, 'old', seen, PIECES))
       assert.deepEqual([...new Set(seen)], [`${digestOf(before)}, listed: old`])
       assert.equal(digestOf((await harness.read('old'))!.bytes), digestOf(wholeOf(PIECES)))
+    }),
+  },
+  {
+    id: 'whole/read-while-it-is-replaced',
+    title: 'a small object that is replaced all the time is there for whoever reads it, and never an older one again',
+    promise: 10,
+    run: onObjects(async (harness) => {
+      await harness.put('number', '0')
+      const writing = { isOver: false }
+      const read = async (): Promise<void> => {
+        for (let last = 0; !writing.isOver;) {
+          const found = await harness.read('number')
+          assert.ok(found !== undefined, `it is gone after ${last}`)
+          const number = Number(new TextDecoder().decode(found.bytes))
+          assert.ok(number >= last, `${number} after ${last}`)
+          last = number
+        }
+      }
+      const readers = Promise.all([read(), read(), read()])
+      // Whoever fails first is told of when the puts are through.
+      readers.catch(() => undefined)
+      try {
+        for (let i = 1; i <= REPLACEMENTS; i++) await harness.other.put('number', bytesOf(String(i)))
+      } finally {
+        writing.isOver = true
+      }
+      await readers
     }),
   },
   {

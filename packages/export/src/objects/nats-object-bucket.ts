@@ -1,4 +1,4 @@
-import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
+import type { JetStreamClient, JetStreamManager, StoredMsg } from '@nats-io/jetstream'
 import { KvError, type KvErrorCode } from '@slip/kv-core'
 
 /** An object as its bucket keeps it: the layout of the NATS Object Store. */
@@ -112,11 +112,10 @@ export class NatsObjectBucket {
     )
   }
 
-  /** When the newest message of a subject was written; undefined when there is none. */
-  async writtenAt(subject: string): Promise<number | undefined> {
+  /** The newest message of a subject, by the leader; undefined when there is none. */
+  async newest(subject: string): Promise<StoredMsg | undefined> {
     try {
-      const found = await this.manager.streams.getMessage(this.stream, { last_by_subj: subject })
-      return found?.time.getTime()
+      return (await this.manager.streams.getMessage(this.stream, { last_by_subj: subject })) ?? undefined
     } catch (error) {
       if (errorCode(error) === NO_MESSAGE) return undefined
       throw error
