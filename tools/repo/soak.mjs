@@ -32,7 +32,7 @@ const SOAK = {
   SLIP_FLEET_ROUNDS: '100',
 }
 
-/** Of artifacts: every kill, every flip, every server, 2 GB, and 1 % of 1 GB changed. */
+/** Of artifacts: every kill, every flip, every server, 2 GB, and 1 % of 2 GB changed. */
 const ARTIFACTS = {
   SLIP_HOSTILE_ARTIFACTS: '300',
   SLIP_MUTATED_MANIFESTS: '200000',
@@ -40,7 +40,7 @@ const ARTIFACTS = {
   SLIP_ARTIFACT_FLIPS: 'full',
   SLIP_SERVERS: 'all',
   SLIP_ARTIFACT_BYTES: `${2 * 1024 ** 3}`,
-  SLIP_CHANGED_BYTES: `${1024 ** 3}`,
+  SLIP_CHANGED_BYTES: `${2 * 1024 ** 3}`,
 }
 
 const parts = {
