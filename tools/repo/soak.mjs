@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { build } from './build.mjs'
 import { exec, ROOT } from './exec.mjs'
+import { testOnNodes } from './node-matrix.mjs'
 import { runTests } from './test-run.mjs'
 
 const SIMULATOR = fileURLToPath(new URL('../simulation/dist/main.js', import.meta.url))
@@ -52,6 +53,8 @@ const parts = {
   artifacts: (args) => runTests(['--filter=@slip/export', ...args], ARTIFACTS),
   /** Repairs from an artifact that fail or die at each of their commits. Arguments are turbo's. */
   restore: (args) => runTests(['--filter=@slip/kv-core', ...args], { SLIP_SCHEDULES: '30000' }),
+  /** The tests as they are, under each supported line of Node; arguments are lines (`24`), and turbo's. */
+  nodes: testOnNodes,
   /** Arguments are the simulator's, and win over these. */
   simulation: (args) =>
     exec(
