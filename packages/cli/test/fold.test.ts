@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { VersionToken, WatchCursor, type KvUpdate } from '@slip/kv-core'
@@ -274,19 +274,23 @@ test('a damaged fold: no entries, exit 4, and the file is untouched', async () =
   expect((await readFile(path)).equals(longer)).toBe(true)
 })
 
-test('a fold that is not there is exit 2, and nothing is created', async () => {
-  const path = join(temporaryDirectory(), 'none.slip')
-  for (const args of [
+test('a fold that is not there, or cannot be for a file in its way, is exit 2, and nothing is created', async () => {
+  const directory = temporaryDirectory()
+  const path = join(directory, 'none.slip')
+  await writeFile(join(directory, 'file'), '')
+  const below = join(directory, 'file', 'below')
+  const missing = await slipBatch([
     ['get', `log:${path}`, 'a'],
     ['dump', `log:${path}`],
     ['inspect', path],
     ['compact', `log:${path}`],
-  ]) {
-    const { code, stderr } = await slip(args)
-    expect(code).toBe(2)
-    expect(stderr).toContain('(NotFound)')
-  }
-  await expect(stat(path)).rejects.toThrow('ENOENT')
+    ['get', `log:${below}`, 'a'],
+    ['inspect', below],
+    ['compact', `log:${below}`],
+  ])
+  for (const { code, stderr } of missing)
+    expect([code, stderr]).toEqual([2, expect.stringContaining('(NotFound)')])
+  expect(await readdir(directory)).toEqual(['file'])
 })
 
 test.each([2, 3] as const)('compact keeps the state and the generation %i', async (format) => {

@@ -1,9 +1,8 @@
-import { once } from 'node:events'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { RealServer, skip } from './real-server.ts'
-import { linesOf, start, temporaryDirectory, type Line } from './slip.ts'
+import { temporaryDirectory, type Line } from './slip.ts'
 
 interface Rounds {
   readonly state: string
@@ -16,25 +15,15 @@ interface Rounds {
 const NONE: Rounds = { state: 'waiting', published: 0, held: 0, failed: 0, last: null }
 /** While the fold is being opened there are none. */
 const roundsOf = (line: Line): Rounds => (line['rounds'] as Rounds | undefined) ?? NONE
-const WITHIN = { timeout: 55_000, interval: 50 }
 
 describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 }, () => {
   const server = new RealServer()
 
   function publishing(bucket: string, directory: string, ...flags: string[]) {
-    const fold = `log:${join(directory, 'fold')}`
-    const child = start(['follow', bucket, '--fold', fold, '--json', '--every', '1s', ...flags], {
-      env: server.env,
-    })
-    let stdout = ''
-    let stderr = ''
-    child.stdout!.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-    child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-    const closed = once(child, 'close') as Promise<[number | null]>
-    const lines = (): Line[] => linesOf(stdout.slice(0, stdout.lastIndexOf('\n') + 1))
+    const follower = server.following(bucket, `log:${join(directory, 'fold')}`, '--every', '1s', ...flags)
     const seen = async (wanted: (rounds: Rounds, line: Line) => boolean): Promise<void> =>
-      await expect.poll(() => lines().some((line) => wanted(roundsOf(line), line)), WITHIN).toBe(true)
-    return { child, closed, lines, seen, stderr: () => stderr }
+      await follower.seen((line) => wanted(roundsOf(line), line))
+    return { ...follower, seen }
   }
 
   test.each(['nats:copies', 'file'])(

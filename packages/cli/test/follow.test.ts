@@ -5,7 +5,7 @@ import { copyFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promi
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { RealServer, skip } from './real-server.ts'
-import { ERROR_LINE, linesOf, MAIN, start, temporaryDirectory, type Line } from './slip.ts'
+import { ERROR_LINE, linesOf, MAIN, temporaryDirectory } from './slip.ts'
 
 const FIELDS = [
   'time',
@@ -30,20 +30,6 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
 
   function foldPath(): string {
     return join(temporaryDirectory(), 'f.slip')
-  }
-
-  /** A follower that goes on; `seen` looks through the lines it has printed. */
-  function following(bucket: string, path: string, ...flags: string[]) {
-    const child = start(['follow', bucket, '--fold', `log:${path}`, '--json', ...flags], { env: server.env })
-    let stdout = ''
-    let stderr = ''
-    child.stdout!.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-    child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-    const closed = once(child, 'close') as Promise<[number | null]>
-    const lines = (): Line[] => linesOf(stdout.slice(0, stdout.lastIndexOf('\n') + 1))
-    const seen = async (wanted: (line: Line) => boolean): Promise<void> =>
-      await expect.poll(() => lines().some(wanted), { timeout: 20_000, interval: 20 }).toBe(true)
-    return { child, closed, lines, seen, stderr: () => stderr }
   }
 
   test('--once folds, a restart is delivered exactly what was written, diff finds no difference', async () => {
@@ -345,7 +331,7 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
     async (signal) => {
       const writer = await server.writer(`stopped-${signal}`)
       const path = foldPath()
-      const follower = following(`stopped-${signal}`, path)
+      const follower = server.following(`stopped-${signal}`, `log:${path}`)
       await follower.seen(({ state }) => state === 'live')
       const stop = new AbortController()
       const writing = (async () => {
@@ -380,28 +366,27 @@ describe.skipIf(skip)('follow on a real server', { timeout: 60_000 }, () => {
     expect([linesOf(stdout).length, stderr]).toEqual([1, 'exit 0\n'])
   })
 
-  test('a second follower is exit 5 and names the first, or waits for it; a signal ends the wait', async () => {
+  test('a second follower is exit 5 and names the first; a signal ends a wait for it', async () => {
     await server.write('held', { a: '1' })
     const path = foldPath()
-    const holder = following('held', path)
+    const holder = server.following('held', `log:${path}`)
     await holder.seen(({ state }) => state === 'live')
     const second = await server.follow('held', path)
     expect([second.code, second.stderr]).toEqual([5, expect.stringContaining(String(holder.child.pid))])
-    const signalled = following('held', path, '--wait-lock', '60s')
-    const waiting = server.follow('held', path, '--wait-lock', '60s')
+    const signalled = server.following('held', `log:${path}`, '--wait-lock', '60s')
     await signalled.seen(({ state }) => state === 'opening')
     signalled.child.kill('SIGTERM')
     expect((await signalled.closed)[0]).toBe(0)
     expect(signalled.lines().at(-1)).toMatchObject({ state: 'closed', done: true, reason: 'signal' })
     holder.child.kill('SIGKILL')
     await holder.closed
-    expect(await waiting).toMatchObject({ code: 0 })
+    expect(await server.follow('held', path)).toMatchObject({ code: 0 })
   })
 
   test('commands that read work beside a follower', async () => {
     await server.write('beside', { a: '1' })
     const path = foldPath()
-    const follower = following('beside', path)
+    const follower = server.following('beside', `log:${path}`)
     await follower.seen(({ entries }) => entries === 1)
     const results = await server.runAll([
       ['get', `log:${path}`, 'a'],

@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { RealServer, skip } from './real-server.ts'
-import { ERROR_LINE, linesOf, start, temporaryDirectory, type Line, type SlipResult } from './slip.ts'
+import { ERROR_LINE, temporaryDirectory, type SlipResult } from './slip.ts'
 
 const FILE = 'fold-00000001.mdb'
 
@@ -28,18 +27,6 @@ describe.skipIf(skip)('follow into LMDB on a real server', { timeout: 120_000 },
     const opened = lines.filter(({ state }) => state !== 'opening')
     expect(opened[1]).not.toHaveProperty('recovery')
     return opened[0]!['recovery'] as { readonly movedTo: string }
-  }
-
-  function following(bucket: string, path: string, ...flags: string[]) {
-    const args = ['follow', bucket, '--fold', `lmdb:${path}`, '--json', ...flags]
-    const child = start(args, { env: server.env })
-    let stdout = ''
-    child.stdout!.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-    const closed = once(child, 'close') as Promise<[number | null]>
-    const lines = (): Line[] => linesOf(stdout.slice(0, stdout.lastIndexOf('\n') + 1))
-    const seen = async (wanted: (line: Line) => boolean): Promise<void> =>
-      await expect.poll(() => lines().some(wanted), { timeout: 60_000, interval: 20 }).toBe(true)
-    return { child, closed, lines, seen }
   }
 
   /** Every file of a directory, but for the locks of processes that opened it. */
@@ -97,7 +84,7 @@ describe.skipIf(skip)('follow into LMDB on a real server', { timeout: 120_000 },
   test('beside a follower others read; a second one is exit 5 and names it; SIGTERM ends it in order', async () => {
     const writer = await server.write('held', { a: '1' })
     const path = foldPath()
-    const holder = following('held', path)
+    const holder = server.following('held', `lmdb:${path}`)
     await holder.seen(({ state, entries }) => state === 'live' && entries === 1)
     const fold = `lmdb:${path}`
     const results = await server.runAll([
@@ -122,12 +109,6 @@ describe.skipIf(skip)('follow into LMDB on a real server', { timeout: 120_000 },
     expect((await holder.closed)[0]).toBe(0)
     const last = holder.lines().at(-1)!
     expect(last).toMatchObject({ done: true, reason: 'signal', revision: 2, durableRevision: 2 })
-    const waiting = following('held', path)
-    await waiting.seen(({ state }) => state === 'live')
-    const next = followOnce('held', path, '--wait-lock', '60s')
-    waiting.child.kill('SIGKILL')
-    await waiting.closed
-    expect(await next).toMatchObject({ code: 0 })
   })
 
   test('another bucket or scope, and what is no fold, is exit 4 and untouched; --on-foreign rebuild sets it aside', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { encodeLineage, VersionToken, WatchCursor, type KvUpdate } from '@slip/kv-core'
 import { AppendLogSnapshot } from '@slip/store-applog'
 import { LmdbSnapshot } from '@slip/store-lmdb'
@@ -46,6 +47,21 @@ async function damagedFold(): Promise<string> {
   const file = join(path, FILE)
   const bytes = await readFile(file)
   bytes[bytes.lastIndexOf('three')]! ^= 1
+  await writeFile(file, bytes)
+  return path
+}
+
+const PAGE_BYTES = 4096
+/** In the header of a page: where its list of nodes ends, two bytes for each. */
+const LOWER_AT = 20
+
+/** The same with a page that lost its last entry: what is left of it reads well. */
+async function shortenedFold(): Promise<string> {
+  const path = await smallFold()
+  const file = join(path, FILE)
+  const bytes = await readFile(file)
+  const page = Math.floor(bytes.lastIndexOf('three') / PAGE_BYTES) * PAGE_BYTES
+  bytes.writeUInt16LE(bytes.readUInt16LE(page + LOWER_AT) - 2, page + LOWER_AT)
   await writeFile(file, bytes)
   return path
 }
@@ -142,6 +158,15 @@ test('beside a writer it is read at one commit, the writer is named, and a writi
   }
 })
 
+test('compact --wait-lock waits for the other writer to let go', async () => {
+  const path = await smallFold()
+  const writer = await LmdbSnapshot.open({ path })
+  const compacting = slip(['compact', `lmdb:${path}`, '--wait-lock', '60s'])
+  await delay(3_000)
+  await writer.close()
+  expect(await compacting).toMatchObject({ code: 0, stderr: '' })
+})
+
 test('verify gives a verdict for what is there, and the worst exit code', async () => {
   const path = await smallFold()
   const damaged = await damagedFold()
@@ -209,6 +234,26 @@ test('damage: no entries, exit 4, and the file is untouched', async () => {
   for (const { stderr } of opened) expect(stderr).toMatch(ERROR_LINE)
 })
 
+test('damage that no read meets is found before anything is read: no entries, no copy, exit 4', async () => {
+  const path = await shortenedFold()
+  const fold = `lmdb:${path}`
+  const directory = temporaryDirectory()
+  const [log, copy, exported] = ['f.slip', 'copy', 'artifact'].map((name) => join(directory, name))
+  const [get, ...read] = await slipBatch([
+    ['get', fold, 'r.a'],
+    ['dump', fold],
+    ['ls', fold],
+    ['convert', fold, `log:${log}`],
+    ['convert', fold, `lmdb:${copy}`],
+    ['export', fold, exported!],
+    ['diff', fold, 'routes', '--server', 'nats://127.0.0.1:1'],
+  ])
+  expect(get!.stdout).toBe('one\n')
+  expect(read.map(({ code, stdout }) => [code, stdout])).toEqual(read.map(() => [4, '']))
+  for (const { stderr } of read) expect(stderr).toContain('(Corrupted)')
+  expect(await readdir(directory)).toEqual([])
+})
+
 test('a fold that is not there is exit 2, what somebody else keeps there exit 4, and nothing is created', async () => {
   const directory = temporaryDirectory()
   await mkdir(join(directory, 'theirs'))
@@ -219,7 +264,10 @@ test('a fold that is not there is exit 2, what somebody else keeps there exit 4,
       `lmdb:${join(directory, name)}`,
       ...more,
     ])
-  const [missing, foreign] = [await slipBatch(on('none')), await slipBatch(on('theirs'))]
+  const [missing, foreign] = [
+    await slipBatch([...on('none'), ...on(join('theirs', 'notes.txt', 'below'))]),
+    await slipBatch(on('theirs')),
+  ]
   for (const { code, stderr } of missing)
     expect([code, stderr]).toEqual([2, expect.stringContaining('(NotFound)')])
   for (const { code, stderr } of foreign)

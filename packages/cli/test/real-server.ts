@@ -1,10 +1,25 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { NatsConnection } from '@slip/nats'
 import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
 import type { KvWriter, StoreConfig } from '@slip/kv-core'
-import { afterAll, beforeAll } from 'vitest'
-import { slip, slipBatch, type SlipResult } from './slip.ts'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { linesOf, slip, slipBatch, start, type Line, type SlipResult } from './slip.ts'
 
 export const { skip } = await natsServerOrSkip('2.12')
+
+/** A follower that goes on. */
+export interface Following {
+  readonly child: ChildProcess
+  readonly closed: Promise<[number | null]>
+  /** What it has printed, whole lines only. */
+  lines(): Line[]
+  stderr(): string
+  /** Resolves when a line is as it is wanted. */
+  seen(wanted: (line: Line) => boolean): Promise<void>
+}
+
+const SEEN = { timeout: 55_000, interval: 20 } as const
 
 /** One server for all tests of a file; ask it for anything only inside a test. */
 export class RealServer {
@@ -41,6 +56,23 @@ export class RealServer {
 
   async follow(bucket: string, path: string, ...flags: string[]): Promise<SlipResult> {
     return await this.run(['follow', bucket, '--fold', `log:${path}`, '--once', ...flags])
+  }
+
+  /** The same without `--once`, into a fold of either kind. */
+  following(bucket: string, fold: string, ...flags: string[]): Following {
+    const child = start(['follow', bucket, '--fold', fold, '--json', ...flags], { env: this.env })
+    let stdout = ''
+    let stderr = ''
+    child.stdout!.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+    child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+    const lines = (): Line[] => linesOf(stdout.slice(0, stdout.lastIndexOf('\n') + 1))
+    return {
+      child,
+      closed: once(child, 'close') as Promise<[number | null]>,
+      lines,
+      stderr: () => stderr,
+      seen: async (wanted) => await expect.poll(() => lines().some(wanted), SEEN).toBe(true),
+    }
   }
 
   /** The bucket, made when there is none. */
