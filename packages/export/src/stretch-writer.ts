@@ -1,23 +1,30 @@
 import type { LogHandle } from '@slip/kv-core/store-parts'
 
-const STRETCH_BYTES = 256 * 1024
+const STRETCH_BYTES = 512 * 1024
 
-/** Writes bytes one after the other, in stretches; each one is shown to `onStretch` first. */
+/**
+ * Writes bytes one after the other, in stretches; each one is shown to `onStretch` first. One is written while the
+ * next one fills, so that a failed write is thrown by a later call, at the latest by `flush`.
+ */
 export class StretchWriter {
   readonly #file: LogHandle
   readonly #onStretch: ((bytes: Uint8Array) => void) | undefined
-  readonly #stretch: Uint8Array = new Uint8Array(STRETCH_BYTES)
+  #stretch: Uint8Array = new Uint8Array(STRETCH_BYTES)
+  #spare: Uint8Array | undefined
   #held = 0
-  #written = 0
+  /** Where the stretch begins. */
+  #position: number
+  #writing: Promise<void> = Promise.resolve()
 
-  constructor(file: LogHandle, onStretch?: (bytes: Uint8Array) => void) {
+  constructor(file: LogHandle, onStretch?: (bytes: Uint8Array) => void, position = 0) {
     this.#file = file
     this.#onStretch = onStretch
+    this.#position = position
   }
 
-  /** How many bytes were added. */
+  /** Where the next byte comes. */
   get end(): number {
-    return this.#written + this.#held
+    return this.#position + this.#held
   }
 
   /** Whether they fit without waiting. */
@@ -32,23 +39,37 @@ export class StretchWriter {
   }
 
   async add(bytes: Uint8Array): Promise<void> {
-    if (!this.fits(bytes.length)) await this.flush()
-    if (bytes.length > STRETCH_BYTES) await this.#write(bytes)
-    else this.put(bytes)
-  }
-
-  async flush(): Promise<void> {
-    const held = this.#held
-    this.#held = 0
-    await this.#write(this.#stretch.subarray(0, held))
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#onStretch?.(bytes)
     for (let at = 0; at < bytes.length;) {
-      const { bytesWritten } = await this.#file.write(bytes, at, bytes.length - at, this.#written)
-      at += bytesWritten
-      this.#written += bytesWritten
+      if (!this.fits(1)) await this.#turn()
+      const part = bytes.subarray(at, at + STRETCH_BYTES - this.#held)
+      this.put(part)
+      at += part.length
+    }
+  }
+
+  /** Behind it everything that was added is written. */
+  async flush(): Promise<void> {
+    await this.#turn()
+    await this.#writing
+  }
+
+  /** Waits for the write before, so that there are never more than two stretches. */
+  async #turn(): Promise<void> {
+    const full = this.#stretch.subarray(0, this.#held)
+    if (full.length === 0) return
+    await this.#writing
+    this.#onStretch?.(full)
+    this.#writing = this.#write(full, this.#position)
+    this.#writing.catch(() => undefined)
+    ;[this.#stretch, this.#spare] = [this.#spare ?? new Uint8Array(STRETCH_BYTES), this.#stretch]
+    this.#position += full.length
+    this.#held = 0
+  }
+
+  async #write(bytes: Uint8Array, position: number): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const left = bytes.length - at
+      at += (await this.#file.write(bytes, at, left, position + at)).bytesWritten
     }
   }
 }

@@ -8,6 +8,11 @@ export interface ObjectRange {
 
 export interface ObjectGetOptions extends WaitOptions {
   readonly range?: ObjectRange | undefined
+  /**
+   * Whether the bytes of a whole object are compared with the digest that the store keeps, where it keeps one. false for who
+   * compares them with one of their own. @default true
+   */
+  readonly verify?: boolean | undefined
 }
 
 /** An object as it was when it was asked for: never a mixture of two. */

@@ -146,7 +146,7 @@ async function receiveLayer(
   path: string,
   progress: PartsProgress,
 ): Promise<boolean> {
-  const stream = await RemoteStream.open(from, prefix + layer.part, wait)
+  const stream = await RemoteStream.open(from, prefix + layer.part, { ...wait, verify: false })
   if (stream === undefined) return false
   progress.from(stream)
   try {

@@ -3,7 +3,8 @@ import type { LogHandle } from '@slip/kv-core/store-parts'
 import { refused } from '../artifact-error.ts'
 import { HASH_STRETCH_BYTES, newBlake3, type Hasher } from '../blake3.ts'
 import { RemoteStream } from '../remote/remote-stream.ts'
-import { openPartial, PartialSpoilt, writeAt } from '../remote/unpack-archive.ts'
+import { openPartial, PartialSpoilt, receiveInto } from '../remote/unpack-archive.ts'
+import { StretchWriter } from '../stretch-writer.ts'
 import { sizeOf, type Part } from './part-list.ts'
 import { digestOf } from './part-name.ts'
 import type { PartsProgress } from './parts-progress.ts'
@@ -52,24 +53,18 @@ async function receivePiece(
   const see = (bytes: Uint8Array): void => {
     hash.update(bytes)
     whole.update(bytes)
-    progress.has(bytes.length)
   }
-  await readKept(file, position, kept, see, wait.signal)
+  const onBytes = (length: number): void => progress.has(length)
+  await readKept(file, position, kept, see, onBytes, wait.signal)
   if (kept < piece.size) {
-    const stream = await RemoteStream.open(from, prefix + piece.part, wait)
+    const stream = await RemoteStream.open(from, prefix + piece.part, { ...wait, verify: false })
     if (stream === undefined) return false
     progress.from(stream)
     try {
       mustHaveSize(stream, piece)
       await stream.skip(kept)
-      for (let done = kept; done < piece.size;) {
-        wait.signal?.throwIfAborted()
-        const bytes = await stream.piece(Math.min(HASH_STRETCH_BYTES, piece.size - done))
-        if (bytes === undefined) throw refused(`its part ${piece.part} is cut`)
-        await writeAt(file, bytes, position + done)
-        see(bytes)
-        done += bytes.length
-      }
+      const out = new StretchWriter(file, see, position + kept)
+      await receiveInto(out, stream, position + piece.size, wait.signal, onBytes)
     } finally {
       progress.close(stream)
     }
@@ -91,6 +86,7 @@ async function readKept(
   from: number,
   length: number,
   see: (bytes: Uint8Array) => void,
+  onBytes: (length: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const stretch = new Uint8Array(Math.min(length, HASH_STRETCH_BYTES))
@@ -99,6 +95,7 @@ async function readKept(
     const { bytesRead } = await file.read(stretch, 0, Math.min(stretch.length, length - done), from + done)
     if (bytesRead === 0) throw new PartialSpoilt()
     see(stretch.subarray(0, bytesRead))
+    onBytes(bytesRead)
     done += bytesRead
   }
 }

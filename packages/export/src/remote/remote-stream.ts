@@ -5,6 +5,13 @@ import { backOff, isTransient } from './transient.ts'
 const MOST_ATTEMPTS = 6
 const DEFAULT_STALL_MS = 30_000
 
+export interface RemoteStreamOptions extends WaitOptions {
+  /** Behind so many bytes it ends. */
+  readonly most?: number
+  /** false for who compares the bytes with a digest. @default true */
+  readonly verify?: boolean
+}
+
 /**
  * The bytes of an object from the first to the last, over a link that may break: what is lost is asked for again
  * from where it ended. Gives up after six failures without a byte in between. Memory is one piece.
@@ -12,7 +19,7 @@ const DEFAULT_STALL_MS = 30_000
 export class RemoteStream {
   readonly #store: ObjectStore
   readonly #name: string
-  readonly #wait: WaitOptions
+  readonly #options: RemoteStreamOptions
   readonly #most: number
   #position = 0
   #size = -1
@@ -25,24 +32,20 @@ export class RemoteStream {
   /** Bytes that came over the link. */
   received = 0
 
-  private constructor(store: ObjectStore, name: string, wait: WaitOptions, most: number) {
+  private constructor(store: ObjectStore, name: string, options: RemoteStreamOptions) {
     this.#store = store
     this.#name = name
-    this.#wait = wait
-    this.#most = most
+    this.#options = options
+    this.#most = options.most ?? Infinity
   }
 
-  /**
-   * undefined when there is no such object. `timeoutMs` is how long no byte may come. @default 30_000 Behind `most`
-   * bytes it ends.
-   */
+  /** undefined when there is no such object. `timeoutMs` is how long no byte may come. @default 30_000 */
   static async open(
     store: ObjectStore,
     name: string,
-    wait: WaitOptions = {},
-    most: number = Infinity,
+    options: RemoteStreamOptions = {},
   ): Promise<RemoteStream | undefined> {
-    const stream = new RemoteStream(store, name, wait, most)
+    const stream = new RemoteStream(store, name, options)
     return (await stream.#retried(() => stream.#open())) ? stream : undefined
   }
 
@@ -128,13 +131,14 @@ export class RemoteStream {
   }
 
   async #open(): Promise<boolean> {
-    const { signal, timeoutMs } = this.#wait
+    const { signal, timeoutMs, verify } = this.#options
     const start = this.#position
     const ranged = (start > 0 || this.#most < Infinity) && this.#store.capabilities.rangeReads
     const opening = ++this.#openings
     const found = await this.#store.get(this.#name, {
       signal,
       timeoutMs,
+      verify,
       ...(ranged ? { range: { start, length: (this.#size < 0 ? this.#most : this.#end) - start } } : {}),
     })
     if (found === undefined) return false
@@ -153,7 +157,7 @@ export class RemoteStream {
   }
 
   async #retried<R>(work: () => Promise<R>): Promise<R> {
-    const { signal } = this.#wait
+    const { signal } = this.#options
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
       try {
@@ -168,7 +172,7 @@ export class RemoteStream {
   }
 
   async #inTime<R>(work: Promise<R>): Promise<R> {
-    const { timeoutMs = DEFAULT_STALL_MS, signal } = this.#wait
+    const { timeoutMs = DEFAULT_STALL_MS, signal } = this.#options
     work.catch(() => undefined)
     return new Promise<R>((resolve, reject) => {
       const onAbort = (): void => reject(signal?.reason as Error)

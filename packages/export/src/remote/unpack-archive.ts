@@ -5,6 +5,7 @@ import { artifactFiles, readStretches } from '../artifact-files.ts'
 import { HASH_STRETCH_BYTES, newBlake3, type Hasher } from '../blake3.ts'
 import { MANIFEST_FILE, PAYLOAD_DIRECTORY, type Manifest, type ManifestFile } from '../manifest.ts'
 import { MAX_SIGNATURE_FILE_BYTES, SIGNATURE_FILE } from '../signature.ts'
+import { StretchWriter } from '../stretch-writer.ts'
 import { cut, mustRead, readArchive } from './archive-entries.ts'
 import type { RemoteStream } from './remote-stream.ts'
 
@@ -70,16 +71,8 @@ export async function receive(
     const hash = await newBlake3()
     const kept = await keepPartial(handle, listed.size, hash, onBytes)
     await stream.skip(kept)
-    let position = kept
-    while (position < listed.size) {
-      signal?.throwIfAborted()
-      const piece = await stream.piece(Math.min(HASH_STRETCH_BYTES, listed.size - position))
-      if (piece === undefined) throw cut()
-      hash.update(piece)
-      await writeAt(handle, piece, position)
-      position += piece.length
-      onBytes(piece.length)
-    }
+    const out = new StretchWriter(handle, (bytes) => hash.update(bytes), kept)
+    await receiveInto(out, stream, listed.size, signal, onBytes)
     if (hash.digest() !== listed.blake3) {
       // What was kept may be to blame: the next attempt begins without it.
       await handle.truncate(0)
@@ -91,6 +84,29 @@ export async function receive(
   } finally {
     await handle.close()
   }
+}
+
+/** Receives up to the position `end`; where that fails, what came is written. */
+export async function receiveInto(
+  out: StretchWriter,
+  stream: RemoteStream,
+  end: number,
+  signal: AbortSignal | undefined,
+  onBytes: (length: number) => void,
+): Promise<void> {
+  try {
+    while (out.end < end) {
+      signal?.throwIfAborted()
+      const piece = await stream.piece(end - out.end)
+      if (piece === undefined) throw cut()
+      await out.add(piece)
+      onBytes(piece.length)
+    }
+  } catch (error) {
+    await out.flush().catch(() => undefined)
+    throw error
+  }
+  await out.flush()
 }
 
 /** What an earlier download left was not what it should have been. */
