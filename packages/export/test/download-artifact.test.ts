@@ -92,6 +92,27 @@ function cutting(honest: ObjectStore, behind: () => number, counted: { bytes: nu
   })
 }
 
+/** Breaks one body of a large object behind its first piece, after `first`. */
+function breakingOnce(honest: ObjectStore, first: () => Promise<void>): ObjectStore {
+  let isBroken = false
+  return overStore(honest, {
+    get: async (name, options) => {
+      const found = await honest.get(name, options)
+      if (found === undefined || found.size < VALUE.length / 2 || isBroken) return found
+      isBroken = true
+      const broken = async function* (): AsyncGenerator<Uint8Array> {
+        for await (const piece of found.body) {
+          yield piece
+          break
+        }
+        await first()
+        throw new KvError('Unreachable', 'the link broke')
+      }
+      return { ...found, body: broken() }
+    },
+  })
+}
+
 test('nothing published is undefined, and leaves nothing', async () => {
   const parent = await scratch()
   const store = directoryObjects(await scratch())
@@ -223,6 +244,40 @@ test('a pointer that moved on while its payload was pruned is followed; one whos
   await expect(downloadArtifact(honest, 'routes', join(parent, 'artifact'))).rejects.toThrow(/not found/)
   expect(await readdir(parent)).toEqual([])
 })
+
+test.each(['an archive', 'parts'])(
+  'a payload of %s that is pruned in the middle of it is let go, and its successor fetched; with none it is refused',
+  async (form) => {
+    const honest = directoryObjects(await scratch())
+    const large = async (revision: number): Promise<string> => {
+      const layout = form === 'parts' ? 'records' : 'copy'
+      // Nothing of one is in the other.
+      return (await artifactAt(revision, { layout, value: `${revision}${VALUE}` })).directory
+    }
+    const [first, next] = [await large(5), await large(7)]
+    await publishArtifact(first, honest, 'routes')
+    let isBroken = false
+    const store = breakingOnce(honest, async () => {
+      isBroken = true
+      await publishArtifact(next, honest, 'routes')
+      await pruneArtifacts(honest, 'routes', { graceMs: 0 })
+    })
+    const directory = join(await scratch(), 'artifact')
+    const manifest = await downloadArtifact(store, 'routes', directory)
+    expect(isBroken).toBe(true)
+    expect(manifest?.cursor.revision).toBe(7n)
+    expect(await verifyArtifact(directory)).toMatchObject({ entries: manifest?.entries })
+    const emptied = breakingOnce(honest, async () => {
+      for await (const { name } of honest.list('routes.'))
+        if (!name.endsWith('.manifest.json')) await honest.delete(name)
+    })
+    const parent = await scratch()
+    await expect(downloadArtifact(emptied, 'routes', join(parent, 'artifact'))).rejects.toMatchObject({
+      code: 'ArtifactInvalid',
+    })
+    expect(await readdir(parent)).toEqual([])
+  },
+)
 
 test('a pointer that was bent finds no payload', async () => {
   const place = await scratch()

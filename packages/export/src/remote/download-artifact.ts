@@ -14,7 +14,7 @@ import { SIGNATURE_FILE } from '../signature.ts'
 import { unmark, withDownloadStage } from './download-stage.ts'
 import { payloadName, remoteNames, type RemoteNames } from './remote-names.ts'
 import { readPointer, type RemotePointer } from './remote-pointer.ts'
-import { RemoteStream } from './remote-stream.ts'
+import { ObjectGone, RemoteStream } from './remote-stream.ts'
 import { PartialSpoilt, unpackArchive, writeWhole } from './unpack-archive.ts'
 
 /**
@@ -83,7 +83,7 @@ function mustBeWanted({ manifest, malformed, bytes }: RemotePointer, options: Do
   return manifest
 }
 
-/** false when there is no payload, or a part of it is gone. */
+/** false when there is no payload, or it or a part of it went away. */
 async function fetchArtifact(
   from: ObjectStore,
   names: RemoteNames,
@@ -113,10 +113,13 @@ async function fetchArtifact(
     // Parts are good for whatever the pointer names next.
     return await withDownloadStage(directory, isInParts ? names.parts : payload, signal, async (stage) => {
       try {
-        return await fetchInto(stage)
+        return await fetchInto(stage).catch((error: unknown) => {
+          if (error instanceof PartialSpoilt) return fetchInto(stage)
+          throw error
+        })
       } catch (error) {
-        if (!(error instanceof PartialSpoilt)) throw error
-        return fetchInto(stage)
+        if (error instanceof ObjectGone) return false
+        throw error
       }
     })
   } catch (error) {

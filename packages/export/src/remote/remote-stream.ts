@@ -1,4 +1,4 @@
-import { KvError, type ObjectStore, type WaitOptions } from '@slip/kv-core'
+import { KvError, SnapshotError, type ObjectStore, type WaitOptions } from '@slip/kv-core'
 import { refused } from '../artifact-error.ts'
 import { backOff, isTransient } from './transient.ts'
 
@@ -10,6 +10,13 @@ export interface RemoteStreamOptions extends WaitOptions {
   readonly most?: number
   /** false for who compares the bytes with a digest. @default true */
   readonly verify?: boolean
+}
+
+/** The object went away while it was read: whoever came by a pointer looks where that points now. */
+export class ObjectGone extends SnapshotError {
+  constructor(name: string) {
+    super('ArtifactInvalid', `its payload ${name} was deleted while it was read`)
+  }
 }
 
 /**
@@ -114,8 +121,7 @@ export class RemoteStream {
   async #next(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (this.#position >= this.#end) return undefined
-      if (this.#body === undefined && !(await this.#open()))
-        throw refused(`its payload ${this.#name} was deleted while it was read`)
+      if (this.#body === undefined && !(await this.#open())) throw new ObjectGone(this.#name)
       const body = this.#body
       const { done, value } = await body!.next()
       if (this.#body !== body) throw new KvError('Timeout', `${this.#name} answered too late`)
