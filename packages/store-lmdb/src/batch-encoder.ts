@@ -56,11 +56,24 @@ export interface Step {
   readonly to: number
 }
 
+/** Of a batch that was laid out here, or that `isBatch` holds of. */
 export function stepAt(bytes: Uint8Array, at: number): Step {
   const keyFrom = at + HEADER_BYTES
   const keyTo = keyFrom + (bytes[at + 1]! | (bytes[at + 2]! << 8))
   const recordBytes = bytes[at + 3]! | (bytes[at + 4]! << 8) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 24)
-  return { what: bytes[at]!, at, keyFrom, keyTo, to: keyTo + recordBytes }
+  // Of 2 GiB and more too: a step that ended before it began would be gone through for ever.
+  return { what: bytes[at]!, at, keyFrom, keyTo, to: keyTo + (recordBytes >>> 0) }
+}
+
+/** Whether bytes that were read can be a laid-out batch: whole steps, one behind the other to the end. */
+export function isBatch(bytes: Uint8Array): boolean {
+  let at = 0
+  while (at < bytes.length) {
+    const { what, keyFrom, keyTo, to } = stepAt(bytes, at)
+    if ((what !== PUT && what !== REMOVE) || keyTo === keyFrom || to > bytes.length) return false
+    at = to
+  }
+  return true
 }
 
 /** Calls `visit` for each step of a laid-out batch. */

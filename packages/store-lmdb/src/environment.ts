@@ -111,10 +111,17 @@ export function readLineage(meta: LmdbDatabase, options?: ReadOptions): Uint8Arr
   return bytes === undefined ? undefined : decodeLineageRow(bytes, meta.lastSize)
 }
 
-/** A failure of the library: system errors are `Io`, its own are `Backend`; a SnapshotError stays itself. */
+/** Of the library: what it says of pages and transactions that damage has spoilt. */
+const DAMAGE_CODES: readonly unknown[] = [-30_797, -30_796, -30_793, -30_787, -30_786, -30_784, -30_782]
+
+/**
+ * A failure of the library: system errors are `Io`, what only damage makes is `Corrupted`, all else of its own is
+ * `Backend`; a SnapshotError stays itself.
+ */
 export function nativeError(error: unknown, what: string, path: string): SnapshotError {
   if (SnapshotError.is(error)) return error
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
+  if (DAMAGE_CODES.includes(code)) return damagedError(error, message, path)
   // The library's are numbers.
   const system = (typeof code === 'number' && code > 0) || systemCode(error) !== undefined
   return new SnapshotError(system ? 'Io' : 'Backend', `${what} ${path} failed: ${String(message)}`, {
@@ -123,13 +130,13 @@ export function nativeError(error: unknown, what: string, path: string): Snapsho
   })
 }
 
-/** Of the library: what it says of pages and transactions that damage has spoilt. */
-const DAMAGE_CODES: readonly unknown[] = [-30_797, -30_796, -30_793, -30_787, -30_786, -30_784, -30_782]
-
-/** A failure to read: what only damage makes of a file that was opened is `Corrupted`; else as `nativeError`. */
+/** A failure to read: as `nativeError`; what is no error of the library was met in what was read, and is `Corrupted`. */
 export function readError(error: unknown, path: string): SnapshotError {
   if (SnapshotError.is(error)) return error
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
-  if (code !== undefined && !DAMAGE_CODES.includes(code)) return nativeError(error, 'reading', path)
+  return code === undefined ? damagedError(error, message, path) : nativeError(error, 'reading', path)
+}
+
+function damagedError(error: unknown, message: unknown, path: string): SnapshotError {
   return new SnapshotError('Corrupted', `${path} is damaged: ${String(message)}`, { cause: error, path })
 }

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SnapshotError } from '@slip/kv-core'
 import { portableCrc32c, systemCode } from '@slip/kv-core/store-parts'
-import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
+import { eachStep, isBatch, PUT, REMOVE } from './batch-encoder.ts'
 import { recordIsIntact, sealOf } from './fold-record.ts'
 import { decodeLineageRow, decodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
 import { checkHead } from './head-check.ts'
@@ -29,6 +29,8 @@ export interface CheckOptions {
    * needs a read transaction that is open meanwhile, so that no page of the commit is used again.
    */
   readonly live?: boolean
+  /** For one whose newest commit stays as it is: a read transaction is open. What arrived is then read too. */
+  readonly pinned?: boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -47,7 +49,8 @@ export async function checkFile(
   depth: CheckDepth,
   options: CheckOptions = {},
 ): Promise<CheckedFold> {
-  const attempts = options.live !== true ? 1 : depth === 'head' ? LIVE_ATTEMPTS : PINNED_ATTEMPTS
+  const { live = false, pinned = depth !== 'head' } = options
+  const attempts = !live ? 1 : pinned ? PINNED_ATTEMPTS : LIVE_ATTEMPTS
   for (let attempt = 1; ; attempt++) {
     const last = attempt >= attempts
     const file = await open(path, 'r').catch((cause: unknown) => {
@@ -58,7 +61,8 @@ export async function checkFile(
     try {
       return await checkOpened(file, path, depth, {
         last,
-        live: options.live === true,
+        live,
+        pinned,
         foreign: options.named === true ? 'Corrupted' : 'InvalidFormat',
         signal: options.signal,
       })
@@ -107,6 +111,7 @@ async function checkOpened(
   options: {
     readonly last: boolean
     readonly live: boolean
+    readonly pinned: boolean
     /** What a file is that is not LMDB's. */
     readonly foreign: 'InvalidFormat' | 'Corrupted'
     readonly signal: AbortSignal | undefined
@@ -132,7 +137,12 @@ async function checkOpened(
     onRecord: (database, key, value) => rows.isIntact(database, key, value),
     ...(whole
       ? { comparesFree: true }
-      : { walks: (name) => name === DATABASES.meta, skipFree: options.live }),
+      : {
+          // Whoever opens it reads what arrived at once. Beside a writer it may have become a run meanwhile.
+          walks: (name) =>
+            name === DATABASES.meta || (name === ARRIVALS_NAME && (!options.live || options.pinned)),
+          skipFree: options.live,
+        }),
   })
   if (damage !== undefined)
     throw new SnapshotError('Corrupted', `${path} is damaged: ${damage.what}`, { path, at: damage.at })
@@ -203,6 +213,7 @@ export class RowCheck {
   }
 
   isIntact(database: string, key: Buffer, value: Buffer): boolean {
+    if (database === ARRIVALS_NAME) return batchIsIntact(value, this.#seal)
     if (database !== DATABASES.meta)
       return this.#seal === undefined || isIntactIn(database, key, value, this.#seal)
     if (value.length < 4 || portableCrc32c(0, value, 4, value.length) !== value.readUInt32LE(0)) return false
@@ -215,22 +226,18 @@ export class RowCheck {
 }
 
 function isIntactIn(database: string, key: Buffer, value: Buffer, seal: number): boolean {
-  if (database === ARRIVALS_NAME) return batchIsIntact(value, seal)
   if (!isLayerName(database)) return recordIsIntact(value, value.length, key, seal)
-  return isStep(value[0]) && recordIsIntact(value.subarray(1), value.length - 1, key, seal)
+  const [what] = value
+  return (what === PUT || what === REMOVE) && recordIsIntact(value.subarray(1), value.length - 1, key, seal)
 }
 
-function batchIsIntact(batch: Buffer, seal: number): boolean {
-  for (let at = 0; at < batch.length;) {
-    const { what, keyFrom, keyTo, to } = stepAt(batch, at)
+function batchIsIntact(batch: Buffer, seal: number | undefined): boolean {
+  if (!isBatch(batch)) return false
+  if (seal === undefined) return true
+  let intact = true
+  eachStep(batch, ({ keyFrom, keyTo, to }) => {
     const record = batch.subarray(keyTo, to)
-    if (!isStep(what) || to > batch.length) return false
-    if (!recordIsIntact(record, record.length, batch.subarray(keyFrom, keyTo), seal)) return false
-    at = to
-  }
-  return true
-}
-
-function isStep(what: number | undefined): boolean {
-  return what === PUT || what === REMOVE
+    intact &&= recordIsIntact(record, record.length, batch.subarray(keyFrom, keyTo), seal)
+  })
+  return intact
 }

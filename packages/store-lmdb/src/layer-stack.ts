@@ -1,5 +1,5 @@
 import { SnapshotError } from '@slip/kv-core'
-import { PUT, REMOVE } from './batch-encoder.ts'
+import { isBatch, PUT, REMOVE } from './batch-encoder.ts'
 import { ARRIVALS_NAME, arrivalKey, runName, type Layers } from './layer-row.ts'
 import { LayeredDatabase, type FoldDatabase } from './layered-database.ts'
 import type { LmdbDatabase, ReadOptions } from './lmdb-js.js'
@@ -57,11 +57,17 @@ export class LayerStack {
     }
   }
 
-  /** A copy of a batch that arrived. */
+  /** A copy of a batch that arrived. SnapshotError `Corrupted`. */
   arrival(number: number, options: ReadOptions): Uint8Array<ArrayBuffer> {
     const bytes = this.#arrivals!.getBinaryFast(arrivalKey(number), options)
     if (bytes === undefined) throw missing(`batch ${number}`)
-    return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, this.#arrivals!.lastSize).slice()
+    const copy = new Uint8Array(
+      bytes.buffer as ArrayBuffer,
+      bytes.byteOffset,
+      this.#arrivals!.lastSize,
+    ).slice()
+    if (!isBatch(copy)) throw new SnapshotError('Corrupted', `batch ${number} of the layers is damaged`)
+    return copy
   }
 
   #open(name: string): LmdbDatabase {

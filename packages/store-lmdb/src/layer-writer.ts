@@ -1,5 +1,5 @@
 import { SnapshotError } from '@slip/kv-core'
-import { PUT, REMOVE, stepAt } from './batch-encoder.ts'
+import { isBatch, PUT, REMOVE, stepAt } from './batch-encoder.ts'
 import type { Environment } from './environment.ts'
 import type { KeyText } from './key-text.ts'
 import { KeptBatches } from './kept-batches.ts'
@@ -157,7 +157,9 @@ export class LayerWriter {
     for (let i = from; i < to; i++) {
       const steps = this.#arrivals.getBinaryFast(arrivalKey(i))
       if (steps === undefined) throw new SnapshotError('Corrupted', `batch ${i} of the layers is missing`)
-      this.#take(new Uint8Array(steps.buffer, steps.byteOffset, this.#arrivals.lastSize))
+      const batch = new Uint8Array(steps.buffer, steps.byteOffset, this.#arrivals.lastSize)
+      if (!isBatch(batch)) throw new SnapshotError('Corrupted', `batch ${i} of the layers is damaged`)
+      this.#take(batch)
     }
   }
 

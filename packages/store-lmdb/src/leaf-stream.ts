@@ -11,6 +11,8 @@ import {
   type TreeFacts,
 } from './lmdb-page.ts'
 
+/** Of the number of the first page of a value that has pages of its own. */
+const POINTER_BYTES = 8
 /** How many pages that lie side by side are read at once. */
 const WINDOW_PAGES = 16
 
@@ -54,15 +56,17 @@ export class LeafStream {
   advance(): boolean {
     if (this.#node >= this.#nodes && !this.#nextLeaf()) return false
     const page = this.#page
-    const at = PAGE_HEADER_BYTES + page.readUInt16LE(PAGE_HEADER_BYTES + 2 * this.#node++)
+    const leaf = this.#leaves[this.#leaf]!
+    const at = nodeAt(page, this.#node++, leaf, this.#file)
     const keyAt = at + NODE_HEADER_BYTES
     const keyEnd = keyAt + page.readUInt16LE(at + 6)
     const length = page.readUInt32LE(at)
+    const overflows = (page.readUInt16LE(at + 4) & NODE_FLAG.overflow) !== 0
+    if (keyEnd + (overflows ? POINTER_BYTES : length) > page.length) throw damaged(this.#file, leaf)
     this.text = page.toString('latin1', keyAt, keyEnd)
-    if ((page.readUInt16LE(at + 4) & NODE_FLAG.overflow) === 0) {
-      if (keyEnd + length > page.length) throw damaged(this.#file, this.#leaves[this.#leaf]!)
-      this.value = page.subarray(keyEnd, keyEnd + length)
-    } else this.value = overflow(this.#file, readU64(page, keyEnd), length)
+    this.value = overflows
+      ? overflow(this.#file, readU64(page, keyEnd), length)
+      : page.subarray(keyEnd, keyEnd + length)
     this.records++
     return true
   }
@@ -89,34 +93,56 @@ export class LeafStream {
   }
 }
 
-/** The page numbers of the leaves of a tree, in order. */
+/**
+ * The page numbers of the leaves of a tree, in order. Never more pages than the tree states: a branch that leads
+ * back to itself would have leaves without end.
+ */
 function leavesOf(file: PagedFile, tree: TreeFacts): readonly number[] {
-  if (tree.root === undefined) return []
-  let level: readonly number[] = [tree.root]
+  const { root } = tree
+  if (root === undefined) return []
+  let level: readonly number[] = [root]
+  let branches = 0
   const page = Buffer.allocUnsafeSlow(file.pageBytes)
   for (let depth = 1; depth < tree.depth; depth++) {
     const below: number[] = []
     for (const number of level) {
+      if (++branches > tree.branchPages) throw damaged(file, number)
       readPages(file, number, page)
       const nodes = nodesOf(page, number, PAGE_FLAG.branch, file)
-      for (let i = 0; i < nodes; i++)
-        below.push(childOf(page, PAGE_HEADER_BYTES + page.readUInt16LE(PAGE_HEADER_BYTES + 2 * i)))
+      if (below.length + nodes > tree.branchPages + tree.leafPages) throw damaged(file, number)
+      for (let i = 0; i < nodes; i++) below.push(childOf(page, nodeAt(page, i, number, file)))
     }
     level = below
   }
+  if (level.length !== tree.leafPages) throw damaged(file, root)
   return level
 }
 
+/** How many nodes a page of this kind has, at least one. */
 function nodesOf(page: Buffer, number: number, kind: number, file: PagedFile): number {
-  if (readU64(page, 0) !== number || (page.readUInt16LE(18) & kind) === 0) throw damaged(file, number)
-  return page.readUInt16LE(20) >> 1
+  const nodes = page.readUInt16LE(20) >> 1
+  const fits = nodes > 0 && PAGE_HEADER_BYTES + 2 * nodes <= page.length
+  if (!fits || readU64(page, 0) !== number || (page.readUInt16LE(18) & kind) === 0)
+    throw damaged(file, number)
+  return nodes
+}
+
+function nodeAt(page: Buffer, node: number, number: number, file: PagedFile): number {
+  const at = PAGE_HEADER_BYTES + page.readUInt16LE(PAGE_HEADER_BYTES + 2 * node)
+  if (at + NODE_HEADER_BYTES > page.length) throw damaged(file, number)
+  return at
 }
 
 function overflow(file: PagedFile, first: number, length: number): Uint8Array {
-  const bytes = Buffer.allocUnsafeSlow(PAGE_HEADER_BYTES + length)
+  const needed = PAGE_HEADER_BYTES + length
+  const page = Buffer.allocUnsafeSlow(Math.min(needed, file.pageBytes))
+  readPages(file, first, page)
+  const isOverflow = readU64(page, 0) === first && (page.readUInt16LE(18) & PAGE_FLAG.overflow) !== 0
+  // Before there is memory for a length that may be damage.
+  if (!isOverflow || needed > page.readUInt32LE(20) * file.pageBytes) throw damaged(file, first)
+  if (needed === page.length) return page.subarray(PAGE_HEADER_BYTES)
+  const bytes = Buffer.allocUnsafeSlow(needed)
   readPages(file, first, bytes)
-  if (readU64(bytes, 0) !== first || (bytes.readUInt16LE(18) & PAGE_FLAG.overflow) === 0)
-    throw damaged(file, first)
   return bytes.subarray(PAGE_HEADER_BYTES)
 }
 

@@ -243,7 +243,7 @@ class OpenFile {
   #retired = false
   #closing: Promise<void> | undefined
 
-  constructor(
+  private constructor(
     file: string,
     environment: Environment,
     named: { readonly currentIno: number; readonly checkedMark: string | undefined },
@@ -252,11 +252,33 @@ class OpenFile {
     this.environment = environment
     this.currentIno = named.currentIno
     this.checkedMark = named.checkedMark
-    this.cut = this.#newest()
+    this.cut = this.#newest({ show: false })
+  }
+
+  /**
+   * What arrived in a fold that is filled in bulk is checked before it is shown: it is read through the library.
+   * Closes the environment where that fails. SnapshotError `Corrupted`, `Io`.
+   */
+  static async over(
+    environment: Environment,
+    file: string,
+    named: { readonly currentIno: number; readonly checkedMark: string | undefined },
+  ): Promise<OpenFile> {
+    let opened: OpenFile | undefined
+    try {
+      opened = new OpenFile(file, environment, named)
+      if (opened.cut.layers !== undefined)
+        await checkFile(file, 'head', { named: true, live: true, pinned: true })
+      opened.cut.show()
+      return opened
+    } catch (error) {
+      await (opened?.end() ?? environment.root.close())
+      throw error
+    }
   }
 
   renew(): void {
-    this.cut = this.#newest()
+    this.cut = this.#newest({ show: true })
   }
 
   /** Closes the file when the last view of it is. */
@@ -272,12 +294,12 @@ class OpenFile {
     await this.#close()
   }
 
-  #newest(): FoldCut {
+  #newest(how: { readonly show: boolean }): FoldCut {
     const ended = (): void => {
       this.#cuts.delete(cut)
       this.#closeIfUnused()
     }
-    const cut: FoldCut = FoldCut.newest(this.environment, this.file, ended, { show: true })
+    const cut: FoldCut = FoldCut.newest(this.environment, this.file, ended, how)
     this.#cuts.add(cut)
     return cut
   }
@@ -311,7 +333,7 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
         reads: await isWritable(file),
         maxReaders: options.maxReaders ?? DEFAULT_MAX_READERS,
       })
-      const opened = new OpenFile(file, environment, { currentIno: ino, checkedMark })
+      const opened = await OpenFile.over(environment, file, { currentIno: ino, checkedMark })
       if (checkedMark !== undefined) await mustBeWhole(opened)
       return opened
     } catch (error) {

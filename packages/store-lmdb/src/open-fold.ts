@@ -8,7 +8,7 @@ import {
   type StoreStats,
   type WatchCursor,
 } from '@slip/kv-core'
-import { markDoubtful } from './fold-directory.ts'
+import { markDamaged, markDoubtful } from './fold-directory.ts'
 import { encodeBatch } from './batch-encoder.ts'
 import { checkFile } from './file-check.ts'
 import { sealOf } from './fold-record.ts'
@@ -251,13 +251,14 @@ export class OpenFold {
     })
   }
 
-  /** A failure to write leaves open what is on disk. */
+  /** A failure to write leaves open what is on disk; damage that a commit meets the next opener has to find. */
   async #ask(request: WriterRequest): Promise<void> {
     try {
       await this.#writer.ask(request)
     } catch (error) {
-      if (this.#synced && SnapshotError.is(error) && error.code === 'Io')
-        await markDoubtful(dirname(this.file))
+      const code = SnapshotError.is(error) ? error.code : undefined
+      if (code === 'Io' && this.#synced) await markDoubtful(dirname(this.file))
+      if (code === 'Corrupted' && this.#isRead) await markDamaged(dirname(this.file))
       throw error
     }
   }

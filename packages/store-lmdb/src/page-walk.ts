@@ -75,6 +75,8 @@ export async function walkPages(
 }
 
 const META_PAGES = 2
+/** A value of more is asked for what it states before it is read. */
+const LARGE_BYTES = 1024 * 1024
 
 interface Tally {
   leafPages: number
@@ -249,18 +251,21 @@ class Walk {
     const { pageBytes } = this.#meta
     const needed = Math.floor((PAGE_HEADER_BYTES - 1 + length) / pageBytes) + 1
     this.#mustBeInside(first, needed)
-    const bytes = Buffer.allocUnsafe(PAGE_HEADER_BYTES + length)
-    if ((await readFully(this.#file, bytes, first * pageBytes)) < bytes.length)
-      throw new Damage(first, 'overflow pages behind the end of the file')
-    this.#bytes += bytes.length
-    // A value that a transaction makes shorter again keeps the pages of the longer one.
-    const count = bytes.readUInt32LE(20)
-    const stated = readU64(bytes, 0) === first && count >= needed
-    if (!stated || (bytes.readUInt16LE(18) & PAGE_FLAG.overflow) === 0)
-      throw new Damage(first, 'it is no overflow page')
+    // Before there is memory for a length that may be damage.
+    if (length > LARGE_BYTES) overflowCount(await this.#bytesAt(first, PAGE_HEADER_BYTES), first, needed)
+    const bytes = await this.#bytesAt(first, PAGE_HEADER_BYTES + length)
+    const count = overflowCount(bytes, first, needed)
     this.#reach(first, count)
     tally.overflowPages += count
     return bytes.subarray(PAGE_HEADER_BYTES)
+  }
+
+  async #bytesAt(page: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length)
+    if ((await readFully(this.#file, bytes, page * this.#meta.pageBytes)) < length)
+      throw new Damage(page, 'overflow pages behind the end of the file')
+    this.#bytes += length
+    return bytes
   }
 
   #mustBeInside(first: number, count: number): void {
@@ -276,6 +281,15 @@ class Walk {
         throw new Damage(page, 'it is free and in use')
     }
   }
+}
+
+/** How many pages a value states; it needs so many, and keeps more where a transaction made it shorter again. */
+function overflowCount(bytes: Buffer, first: number, needed: number): number {
+  const count = bytes.readUInt32LE(20)
+  const stated = readU64(bytes, 0) === first && count >= needed
+  if (!stated || (bytes.readUInt16LE(18) & PAGE_FLAG.overflow) === 0)
+    throw new Damage(first, 'it is no overflow page')
+  return count
 }
 
 interface Visit {

@@ -1,40 +1,28 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
-import { afterAll, expect, test } from 'vitest'
+import { LmdbSnapshot, verifyLmdb, type BulkOptions } from '@slip/store-lmdb'
+import { expect, test } from 'vitest'
 import { checkHead } from '../dist/head-check.js'
 import { walkPages } from '../dist/page-walk.js'
+import { askChild as ask, type Found } from './ask-child.ts'
 import { DAMAGES } from './damage.ts'
+import { IN_BULK } from './flooded.ts'
 import { at, del, put, scratch, seededRandom } from './scratch.ts'
 
 const CASES = Number(process.env['SLIP_CASES'] ?? 24)
-const CHILD = fileURLToPath(new URL('open-child.mjs', import.meta.url))
 const FILE = 'fold-00000001.mdb'
 const CODES = ['InvalidFormat', 'Corrupted', 'ForeignFold']
 
-interface Found {
-  readonly revision?: number
-  readonly entries?: [string, string][]
-  readonly deleted?: string[]
-  /** Keys that a scan finds and `get` does not. */
-  readonly hidden?: string[]
-  readonly code?: string
-  /** What found it, where that is not the opening. */
-  readonly by?: string
-  readonly crash?: string
-}
-
-test(
-  `a file damaged in ${CASES} seeded ways never kills who opens it, and no check lets wrong data pass`,
-  async () => {
+test.each([
+  ['of a fold', {}],
+  ['of a fold in layers', { bulk: IN_BULK }],
+])(
+  `a file %s, damaged in ${CASES} seeded ways, never kills who opens it, and no check lets wrong data pass`,
+  async (_, how) => {
     const directory = await scratch()
     const random = seededRandom('damage')
-    const original = await fill(join(directory, 'original'))
-    const other = await fill(join(directory, 'other'), 'route')
+    const original = await fill(join(directory, 'original'), how)
+    const other = await fill(join(directory, 'other'), { ...how, name: 'route' })
     const tally: Record<string, number> = {}
     for (let i = 0; i < CASES; i++) {
       const damage = DAMAGES[i % DAMAGES.length]!(original.bytes, random, other.bytes)
@@ -246,9 +234,13 @@ function expectSame(found: Found, expected: Found, what: string): void {
 /** A fold of several levels, with long keys, large values, free pages and deleted keys. */
 async function fill(
   path: string,
-  name = 'key',
+  { name = 'key', bulk }: { readonly name?: string; readonly bulk?: BulkOptions } = {},
 ): Promise<{ bytes: Buffer; current: string; expected: Found }> {
-  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  const store = await LmdbSnapshot.open({
+    path,
+    durability: 'os',
+    ...(bulk === undefined ? {} : { bulk }),
+  })
   const long = `long.${'x'.repeat(600)}`
   let revision = 0
   for (let round = 0; round < 6; round++) {
@@ -278,33 +270,26 @@ async function fill(
   }
 }
 
-let child: ChildProcess | undefined
-
-afterAll(() => child?.kill())
-
-/** Lets another process open a fold; it must live to say what it found. */
-async function ask(request: object): Promise<Found> {
-  child ??= spawn(process.execPath, [CHILD], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const current = child
-  const lines = createInterface({ input: current.stdout! })
-  const done = new AbortController()
-  try {
-    current.stdin!.write(`${JSON.stringify(request)}\n`)
-    const { signal } = done
-    const died = once(current, 'exit', { signal }).then(([code, by]) => ({
-      crash: `${String(code)} ${String(by)}`,
-    }))
-    const answered = once(lines, 'line', { signal }).then(([line]) => JSON.parse(String(line)) as Found)
-    const found = await Promise.race([answered, died])
-    done.abort()
-    await Promise.allSettled([answered, died])
-    if (found.crash !== undefined) child = undefined
-    expect(found.crash, JSON.stringify(request)).toBeUndefined()
-    return found
-  } finally {
-    lines.close()
-  }
-}
+test('a commit that meets damage says so, and the next opener reads all of the fold first', async () => {
+  const path = join(await scratch(), 'fold')
+  const updates = Array.from({ length: 400 }, (_, i) => put(`k${1_000 + i}`, `value ${1_000 + i}`, 1))
+  const first = await LmdbSnapshot.open({ path })
+  await first.apply(updates, at(1))
+  await first.close()
+  const bytes = await readFile(join(path, FILE))
+  const where = bytes.indexOf('value 1200')
+  const damaged = Buffer.from(bytes).fill(0, where - (where % 4096), where - (where % 4096) + 4096)
+  await writeFile(join(path, FILE), damaged)
+  const store = await LmdbSnapshot.open({ path, walk: false })
+  await expect(store.apply([put('k1200', 'new', 2)], at(2))).rejects.toMatchObject({ code: 'Corrupted' })
+  await store.close()
+  await expect(LmdbSnapshot.open({ path, walk: false })).rejects.toMatchObject({ code: 'Corrupted' })
+  await writeFile(join(path, FILE), bytes)
+  const mended = await LmdbSnapshot.open({ path, walk: false })
+  expect(mended.stats.entries).toBe(400)
+  await mended.close()
+  await expect(stat(join(path, 'DAMAGED'))).rejects.toMatchObject({ code: 'ENOENT' })
+})
 
 test('a meta page that claims more pages than there can be is damage, not a want of memory', async () => {
   const path = join(await scratch(), 'fold')
