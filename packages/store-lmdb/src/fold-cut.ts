@@ -91,6 +91,18 @@ export class FoldCut {
     return this.#shown
   }
 
+  /** Does what `show` does in slices. SnapshotError `Corrupted`; `Closed` where the cut was ended meanwhile. */
+  async prepare(): Promise<void> {
+    if (this.layers !== undefined && this.#shown === undefined)
+      try {
+        await this.environment.layers.prepare(this.layers, this.options, () => this.#open)
+      } catch (error) {
+        throw readError(error, this.file)
+      }
+    if (!this.#open) throw new SnapshotError('Closed', `${this.file} was closed`, { path: this.file })
+    this.show()
+  }
+
   get isOpen(): boolean {
     return this.#open
   }

@@ -1,4 +1,4 @@
-import { SnapshotError } from '@slip/kv-core'
+import { SnapshotError, Slices } from '@slip/kv-core'
 import { isBatch, PUT, REMOVE } from './batch-encoder.ts'
 import { ARRIVALS_NAME, arrivalKey, runName, type Layers } from './layer-row.ts'
 import { LayeredDatabase, type FoldDatabase } from './layered-database.ts'
@@ -21,6 +21,7 @@ export class LayerStack {
   #from = 0
   #to = 0
   #memory: readonly MemoryLayer[] = []
+  #tidying: Promise<void> | undefined
 
   /** `byText` opens a database that is used by text. */
   constructor(
@@ -40,16 +41,32 @@ export class LayerStack {
     return first || this.#runs.length > before
   }
 
-  /** What a transaction shows that sees `layers`, none of them unopened. */
-  show(layers: Layers, options: ReadOptions): FoldDatabases {
-    const { from, to } = layers.arrivals
-    if (from !== this.#from || to < this.#to) {
-      this.#memory = []
-      this.#to = from
+  /**
+   * Reads what arrived for `show`, in slices. Ends early where the transaction does, of which `isOpen` tells.
+   * SnapshotError `Corrupted`.
+   */
+  async prepare({ arrivals }: Layers, options: ReadOptions, isOpen: () => boolean): Promise<void> {
+    const slices = new Slices('lmdb.layers')
+    this.#goTo(arrivals)
+    while (isOpen() && this.#from === arrivals.from && this.#to < arrivals.to) {
+      const number = this.#to
+      const made: MemoryLayer[] = []
+      for (const layer of MemoryLayer.of(this.arrival(number, options))) {
+        made.push(layer)
+        if (slices.due()) await slices.pause()
+      }
+      // Somebody who could not wait may have read it meanwhile.
+      if (this.#from === arrivals.from && this.#to === number) this.#add(made)
     }
-    this.#from = from
-    for (; this.#to < to; this.#to++)
-      this.#memory = added(this.#memory, MemoryLayer.of(this.arrival(this.#to, options)))
+    slices.end()
+    await this.#tidy()
+  }
+
+  /** What a transaction shows that sees `layers`, none of them unopened. SnapshotError `Corrupted`. */
+  show(layers: Layers, options: ReadOptions): FoldDatabases {
+    this.#goTo(layers.arrivals)
+    while (this.#to < layers.arrivals.to) this.#add([...MemoryLayer.of(this.arrival(this.#to, options))])
+    void this.#tidy()
     const above = { runs: this.#runs.slice(0, layers.runs.length), memory: this.#memory }
     return {
       data: new LayeredDatabase(this.#base.data, above, PUT),
@@ -70,6 +87,39 @@ export class LayerStack {
     return copy
   }
 
+  #goTo({ from, to }: Layers['arrivals']): void {
+    if (from !== this.#from || to < this.#to) {
+      this.#memory = []
+      this.#to = from
+    }
+    this.#from = from
+  }
+
+  #add(batch: readonly MemoryLayer[]): void {
+    this.#memory = [...this.#memory, ...batch]
+    this.#to++
+  }
+
+  /** Makes each layer more than twice as large as the next, so that there are few and each step moves seldom. */
+  async #tidy(): Promise<void> {
+    this.#tidying ??= this.#merge().finally(() => (this.#tidying = undefined))
+    await this.#tidying
+  }
+
+  async #merge(): Promise<void> {
+    const slices = new Slices('lmdb.layers')
+    for (let at = crowded(this.#memory); at >= 0; at = crowded(this.#memory)) {
+      const [older, newer] = this.#memory.slice(at, at + 2) as [MemoryLayer, MemoryLayer]
+      const merging = MemoryLayer.merging(older, newer)
+      let step = merging.next()
+      for (; step.done !== true; step = merging.next()) if (slices.due()) await slices.pause()
+      // They may be a run by now.
+      const now = this.#memory.indexOf(older)
+      if (now >= 0) this.#memory = this.#memory.toSpliced(now, 2, step.value)
+    }
+    slices.end()
+  }
+
   #open(name: string): LmdbDatabase {
     const database = this.#byText(name)
     if (database === undefined) throw missing(`database ${name}`)
@@ -77,15 +127,9 @@ export class LayerStack {
   }
 }
 
-/** Each layer is more than twice as large as the next, so that there are few and each step moves seldom. */
-function added(memory: readonly MemoryLayer[], newest: MemoryLayer): readonly MemoryLayer[] {
-  const layers = [...memory]
-  let last = newest
-  for (let below = layers.at(-1); below !== undefined && below.size <= 2 * last.size; below = layers.at(-1)) {
-    last = MemoryLayer.merged(below, last)
-    layers.pop()
-  }
-  return [...layers, last]
+/** The newest layer that is no more than twice as large as the next; -1 where there is none. */
+function crowded(memory: readonly MemoryLayer[]): number {
+  return memory.findLastIndex(({ size }, i) => i + 1 < memory.length && size <= 2 * memory[i + 1]!.size)
 }
 
 function missing(what: string): SnapshotError {

@@ -269,7 +269,7 @@ class OpenFile {
       opened = new OpenFile(file, environment, named)
       if (opened.cut.layers !== undefined)
         await checkFile(file, 'head', { named: true, live: true, pinned: true })
-      opened.cut.show()
+      await opened.cut.prepare()
       return opened
     } catch (error) {
       await (opened?.end() ?? environment.root.close())

@@ -1,6 +1,9 @@
 import { stepAt } from './batch-encoder.ts'
 import type { KeyText } from './key-text.ts'
 
+/** A millisecond of work, about. */
+const STEPS_AT_ONCE = 1_024
+
 /** Steps of batches sorted by key, the last of each key. It never changes. */
 export class MemoryLayer {
   readonly #texts: readonly KeyText[]
@@ -14,25 +17,30 @@ export class MemoryLayer {
     this.#at = at
   }
 
-  /** `batch` is laid out as for the writing thread, and is kept. */
-  static of(batch: Uint8Array): MemoryLayer {
-    const latest = new Map<KeyText, number>()
+  /**
+   * The layers of a batch, which is laid out as for the writing thread and is kept; the newest comes last. Each is a
+   * millisecond of work, about.
+   */
+  static *of(batch: Uint8Array): Generator<MemoryLayer, undefined> {
     const buffer = Buffer.from(batch.buffer, batch.byteOffset, batch.length)
     for (let at = 0; at < batch.length;) {
-      const { keyFrom, keyTo, to } = stepAt(batch, at)
-      latest.set(buffer.toString('latin1', keyFrom, keyTo), at)
-      at = to
+      const latest = new Map<KeyText, number>()
+      for (let i = 0; i < STEPS_AT_ONCE && at < batch.length; i++) {
+        const { keyFrom, keyTo, to } = stepAt(batch, at)
+        latest.set(buffer.toString('latin1', keyFrom, keyTo), at)
+        at = to
+      }
+      const texts = [...latest.keys()].sort()
+      yield new MemoryLayer(
+        texts,
+        texts.map(() => batch),
+        texts.map((text) => latest.get(text)!),
+      )
     }
-    const texts = [...latest.keys()].sort()
-    return new MemoryLayer(
-      texts,
-      texts.map(() => batch),
-      texts.map((text) => latest.get(text)!),
-    )
   }
 
-  /** Both in one; of a key that is in both the step of `newer`. */
-  static merged(older: MemoryLayer, newer: MemoryLayer): MemoryLayer {
+  /** Both in one; of a key that is in both the step of `newer`. Each step is a millisecond of work, at most. */
+  static *merging(older: MemoryLayer, newer: MemoryLayer): Generator<undefined, MemoryLayer> {
     const texts: KeyText[] = []
     const batches: Uint8Array[] = []
     const at: number[] = []
@@ -44,6 +52,7 @@ export class MemoryLayer {
     let a = 0
     let b = 0
     while (a < older.size && b < newer.size) {
+      if ((a + b) % STEPS_AT_ONCE === 0) yield
       const left = older.#texts[a]!
       const right = newer.#texts[b]!
       if (left < right) take(older, a++)
@@ -52,8 +61,14 @@ export class MemoryLayer {
         if (left === right) a++
       }
     }
-    while (a < older.size) take(older, a++)
-    while (b < newer.size) take(newer, b++)
+    for (; a < older.size; a++) {
+      if (a % STEPS_AT_ONCE === 0) yield
+      take(older, a)
+    }
+    for (; b < newer.size; b++) {
+      if (b % STEPS_AT_ONCE === 0) yield
+      take(newer, b)
+    }
     return new MemoryLayer(texts, batches, at)
   }
 

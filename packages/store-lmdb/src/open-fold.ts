@@ -67,13 +67,16 @@ export class OpenFold {
     const start = { ...rest, runBytes: bulk?.runBytes ?? likelyRun }
     const writer = await WriterHandle.start(start)
     let environment: Environment | undefined
+    let fold: OpenFold | undefined
     try {
       // The thread has it open already: this is the same file, and its databases are known. For reading, so
       // that this thread never waits for the lock of a commit.
       environment = openEnvironment(start.file, { ...start, reads: 'writableFile' })
-      return new OpenFold({ ...start, bulk, isRead }, environment, writer)
+      fold = new OpenFold({ ...start, bulk, isRead }, environment, writer)
+      if (isRead) await fold.#cut.prepare()
+      return fold
     } catch (error) {
-      await environment?.root.close()
+      await (fold?.close() ?? environment?.root.close())
       await writer.close().catch(() => undefined)
       throw error
     }
@@ -140,7 +143,7 @@ export class OpenFold {
   async seal(): Promise<void> {
     await this.#guarded(async () => {
       await this.#ask({ what: 'seal' })
-      this.#renew()
+      await this.#renew()
     })
   }
 
@@ -246,7 +249,7 @@ export class OpenFold {
     const layered = this.#flood.isWorthIt(this.#cut.state.entries)
     await this.#guarded(async () => {
       await this.#ask({ what: 'apply', steps, cursor: cursor.toBytes(), lineage, layered })
-      this.#renew()
+      await this.#renew()
       if (lineage !== undefined) this.#lineage = lineage
     })
   }
@@ -263,9 +266,16 @@ export class OpenFold {
     }
   }
 
-  #renew(): void {
+  async #renew(): Promise<void> {
+    const next = this.#newest()
+    try {
+      if (this.#isRead) await next.prepare()
+    } catch (error) {
+      next.release()
+      throw error
+    }
     const before = this.#cut
-    this.#cut = this.#newest()
+    this.#cut = next
     before.release()
   }
 
@@ -274,7 +284,7 @@ export class OpenFold {
       this.#cuts.delete(cut)
       if (this.#cuts.size === 0) this.#allEnded?.()
     }
-    const cut: FoldCut = FoldCut.newest(this.#environment, this.file, ended, { show: this.#isRead })
+    const cut: FoldCut = FoldCut.newest(this.#environment, this.file, ended, { show: false })
     this.#cuts.add(cut)
     return cut
   }
