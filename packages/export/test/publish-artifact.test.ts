@@ -9,7 +9,7 @@ import {
   publishArtifact,
   readManifest,
 } from '@slip/export'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { INTEROP } from './interop.ts'
 import { artifactAt, namesIn, overStore } from './remote.ts'
 import { scratch } from './scratch.ts'
@@ -249,7 +249,7 @@ test('a name that a mixed fleet would not call the same is refused', async () =>
   expect(await namesIn(store)).toEqual([])
 })
 
-test('two publishes and a prune: what is younger than the grace stays, the published one always', async () => {
+test('two publishes and a prune: what was replaced within the grace stays, the published one always', async () => {
   const store = directoryObjects(await scratch())
   for (const revision of [3, 5])
     await publishArtifact((await artifactAt(revision)).directory, store, 'routes')
@@ -262,6 +262,48 @@ test('two publishes and a prune: what is younger than the grace stays, the publi
   expect(await namesIn(store, 'routes.payloads/')).toContain(inFlight)
   expect(await pruneArtifacts(store, 'never', { graceMs: 0 })).toBe(0)
 })
+
+test.each([-400, 400])(
+  'a payload is left for those who read it by the store’s clock: that of who prunes is %i days off, and counts for nothing',
+  async (days) => {
+    const honest = directoryObjects(await scratch())
+    const putAt = new Map<string, number>()
+    const stored = { dayMs: 24 * 3_600_000, now: 0 }
+    const store = overStore(honest, {
+      put: async (name, body, options) => {
+        putAt.set(name, stored.now)
+        return honest.put(name, body, options)
+      },
+      list: async function* (prefix, options) {
+        for await (const each of honest.list(prefix, options))
+          yield { ...each, modifiedMs: putAt.get(each.name)! }
+      },
+    })
+    const publishedAt = async (day: number, revision: number): Promise<void> => {
+      stored.now = Date.UTC(2026, 0, day)
+      await publishArtifact((await artifactAt(revision)).directory, store, 'routes')
+    }
+    const pruned = async (graceDays: number): Promise<number> => {
+      const clock = vi.spyOn(Date, 'now').mockReturnValue(stored.now + days * stored.dayMs)
+      try {
+        return await pruneArtifacts(store, 'routes', { graceMs: graceDays * stored.dayMs })
+      } finally {
+        clock.mockRestore()
+      }
+    }
+    await publishedAt(1, 3)
+    await publishedAt(20, 5)
+    // It was the newest one until now: somebody may just have begun to fetch it.
+    expect(await pruned(1)).toBe(0)
+    await publishedAt(21, 7)
+    expect(await pruned(2)).toBe(0)
+    expect(await pruned(1)).toBe(1)
+    expect(await namesIn(store, 'routes.payloads/')).toHaveLength(2)
+    await publishedAt(23, 9)
+    expect(await pruned(2)).toBe(1)
+    expect(await newest(store)).toBe(9n)
+  },
+)
 
 test('a payload of a newer history below the pointer’s rank is not pruned: it may be about to be published', async () => {
   const store = directoryObjects(await scratch())

@@ -20,6 +20,7 @@ const ASKED_ELSEWHERE = new Set([
   'admitArtifact',
   'publish',
   'prunable',
+  'replacedForMs',
   'inheritsParts',
   'prunablePart',
   'layersAfter',

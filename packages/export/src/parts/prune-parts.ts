@@ -20,12 +20,13 @@ export async function pruneParts(
   store: ObjectStore,
   { parts }: RemoteNames,
   { target, isInParts, remaining, newest }: RemainingPayloads,
-  { graceMs, signal, timeoutMs }: PruneOptions,
+  { graceMs, signal, timeoutMs, movedMs = 0 }: PruneOptions & { readonly movedMs: number | undefined },
 ): Promise<void> {
   const wait = { signal, timeoutMs }
   const judge = (name: string, modifiedMs: number, isListed: boolean): boolean => {
     const part = rankOfPart(name.slice(parts.length))
-    const ageMs = Date.now() - modifiedMs
+    // The store's clock has come at least as far as when the pointer was moved.
+    const ageMs = Math.max(0, movedMs - modifiedMs)
     return part !== undefined && protocol.prunablePart({ part, pointer: newest, isListed, ageMs, graceMs })
   }
   const candidates: { readonly name: string; readonly modifiedMs: number }[] = []

@@ -21,6 +21,7 @@ import { restoreKey } from './restore-key.ts'
 import { prunable } from './prunable.ts'
 import { prunablePart } from './prunable-part.ts'
 import { publish } from './publish.ts'
+import { replacedForMs } from './replaced-for.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
 import { settles } from './settles.ts'
@@ -53,6 +54,7 @@ export interface Protocol {
   readonly restoreKey: typeof restoreKey
   readonly publish: typeof publish
   readonly prunable: typeof prunable
+  readonly replacedForMs: typeof replacedForMs
   readonly lease: typeof lease
   readonly layersAfter: typeof layersAfter
   readonly inheritsParts: typeof inheritsParts
@@ -85,6 +87,7 @@ export const protocol: Protocol = {
   restoreKey,
   publish,
   prunable,
+  replacedForMs,
   lease,
   layersAfter,
   inheritsParts,

@@ -6,7 +6,7 @@ export interface PrunablePartInput {
   readonly pointer: PayloadRank
   /** Whether what the pointer names lists it, or another payload that is there. */
   readonly isListed: boolean
-  /** By the store's time of the part. */
+  /** Since it was put, by the store's clock. */
   readonly ageMs: number
   readonly graceMs: number
 }

@@ -12,14 +12,14 @@ export interface PrunableInput {
   readonly payload: PayloadRank
   readonly pointer: PayloadRank
   readonly isTarget: boolean
-  /** By the store's time of the payload. */
+  /** How long it has been replaced, by the store's clock (`replacedForMs`). */
   readonly ageMs: number
   readonly graceMs: number
 }
 
 /**
  * Whether a payload may be deleted: nobody can be about to publish it. Strictly below the pointer, in its
- * history or an older one, as a publisher of such an artifact is refused; and at least `graceMs` old, for
+ * history or an older one, as a publisher of such an artifact is refused; and replaced for at least `graceMs`, for
  * those who still read it. What cannot be ranked stays.
  */
 export function prunable({ payload, pointer, isTarget, ageMs, graceMs }: PrunableInput): boolean {

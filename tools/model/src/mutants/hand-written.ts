@@ -238,6 +238,13 @@ export const HAND_WRITTEN: readonly Mutant[] = [
   mutant('publish: the source is not asked', {
     publish: (input) => protocol.publish({ ...input, source: undefined }),
   }),
+  mutant('replacedForMs: since it was put', {
+    replacedForMs: ({ payload, others, movedMs }) =>
+      Math.max(movedMs ?? 0, ...others.map(({ putMs }) => putMs)) - payload.putMs,
+  }),
+  mutant('replacedForMs: since the pointer was moved', {
+    replacedForMs: (input) => protocol.replacedForMs({ ...input, others: [] }),
+  }),
   mutant('prunable: by age alone', {
     prunable: ({ isTarget, ageMs, graceMs }) => !isTarget && ageMs >= graceMs,
   }),

@@ -152,7 +152,7 @@ export class ReplayFleet {
     }
     let count = 0
     await actor.begin(async () => {
-      count = await pruneArtifacts(store, NAME, { graceMs: 1 })
+      count = await pruneArtifacts(store, NAME, { graceMs: 0 })
     })
     while (actor.call !== undefined) await actor.pass(actor.call)
     if (actor.failure !== undefined) throw actor.failure
