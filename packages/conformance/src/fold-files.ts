@@ -6,12 +6,21 @@ export type FoldFiles = ReadonlyMap<string, Uint8Array>
 
 export async function readFold(path: string): Promise<FoldFiles> {
   if ((await stat(path)).isFile()) return new Map([['', await readFile(path)]])
-  const found = await readdir(path, { recursive: true, withFileTypes: true })
-  const files = found.filter((each) => each.isFile()).map((each) => join(each.parentPath, each.name))
-  const names = files.map((file) => relative(path, file)).toSorted()
+  const names = (await filesBelow(path)).map((file) => relative(path, file)).toSorted()
   return new Map(
     await Promise.all(names.map(async (name) => [name, await readFile(join(path, name))] as const)),
   )
+}
+
+/** Node's own walk goes through symbolic links in some releases (26), and in others it does not. */
+async function filesBelow(directory: string): Promise<string[]> {
+  const found: string[] = []
+  for (const each of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, each.name)
+    if (each.isFile()) found.push(path)
+    else if (each.isDirectory()) found.push(...(await filesBelow(path)))
+  }
+  return found
 }
 
 /** Lays the files out at `path`, where nothing is yet. */

@@ -48,11 +48,12 @@ export type OutsideFault = 'small-disk' | 'file-limit' | 'failing-calls' | 'fail
 /** What a store promises of folds that were damaged from outside. */
 export interface DamageRules {
   /**
-   * `all`: whatever opens and is read is right, or a typed error. `some`: wrong data may be read, but no damage
-   * ends the process and no error is untyped. `opening`: the same of opening and closing alone; what reading a
-   * damaged fold does is not asked.
+   * `all`: whatever opens and is read is right, or a typed error. `changed`: the same, but for whole records that changed
+   * places or are those of another fold, where nothing in a record says whose it is and where it belongs. `some`:
+   * wrong data may be read, but no damage ends the process and no error is untyped. `opening`: the same of
+   * opening and closing alone; what reading a damaged fold does is not asked.
    */
-  readonly detects: 'all' | 'some' | 'opening'
+  readonly detects: 'all' | 'changed' | 'some' | 'opening'
   /** Like `childModule`, with every check the store has: what it opens and reads is right, or a typed error. */
   readonly checkedModule?: URL
   /** `update` for a format that keeps the whole updates of a torn commit. @default 'commit' */

@@ -45,15 +45,19 @@ const CAUGHT: readonly [store: string, caughtBy: string, says: RegExp][] = [
 test('what a store does not promise of damage is not asked of it', async () => {
   const module = (store: string): URL => new URL(`?store=${encodeURIComponent(store)}`, modules)
   const honest = pathToFileURL(join(compiled.directory, 'reference-store.js'))
-  const cuts = (store: string, damage: DamageRules): Promise<void> =>
+  const damaged = (kind: string, store: string, damage: DamageRules): Promise<void> =>
     storeCases({
       ...referenceSuite({ childModule: module(store) }),
       seed: 5,
       counts: { damages: 140 },
       damage,
     })
-      .find(({ id }) => id === 'damage/cut')!
+      .find(({ id }) => id === `damage/${kind}`)!
       .run()
+  const cuts = (store: string, damage: DamageRules): Promise<void> => damaged('cut', store, damage)
+  const believing = 'believes every line that it can read'
+  await damaged('spliced', believing, { detects: 'changed' })
+  await expect(damaged('overwritten', believing, { detects: 'changed' })).rejects.toThrow(/bytes of noise at/)
   const losing = 'goes on after damage with what it loses at once'
   await cuts(losing, { detects: 'some' })
   await cuts(losing, { detects: 'some', checkedModule: honest })

@@ -26,7 +26,8 @@ for (const format of [2, 3] as const) {
       // A reader of generation 2 can meet whole records of a commit under way, before its cursor is written.
       ...(format === 3 ? { readerModule } : {}),
       outsideFaults: true,
-      damage: { detects: 'all', opensAt: format === 2 ? 'update' : 'commit' },
+      // A record of generation 2 does not say whose it is.
+      damage: format === 2 ? { detects: 'changed', opensAt: 'update' } : { detects: 'all' },
       createFaulty: async (judge) => {
         const directory = await mkdtemp(join(tmpdir(), 'slip-applog-'))
         const path = join(directory, 'fold')

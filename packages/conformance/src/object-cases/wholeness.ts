@@ -35,7 +35,8 @@ export const wholenessCases: readonly CaseTemplate<ObjectSuite>[] = [
   },
   {
     id: 'whole/read-while-it-is-replaced',
-    title: 'a small object that is replaced all the time is there for whoever reads it, and never an older one again',
+    title:
+      'a small object that is replaced all the time is there for whoever reads it, and never an older one again',
     promise: 10,
     run: onObjects(async (harness) => {
       await harness.put('number', '0')

@@ -29,6 +29,8 @@ import { at, del, put } from '../updates.ts'
 const COMMITS = 20
 const BATCH = 24
 const KINDS = 7
+/** Of whole records at a time, now and then. */
+const OF_RECORDS = ['swapped', 'spliced']
 /** What opening a damaged fold may be refused with. */
 const REFUSALS = ['Corrupted', 'InvalidFormat', 'ForeignFold', 'NotFound', 'Io', 'Backend']
 
@@ -88,7 +90,8 @@ class DamagedFolds {
   async check(damage: Damage, kind: string, tally: Tally): Promise<void> {
     const { detects, checkedModule } = this.#rules
     tally('damages')
-    await this.#open(damage, kind, this.#module, detects, tally)
+    const ofRecords = OF_RECORDS.includes(kind) ? 'some' : 'all'
+    await this.#open(damage, kind, this.#module, detects === 'changed' ? ofRecords : detects, tally)
     if (checkedModule !== undefined) await this.#open(damage, kind, checkedModule.href, 'all', tally)
   }
 
@@ -100,7 +103,7 @@ class DamagedFolds {
     damage: Damage,
     kind: string,
     module: string,
-    detects: DamageRules['detects'],
+    detects: Exclude<DamageRules['detects'], 'changed'>,
     tally: Tally,
   ): Promise<void> {
     const { file, bytes } = damage
