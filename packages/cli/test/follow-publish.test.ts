@@ -7,12 +7,13 @@ import { temporaryDirectory, type Line } from './slip.ts'
 interface Rounds {
   readonly state: string
   readonly published: number
+  readonly unchanged: number
   readonly held: number
   readonly failed: number
   readonly last: Line | null
 }
 
-const NONE: Rounds = { state: 'waiting', published: 0, held: 0, failed: 0, last: null }
+const NONE: Rounds = { state: 'waiting', published: 0, unchanged: 0, held: 0, failed: 0, last: null }
 /** While the fold is being opened there are none. */
 const roundsOf = (line: Line): Rounds => (line['rounds'] as Rounds | undefined) ?? NONE
 
@@ -20,7 +21,7 @@ describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 },
   const server = new RealServer()
 
   function publishing(bucket: string, directory: string, ...flags: string[]) {
-    const follower = server.following(bucket, `log:${join(directory, 'fold')}`, '--every', '1s', ...flags)
+    const follower = server.following(bucket, `log:${join(directory, 'fold')}`, '--every', '2s', ...flags)
     const seen = async (wanted: (rounds: Rounds, line: Line) => boolean): Promise<void> =>
       await follower.seen((line) => wanted(roundsOf(line), line))
     return { ...follower, seen }
@@ -38,7 +39,7 @@ describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 },
       const follower = publishing(bucket, directory, '--publish', url)
       await follower.seen(({ published }) => published >= 1)
       await server.write(bucket, { c: 'three' })
-      await follower.seen(({ last }) => last?.['revision'] === 3)
+      await follower.seen(({ last }) => last?.['revision'] === 3 && last['outcome'] === 'unchanged')
       const lease = await server.run(['lease', 'slip_leases', '--name', bucket])
       expect(lease.lines[0]).toMatchObject({ holderId: expect.stringMatching(/\/\d+-[0-9a-f]{8}$/) })
       follower.child.kill('SIGTERM')
@@ -57,6 +58,16 @@ describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 },
         bytes: expect.any(Number),
         sent: expect.any(Number),
       })
+      const { last, unchanged } = done['rounds'] as Rounds
+      expect(last).toEqual({
+        outcome: 'unchanged',
+        time: expect.stringMatching(/Z$/),
+        seconds: expect.any(Number),
+        cursor: '0000000000000003',
+        revision: 3,
+        payload: expect.stringMatching(/\.payloads\/0000000000000003-/),
+      })
+      expect(unchanged).toBeGreaterThanOrEqual(1)
       expect((await readdir(directory)).filter((name) => name.includes('slip-'))).toEqual([])
       const copy = `log:${join(there, 'copy')}`
       expect((await server.run(['bootstrap', url, copy, '--name', bucket])).lines[0]).toMatchObject({

@@ -16,7 +16,7 @@ import { RECORDS_FILE, recordsPayload, writeRecords } from './records/records-pa
 
 /** What can be exported besides a store: a reader of one. */
 export type ExportableFold = Pick<SnapshotStore, 'entries' | 'cursor' | 'lineage'> &
-  Partial<Pick<SnapshotStore, 'copyTo' | 'payload' | 'view'>> & {
+  Partial<Pick<SnapshotStore, 'copyTo' | 'payload' | 'view' | 'stats'>> & {
     readonly deletedKeys?: (() => Iterable<ListedKey>) | undefined
   }
 

@@ -133,6 +133,60 @@ test(
   },
 )
 
+/** How far the clock of a node is from that of this machine, by which artifacts say when they were made. */
+const ownTime = (time: VirtualTime): number => Date.now() - time.clock(0).unixMs()
+
+test('a round of a fold that is as it was exports nothing, until what is published is ten rounds old', async () => {
+  const { time, bucket, leases, to, node } = await fleet()
+  const { follower, rounds, reports } = await node({ skewMs: ownTime(time) })
+  const next = async (): Promise<RoundReport> => {
+    const seen = reports.length
+    while (reports.length === seen) await time.step(1)
+    return reports.at(-1)!
+  }
+  const written = async (value: string): Promise<void> => {
+    const { revision } = await bucket.writer!.put('route.key', value)
+    await follower.waitFor(revision!)
+  }
+  await written('first')
+  const first = await next()
+  expect(first).toMatchObject({ outcome: 'published' })
+  const objects = await namesIn(to)
+  for (let i = 0; i < 2; i++) {
+    const { payload, cursor } = first as Extract<RoundReport, { readonly payload: string }>
+    expect(await next()).toMatchObject({ outcome: 'unchanged', cursor, payload, troubles: [] })
+  }
+  expect(await namesIn(to)).toEqual(objects)
+  expect((await ExportLease.current(leases, 'routes'))?.completedCursor?.revision).toBe(1n)
+  await written('second')
+  expect(await next()).toMatchObject({ outcome: 'published' })
+  expect(await next()).toMatchObject({ outcome: 'unchanged' })
+  expect(await published(to)).toBe(2n)
+  // A payload that was lost is made anew at once.
+  const payload = (reports.at(-1) as { readonly payload: string }).payload
+  await to.delete(payload)
+  expect(await next()).toMatchObject({ outcome: 'published' })
+  let last = await next()
+  for (; last.outcome === 'unchanged'; last = await next()) expect(time.nowMs).toBeLessThan(12 * EVERY_MS)
+  expect(time.nowMs).toBeGreaterThanOrEqual(10 * EVERY_MS)
+  expect(last).toMatchObject({ outcome: 'published' })
+  expect(rounds.status).toMatchObject({ published: 4, failed: 0, superseded: 0 })
+  expect(rounds.status.unchanged).toBe(reports.length - 4)
+})
+
+test('the first artifact of a process is made although another one has published the same', async () => {
+  const { time, node } = await fleet()
+  const skewMs = ownTime(time)
+  const former = await node({ skewMs })
+  while (former.reports.at(-1)?.outcome !== 'unchanged') await time.step(1)
+  await former.rounds.close()
+  await former.follower.close()
+  const later = await node({ skewMs, refreshMs: HOUR_MS })
+  while (later.reports.at(-1)?.outcome !== 'unchanged') await time.step(1)
+  const outcomes = later.reports.map(({ outcome }) => outcome).filter((outcome) => outcome !== 'held')
+  expect(outcomes).toEqual(['published', 'unchanged'])
+})
+
 test('the lease of a node that is gone, an hour ahead of everybody, is taken over when its time is over', async () => {
   const { time, leases, node } = await fleet()
   const ahead = await ExportLease.tryAcquire(leases, 'routes', {
@@ -267,7 +321,14 @@ test.each(['schedule', 'signal', 'follower'] as const)(
     if (how === 'follower') await follower.close()
     if (how === 'signal') stop.abort(new Error('enough'))
     await rounds.close()
-    expect(rounds.status).toEqual({ state: 'closed', published: 0, superseded: 0, held: 0, failed: 0 })
+    expect(rounds.status).toEqual({
+      state: 'closed',
+      published: 0,
+      unchanged: 0,
+      superseded: 0,
+      held: 0,
+      failed: 0,
+    })
     expect(reports).toEqual([])
     expect(await ExportLease.current(leases, 'routes')).toBeUndefined()
     expect(await readdir(scratchDirectory)).toEqual([])

@@ -11,7 +11,7 @@ import {
 } from '@slip/export'
 import { MemoryConnection } from '@slip/memory'
 import { appendLog } from '@slip/store-applog'
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { LINEAGE } from './folds.ts'
 import { namesIn, overStore } from './remote.ts'
 import { at, put, scratch } from './scratch.ts'
@@ -34,6 +34,7 @@ async function fleet(): Promise<{
     to,
     node: async (holderId, revision) => {
       const fold = await appendLog({ path: join(await scratch(), 'fold') }).open()
+      onTestFinished(() => fold.close())
       await fold.apply([put('route.key', `at ${revision}`, revision)], at(revision), { lineage: LINEAGE })
       const scratchDirectory = await scratch()
       return {
@@ -138,6 +139,40 @@ test('a slow node whose lease ended neither clobbers the artifact nor the lease 
   expect(await published(to)).toBe(8n)
   expect(await ExportLease.current(bucket, 'lease')).toMatchObject({ holderId: 'quick' })
   expect((await ExportLease.current(bucket, 'lease'))?.completedCursor?.revision).toBe(8n)
+})
+
+test('a node whose fold is what is published exports nothing, where it may', async () => {
+  const { bucket, to, node } = await fleet()
+  const published = await (await node('a', 5)).round()
+  const unwritten = overStore(to, {
+    put: async () => {
+      throw new KvError('PermissionDenied', 'nothing is written')
+    },
+  })
+  let rounds = 0
+  const round = async (
+    revision: number,
+    changes: Partial<ExportRoundOptions>,
+  ): Promise<readonly unknown[]> => {
+    const b = await node('b', revision)
+    const told: unknown[] = []
+    const lease = { bucket, key: `another-${++rounds}`, holderId: 'b', ttlMs: 600_000 }
+    const onUnchanged = (artifact: unknown): unknown => told.push(artifact)
+    const ended = b.round({ to: unwritten, lease, onUnchanged, ...changes })
+    return [await ended.catch((error: unknown) => error), ...told]
+  }
+  const refreshMs = 600_000
+  const [manifest, unchanged] = await round(5, { refreshMs })
+  expect(manifest).toEqual(published)
+  expect(unchanged).toMatchObject({ manifest, pointer: 'routes.manifest.json' })
+  expect(await namesIn(to)).toContain((unchanged as { readonly payload: string }).payload)
+  expect((await ExportLease.current(bucket, 'another-1'))?.completedCursor?.revision).toBe(5n)
+  const refused = [expect.objectContaining({ code: 'PermissionDenied' })]
+  expect(await round(5, {})).toEqual(refused)
+  expect(await round(6, { refreshMs })).toEqual(refused)
+  expect(await round(5, { refreshMs, interchange: 1 })).toEqual(refused)
+  const over = { incarnation: 'another', lastRevision: 5n }
+  expect(await round(5, { refreshMs, source: async () => over })).toEqual(refused)
 })
 
 test('what fails beside a round is told and does not fail it', async () => {

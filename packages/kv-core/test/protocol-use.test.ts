@@ -21,6 +21,7 @@ const ASKED_ELSEWHERE = new Set([
   'publish',
   'prunable',
   'replacedForMs',
+  'isPublished',
   'inheritsParts',
   'prunablePart',
   'layersAfter',

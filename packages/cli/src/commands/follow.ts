@@ -19,7 +19,7 @@ export const follow: Command = {
   words: ['BUCKET'],
   summary: 'Keeps a durable local fold of a bucket in step.',
   details:
-    'JSON, a line at each change of state and one a second: {time, state, reason?, cursor, revision, durableRevision, streamLast, lag, entries, applied, delivered, deliveredBytes, relisted, skipped, sessions, verifiedThrough, recovery?, rounds?}; rounds is what --publish did, {state, published, superseded, held, failed, last}. States: opening, connecting, catchingUp, live, resyncing, stale, failed, closed; only live claims that the fold is in step. The last line has done and reason (caughtUp or signal). SIGINT and SIGTERM finish the batch in hand and make it durable. Without --once a server that cannot be reached is waited for.',
+    'JSON, a line at each change of state and one a second: {time, state, reason?, cursor, revision, durableRevision, streamLast, lag, entries, applied, delivered, deliveredBytes, relisted, skipped, sessions, verifiedThrough, recovery?, rounds?}; rounds is what --publish did, {state, published, unchanged, superseded, held, failed, last}. States: opening, connecting, catchingUp, live, resyncing, stale, failed, closed; only live claims that the fold is in step. The last line has done and reason (caughtUp or signal). SIGINT and SIGTERM finish the batch in hand and make it durable. Without --once a server that cannot be reached is waited for.',
   options: { ...FOLLOW_OPTIONS, ...PUBLISH_OPTIONS, ...LATER_OPTIONS, ...CONNECTION_OPTIONS },
   exits: [
     '3  no such bucket, or access refused; with --once also: the server cannot be reached',

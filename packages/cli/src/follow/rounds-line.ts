@@ -4,8 +4,8 @@ import { withoutSecrets } from '../output/secrets.ts'
 import { revisionJson } from '../output/wire.ts'
 
 /** The rounds of `slip follow --publish`, beside its status. */
-export function roundsLine({ state, published, superseded, held, failed, last }: RoundsStatus): object {
-  return { state, published, superseded, held, failed, last: last === undefined ? null : lastLine(last) }
+export function roundsLine({ last, ...counts }: RoundsStatus): object {
+  return { ...counts, last: last === undefined ? null : lastLine(last) }
 }
 
 function lastLine(report: RoundReport): object {
@@ -16,15 +16,9 @@ function lastLine(report: RoundReport): object {
     const { code, message } = explain(report.error)
     return { ...time, error: { code, message: withoutSecrets(message) } }
   }
-  const { cursor, payload, bytes, sentBytes } = report
-  return {
-    ...time,
-    cursor: cursor.toHex(),
-    revision: revisionJson(cursor.revision),
-    payload,
-    bytes,
-    sent: sentBytes,
-  }
+  const { cursor, payload } = report
+  const where = { ...time, cursor: cursor.toHex(), revision: revisionJson(cursor.revision), payload }
+  return report.outcome === 'unchanged' ? where : { ...where, bytes: report.bytes, sent: report.sentBytes }
 }
 
 /** The same for people. */

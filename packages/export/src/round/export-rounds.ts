@@ -1,10 +1,11 @@
-import type { Follower, KvStore, ObjectStore } from '@slip/kv-core'
+import type { Follower, KvStore, ObjectStore, WatchCursor } from '@slip/kv-core'
 import { orAborted } from '../objects/object-body.ts'
-import type { Published, PublishOptions } from '../remote/publish-artifact.ts'
+import type { Manifest } from '../manifest.ts'
+import type { PublishOptions } from '../remote/publish-artifact.ts'
 import { LeaseSightings } from './lease-sightings.ts'
 import { SYSTEM_CLOCK, type RoundClock } from './round-clock.ts'
 import { nextLookMs, nextTryMs } from './round-pace.ts'
-import type { RoundReport, RoundsStatus, RoundTrouble } from './round-report.ts'
+import type { RoundOutcome, RoundReport, RoundsStatus, RoundTrouble } from './round-report.ts'
 import { runExportRound, type ExportRoundOptions } from './run-export-round.ts'
 
 /** What a round needs of the outside. */
@@ -26,6 +27,11 @@ export interface ExportRoundsOptions extends Pick<
     /** Another one for each process. */
     readonly holderId: string
   }
+  /**
+   * How old what is published gets before it is made anew although the fold is as it was: importers may ask for a
+   * greatest age, and what was lost of it comes back. 0: each round exports. @default ten rounds
+   */
+  readonly refreshMs?: number | undefined
   /** Called for each round; what it gives is closed behind it. */
   readonly open: (options: { readonly signal: AbortSignal }) => Promise<RoundPlace>
   readonly onRound?: ((report: RoundReport) => void) | undefined
@@ -33,6 +39,9 @@ export interface ExportRoundsOptions extends Pick<
   readonly clock?: RoundClock | undefined
 }
 
+type Done = Extract<RoundOutcome, { readonly cursor: WatchCursor }>
+
+const REFRESH_ROUNDS = 10
 /** The longest a timer of Node waits, with room for what is added to it. */
 const MOST_MS = 24 * 24 * 3_600_000
 
@@ -53,10 +62,12 @@ export class ExportRounds implements AsyncDisposable {
   readonly #sightings: LeaseSightings
   readonly #stop = new AbortController()
   readonly #over: Promise<void>
-  readonly #counts = { published: 0, superseded: 0, held: 0, failed: 0 }
+  readonly #counts = { published: 0, unchanged: 0, superseded: 0, held: 0, failed: 0 }
   #state: RoundsStatus['state'] = 'waiting'
   #last: RoundReport | undefined
   #failures = 0
+  /** What this process publishes may be made otherwise than what is there: its first artifact is made in any case. */
+  #hasPublished = false
   /** The lease of another node that was reported last. */
   #toldOf: LeaseSightings['lease']
 
@@ -167,21 +178,21 @@ export class ExportRounds implements AsyncDisposable {
   }
 
   /** undefined when another node has the round. */
-  async #exported(
-    troubles: RoundTrouble[],
-  ): Promise<(Published & Pick<Extract<RoundReport, Published>, 'cursor'>) | undefined> {
+  async #exported(troubles: RoundTrouble[]): Promise<Done | undefined> {
     const { signal } = this.#stop
     const { everyMs, lease, open, onRound: _, clock: __, ...how } = this.#options
+    const { refreshMs = REFRESH_ROUNDS * everyMs } = how
     const opening = open({ signal })
     const place = await orAborted(opening, signal).catch((error: unknown) => {
       // One that comes too late is nobody's.
       void opening.then((late) => late.close?.()).catch(() => undefined)
       throw error
     })
-    let published: Published | undefined
+    let done: ((manifest: Manifest) => Done) | undefined
     try {
       const manifest = await runExportRound({
         ...how,
+        refreshMs: this.#hasPublished ? refreshMs : 0,
         store: this.#follower,
         to: place.to,
         source: place.source,
@@ -193,10 +204,15 @@ export class ExportRounds implements AsyncDisposable {
           sightings: this.#sightings,
           now: () => this.#clock.unixMs(),
         },
-        onPublished: (each) => (published = each),
+        onUnchanged: ({ pointer, payload }) =>
+          (done = ({ cursor }) => ({ outcome: 'unchanged', cursor, pointer, payload })),
+        onPublished: (published) => {
+          if (published.outcome === 'published') this.#hasPublished = true
+          done = ({ cursor }) => ({ ...published, cursor })
+        },
         onTrouble: (step, error) => troubles.push({ step, error }),
       })
-      return manifest && { ...published!, cursor: manifest.cursor }
+      return manifest && done!(manifest)
     } finally {
       await place.close?.().catch((error: unknown) => troubles.push({ step: 'close', error }))
     }

@@ -9,6 +9,7 @@ import { pruneArtifacts } from '../remote/prune-artifacts.ts'
 import { publishArtifact, type Published, type PublishOptions } from '../remote/publish-artifact.ts'
 import { withStage } from '../stage.ts'
 import { ExportLease, type LeaseOptions } from './export-lease.ts'
+import { unchangedArtifact, type UnchangedArtifact } from './unchanged-artifact.ts'
 
 export interface ExportRoundOptions
   extends Pick<ExportOptions, 'interchange' | 'scope' | 'signingKey'>, Pick<PublishOptions, 'source'> {
@@ -24,7 +25,14 @@ export interface ExportRoundOptions
   readonly name: string
   /** Where the artifact lies until it is published. @default the system's temporary directory */
   readonly scratchDirectory?: string | undefined
+  /**
+   * How old what is published gets before it is made anew although the fold is as it was: until then a round
+   * exports nothing. Of artifacts of ours only. @default 0: each round exports
+   */
+  readonly refreshMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Called instead of `onPublished` by a round that exported nothing. */
+  readonly onUnchanged?: ((artifact: UnchangedArtifact) => void) | undefined
   readonly onPublished?: ((published: Published) => void) | undefined
   /** What failed beside the round, which goes on: the artifact is published, or its error is what counts. */
   readonly onTrouble?: ((step: 'complete' | 'prune' | 'abandon', error: unknown) => void) | undefined
@@ -35,8 +43,9 @@ const GRACE_ROUNDS = 4
 const ABANDON_WITHIN_MS = 5_000
 
 /**
- * One round of a fleet: lease, export, publish, complete, prune. undefined when another node holds the round. A
- * round that fails abandons its lease, so that another node may begin at once, and rejects with what
+ * One round of a fleet: lease, export, publish, complete, prune. undefined when another node holds the round. Where
+ * the fold is as it was when it was published, and that is young enough, nothing is exported, and the manifest is
+ * that of what is published. A round that fails abandons its lease, so that another node may begin at once, and rejects with what
  * `exportSnapshot` or `publishArtifact` did. An artifact that somebody's newer one superseded is a success.
  * What a process that died left in the scratch directory the next round there removes.
  */
@@ -46,6 +55,13 @@ export async function runExportRound(options: ExportRoundOptions): Promise<Manif
   const held = await ExportLease.tryAcquire(bucket, key, { ...wanted, signal })
   if (held === undefined) return undefined
   try {
+    const unchanged = await unchangedArtifact(options)
+    if (unchanged !== undefined) {
+      options.onUnchanged?.(unchanged)
+      await complete(options, held, unchanged.manifest)
+      await prune(options)
+      return unchanged.manifest
+    }
     const scratch = join(options.scratchDirectory ?? tmpdir(), `slip-round-${randomUUID()}`)
     return await withStage(scratch, signal, (stage) =>
       exportAndPublish(options, held, join(stage, 'artifact')),
@@ -72,12 +88,21 @@ async function exportAndPublish(
   })
   const published = await publishArtifact(directory, to, name, { signal, source })
   options.onPublished?.(published)
-  await attempt(options, 'complete', () => held.complete(manifest.cursor, { signal }))
-  if (published.outcome === 'published')
-    await attempt(options, 'prune', () =>
-      pruneArtifacts(to, name, { graceMs: GRACE_ROUNDS * options.lease.ttlMs, signal }),
-    )
+  await complete(options, held, manifest)
+  if (published.outcome === 'published') await prune(options)
   return manifest
+}
+
+async function complete(options: ExportRoundOptions, held: ExportLease, { cursor }: Manifest): Promise<void> {
+  const { signal } = options
+  await attempt(options, 'complete', () => held.complete(cursor, { signal }))
+}
+
+async function prune(options: ExportRoundOptions): Promise<void> {
+  const { to, name, lease, signal } = options
+  await attempt(options, 'prune', () =>
+    pruneArtifacts(to, name, { graceMs: GRACE_ROUNDS * lease.ttlMs, signal }),
+  )
 }
 
 async function attempt(

@@ -6,6 +6,7 @@ import { audit } from './audit.ts'
 import { auditListing } from './audit-listing.ts'
 import { handOver } from './hand-over.ts'
 import { inheritsParts } from './inherits-parts.ts'
+import { isPublished } from './is-published.ts'
 import { judgeHistory } from './judge-history.ts'
 import { judgeListed } from './judge-listed.ts'
 import { layersAfter } from './layers-after.ts'
@@ -56,6 +57,7 @@ export interface Protocol {
   readonly prunable: typeof prunable
   readonly replacedForMs: typeof replacedForMs
   readonly lease: typeof lease
+  readonly isPublished: typeof isPublished
   readonly layersAfter: typeof layersAfter
   readonly inheritsParts: typeof inheritsParts
   readonly prunablePart: typeof prunablePart
@@ -89,6 +91,7 @@ export const protocol: Protocol = {
   prunable,
   replacedForMs,
   lease,
+  isPublished,
   layersAfter,
   inheritsParts,
   prunablePart,

@@ -256,6 +256,13 @@ export const HAND_WRITTEN: readonly Mutant[] = [
         pointer: { ...pointer, incarnation: undefined },
       }),
   }),
+  mutant('isPublished: what is at the same cursor', {
+    isPublished: ({ fold, artifact }) => fold.cursor.equals(artifact.cursor),
+  }),
+  mutant('isPublished: for ever', {
+    isPublished: (input) => protocol.isPublished({ ...input, ageMs: 0, refreshMs: 1 }),
+  }),
+  mutant('isPublished: nothing ever is', { isPublished: () => false }),
   mutant('lease: whoever comes has it', {
     lease: (input) => protocol.lease({ ...input, expiresAtUnix: 0n }),
   }),
