@@ -37,7 +37,7 @@ describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 },
       await mkdir(directory)
       const url = to === 'file' ? `file:${join(there, 'objects')}` : to
       const follower = publishing(bucket, directory, '--publish', url)
-      await follower.seen(({ published }) => published >= 1)
+      await follower.seen(({ last }) => last?.['revision'] === 2 && last['outcome'] === 'published')
       await server.write(bucket, { c: 'three' })
       await follower.seen(({ last }) => last?.['revision'] === 3 && last['outcome'] === 'unchanged')
       const lease = await server.run(['lease', 'slip_leases', '--name', bucket])
@@ -52,14 +52,13 @@ describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 },
         outcome: 'published',
         time: expect.stringMatching(/Z$/),
         seconds: expect.any(Number),
-        cursor: '0000000000000003',
-        revision: 3,
-        payload: expect.stringMatching(/\.payloads\/0000000000000003-/),
+        cursor: '0000000000000002',
+        revision: 2,
+        payload: expect.stringMatching(/\.payloads\/0000000000000002-/),
         bytes: expect.any(Number),
         sent: expect.any(Number),
       })
-      const { last, unchanged } = done['rounds'] as Rounds
-      expect(last).toEqual({
+      expect(follower.lines().map((line) => roundsOf(line).last)).toContainEqual({
         outcome: 'unchanged',
         time: expect.stringMatching(/Z$/),
         seconds: expect.any(Number),
@@ -67,6 +66,8 @@ describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 },
         revision: 3,
         payload: expect.stringMatching(/\.payloads\/0000000000000003-/),
       })
+      const { published, unchanged } = done['rounds'] as Rounds
+      expect(published).toBeGreaterThanOrEqual(2)
       expect(unchanged).toBeGreaterThanOrEqual(1)
       expect((await readdir(directory)).filter((name) => name.includes('slip-'))).toEqual([])
       const copy = `log:${join(there, 'copy')}`
