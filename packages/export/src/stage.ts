@@ -17,13 +17,7 @@ export async function withStage<R>(
   signal: AbortSignal | undefined,
   work: (stage: string) => Promise<R>,
 ): Promise<R> {
-  const absolute = resolve(path)
-  await artifactFiles.mkdir(dirname(absolute))
-  const parent = await artifactFiles.realpath(dirname(absolute))
-  const stage = join(parent, `${basename(absolute)}${SUFFIX}`)
-  await removeAbandoned(parent, stage)
-  const lock = await WriterLock.take(artifactFiles, stage, { signal })
-  try {
+  return withLockedStage(path, { suffix: SUFFIX, removeOthers: removeAbandoned, signal }, async (stage) => {
     await artifactFiles.removeTree(stage)
     await artifactFiles.mkdir(stage)
     try {
@@ -31,6 +25,34 @@ export async function withStage<R>(
     } finally {
       await artifactFiles.removeTree(stage)
     }
+  })
+}
+
+/**
+ * Runs `work` with the place for a stage beside `path`, made as far as to there, under its lock; `removeOthers`
+ * removes before what others left beside it. SnapshotError `Busy`.
+ */
+export async function withLockedStage<R>(
+  path: string,
+  {
+    suffix,
+    removeOthers,
+    signal,
+  }: {
+    readonly suffix: string
+    readonly removeOthers: (parent: string, own: string) => Promise<void>
+    readonly signal: AbortSignal | undefined
+  },
+  work: (stage: string) => Promise<R>,
+): Promise<R> {
+  const absolute = resolve(path)
+  await artifactFiles.mkdir(dirname(absolute))
+  const parent = await artifactFiles.realpath(dirname(absolute))
+  const stage = join(parent, `${basename(absolute)}${suffix}`)
+  await removeOthers(parent, stage)
+  const lock = await WriterLock.take(artifactFiles, stage, { signal })
+  try {
+    return await work(stage)
   } finally {
     await lock.release()
   }

@@ -1,7 +1,7 @@
 // BYTES VALUE_BYTES DIRECTORY: a fold in LMDB is published, one key in a hundred changes, it is published and fetched again: says what went over the link, and what each step took.
 import { createCipheriv, createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { copyFile, open, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   directoryObjects,
@@ -12,7 +12,7 @@ import {
 } from '@slip/export'
 import { VersionToken, WatchCursor } from '@slip/kv-core'
 import { lmdb } from '@slip/store-lmdb'
-import { createBLAKE3 } from 'hash-wasm'
+import { measureFloors } from './floors.mjs'
 
 const [bytes, valueBytes, directory] = [Number(process.argv[2]), Number(process.argv[3]), process.argv[4]]
 const keys = Math.ceil(bytes / valueBytes)
@@ -123,21 +123,4 @@ for (const key of [0, from, [...spread][0]].map((each) => `key.${String(each).pa
 await copy.close()
 await fold.close()
 const payload = join(directory, 'newcomer/data/fold.records')
-await measured('floor: copy and sync', async () => {
-  await copyFile(payload, join(directory, 'copy'))
-  const file = await open(join(directory, 'copy'), 'r+')
-  await file.datasync()
-  await file.close()
-})
-await measured('floor: read and hash in WebAssembly', async () => {
-  const hash = await createBLAKE3()
-  hash.init()
-  const file = await open(payload)
-  const stretch = new Uint8Array(512 * 1024)
-  for (;;) {
-    const { bytesRead } = await file.read(stretch)
-    if (bytesRead === 0) break
-    hash.update(stretch.subarray(0, bytesRead))
-  }
-  await file.close()
-})
+await measureFloors(measured, payload, directory)

@@ -1,6 +1,6 @@
 // BYTES DIRECTORY: fills a fold in LMDB, exports and imports it in every way, and says what each took beside the fold.
 import { createHash } from 'node:crypto'
-import { copyFile, open, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -8,7 +8,7 @@ import { exportSnapshot, importSnapshot, verifyArtifact } from '@slip/export'
 import { VersionToken, WatchCursor } from '@slip/kv-core'
 import { appendLog } from '@slip/store-applog'
 import { lmdb } from '@slip/store-lmdb'
-import { createBLAKE3 } from 'hash-wasm'
+import { measureFloors } from './floors.mjs'
 
 const [bytes, directory] = [Number(process.argv[2]), process.argv[3]]
 const VALUE_BYTES = 16 * 1024
@@ -97,21 +97,4 @@ base = floor
 await into('import of a log into a log', ofLog, appendLog({ path: join(directory, 'in') }))
 await into('import of a log into LMDB', ofLog, lmdb({ path: join(directory, 'in') }))
 const payload = join(native, 'data/fold.mdb')
-await measured('floor: copy and sync', async () => {
-  await copyFile(payload, join(directory, 'copy'))
-  const file = await open(join(directory, 'copy'), 'r+')
-  await file.datasync()
-  await file.close()
-})
-await measured('floor: read and hash in WebAssembly', async () => {
-  const hash = await createBLAKE3()
-  hash.init()
-  const file = await open(payload)
-  const stretch = new Uint8Array(512 * 1024)
-  for (;;) {
-    const { bytesRead } = await file.read(stretch)
-    if (bytesRead === 0) break
-    hash.update(stretch.subarray(0, bytesRead))
-  }
-  await file.close()
-})
+await measureFloors(measured, payload, directory)

@@ -4,7 +4,7 @@ import { nodeFileSystem, systemCode, type FileSystem } from '@slip/kv-core/store
 import type { AppendLogOptions } from './append-log-options.ts'
 import { appendLogPayload } from './append-log-payload.ts'
 import { AppendLogSnapshot } from './append-log-snapshot.ts'
-import { isThere, withLockedPath } from './locked-path.ts'
+import { isThere, withLockedLog } from './locked-path.ts'
 import { removeIfThere } from './log-draft.ts'
 import { adoptLog, createLog, receiveLog } from './new-log.ts'
 
@@ -26,7 +26,7 @@ export function appendLog(options: AppendLogOptions): SnapshotLocation<AppendLog
 }
 
 async function remove(files: FileSystem, options: AppendLogOptions): Promise<void> {
-  await withLockedPath(files, options, {}, async (path) => {
+  await withLockedLog(files, options, {}, async (path) => {
     await removeIfThere(files, path)
     await files.syncDirectory(dirname(path))
   })
@@ -34,7 +34,7 @@ async function remove(files: FileSystem, options: AppendLogOptions): Promise<voi
 
 /** Renames the log to `PATH.damaged-TIME`, a name that was free, under its lock. */
 async function setAside(files: FileSystem, options: AppendLogOptions): Promise<string> {
-  return withLockedPath(files, options, {}, async (path) => {
+  return withLockedLog(files, options, {}, async (path) => {
     const stamp = new Date().toISOString().replaceAll(/[-:]/g, '').replace('.', '')
     for (let attempt = 0; ; attempt++) {
       const name = `${path}.damaged-${stamp}${attempt === 0 ? '' : `-${attempt}`}`

@@ -12,11 +12,16 @@ import {
 } from '@slip/kv-core'
 import { appendLogPayload, COPY_NAME } from './append-log-payload.ts'
 import { loadNativeCrc32c } from './crc32c.ts'
-import { currentHolder, nodeFileSystem, systemCode, type FileSystem } from '@slip/kv-core/store-parts'
+import {
+  canonicalPath,
+  currentHolder,
+  nodeFileSystem,
+  systemCode,
+  type FileSystem,
+} from '@slip/kv-core/store-parts'
 import { damageError, loadLog, type LoadedLog } from './load-log.ts'
 import { asIo } from './log-file.ts'
 import type { Generation } from './log-header.ts'
-import { canonicalPath } from './log-path.ts'
 import { ForwardedReads } from './forwarded-reads.ts'
 import { MemoryFold, type FoldReads } from './memory/memory-fold.ts'
 import { writeAppendLog } from './write-append-log.ts'

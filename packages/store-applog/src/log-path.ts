@@ -1,30 +1,11 @@
-import { basename, dirname, join, resolve } from 'node:path'
-import { lockPath, systemCode, type FileSystem } from '@slip/kv-core/store-parts'
+import { basename, dirname, join } from 'node:path'
+import { lockPath, type FileSystem } from '@slip/kv-core/store-parts'
 import { removeIfThere } from './log-draft.ts'
 
 const ABANDONED_LOCK_MS = 60_000
 
 /** Names of unfinished files beside a log; whoever has the lock may remove them. */
 export const DRAFT_SUFFIX = { compaction: '.compacting', stage: '.staged', adoption: '.adopting' } as const
-
-/**
- * The one path of a log, whatever links lead to it: locks and temporary files lie beside that. Makes
- * the directory, 0700, when `makeDirectory`.
- */
-export async function canonicalPath(
-  files: FileSystem,
-  path: string,
-  makeDirectory: boolean,
-): Promise<string> {
-  const absolute = resolve(path)
-  if (makeDirectory) await files.mkdir(dirname(absolute))
-  try {
-    return await files.realpath(absolute)
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error
-  }
-  return join(await files.realpath(dirname(absolute)), basename(absolute))
-}
 
 /** Removes what a crash left beside the log. Only for the holder of the lock. */
 export async function removeLeftovers(files: FileSystem, path: string): Promise<void> {

@@ -13,7 +13,7 @@ import { LogDraft, removeIfThere } from './log-draft.ts'
 import { writeFully } from './log-file.ts'
 import type { Generation } from './log-header.ts'
 import { DRAFT_SUFFIX } from './log-path.ts'
-import { alreadyExists, isThere, withLockedPath } from './locked-path.ts'
+import { alreadyExists, isThere, withLockedLog } from './locked-path.ts'
 import { UpdateWriter } from './update-writer.ts'
 
 const STRETCH_BYTES = 1024 * 1024
@@ -29,7 +29,7 @@ export async function receiveLog(
   { admit, ...wait }: ReceiveOptions,
 ): Promise<void> {
   const { file, generation } = onlyLog(payload)
-  await withLockedPath(files, options, wait, async (path) => {
+  await withLockedLog(files, options, wait, async (path) => {
     if (await isThere(files, path)) throw alreadyExists(path)
     const draft = `${path}${DRAFT_SUFFIX.adoption}`
     try {
@@ -85,7 +85,7 @@ export async function createLog(
   fold: FoldUpdates,
   wait: WaitOptions,
 ): Promise<void> {
-  await withLockedPath(files, options, wait, async (path) => {
+  await withLockedLog(files, options, wait, async (path) => {
     await writeLog(files, path, options.format ?? 3, fold, wait)
   })
 }

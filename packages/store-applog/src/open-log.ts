@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import type { Recovery, WatchCursor } from '@slip/kv-core'
 import { loadNativeCrc32c } from './crc32c.ts'
 import {
+  canonicalPath,
   systemCode,
   WriterLock,
   type FileSystem,
@@ -11,7 +12,7 @@ import {
 import { damageError, loadLog, type FoldSink } from './load-log.ts'
 import { asIo, LogFile, writeFully } from './log-file.ts'
 import { encodeHeader, GENERATION_2_HEADER, HEADER_3_BYTES, newSalt, type Generation } from './log-header.ts'
-import { canonicalPath, removeLeftovers } from './log-path.ts'
+import { removeLeftovers } from './log-path.ts'
 
 /** A log open for writing, its lock held. */
 export interface OpenLog<F> {

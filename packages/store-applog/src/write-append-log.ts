@@ -1,7 +1,12 @@
 import type { WaitOptions } from '@slip/kv-core'
-import { nodeFileSystem, updatesOf, type FileSystem, type FoldSource } from '@slip/kv-core/store-parts'
+import {
+  canonicalPath,
+  nodeFileSystem,
+  updatesOf,
+  type FileSystem,
+  type FoldSource,
+} from '@slip/kv-core/store-parts'
 import type { Generation } from './log-header.ts'
-import { canonicalPath } from './log-path.ts'
 import { writeLog } from './new-log.ts'
 
 /**

@@ -1,18 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
-import {
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  writeFile,
-} from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { bytesToHex, hexToBytes, SnapshotError } from '@slip/kv-core'
 import { nodeFileSystem, portableCrc32c, syncData, systemCode } from '@slip/kv-core/store-parts'
 import { checkFile } from './file-check.ts'
@@ -39,18 +28,6 @@ export interface CurrentFold {
   /** The name of its file in the directory. */
   readonly name: string
   readonly foldId: Uint8Array
-}
-
-/** The one path of a fold's directory, whatever links lead to it. Makes what is above it, 0700. */
-export async function canonicalDirectory(path: string, makeAbove: boolean): Promise<string> {
-  const absolute = resolve(path)
-  if (makeAbove) await mkdir(dirname(absolute), { recursive: true, mode: 0o700 })
-  try {
-    return await realpath(absolute)
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error
-  }
-  return join(await realpath(dirname(absolute)), basename(absolute))
 }
 
 /**

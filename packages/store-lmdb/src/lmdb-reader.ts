@@ -12,13 +12,13 @@ import {
   type WaitOptions,
   type WatchCursor,
 } from '@slip/kv-core'
-import { currentHolder, nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
+import { canonicalPath, currentHolder, nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
 import { copyTo } from './copy-to.ts'
 import { DamageWatch } from './damage-watch.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { checkFile, checkLockFile } from './file-check.ts'
 import { FoldCut } from './fold-cut.ts'
-import { canonicalDirectory, CURRENT_NAME, damageMark, readCurrent } from './fold-directory.ts'
+import { CURRENT_NAME, damageMark, readCurrent } from './fold-directory.ts'
 import { FoldReads } from './fold-reads.ts'
 import { GENERATION, type FoldState } from './fold-state.ts'
 import { fileUsage, type FileUsage } from './file-usage.ts'
@@ -69,7 +69,7 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
    */
   static async open(options: LmdbReaderOptions & WaitOptions): Promise<LmdbReader> {
     try {
-      const directory = await canonicalDirectory(options.path, false)
+      const directory = await canonicalPath(nodeFileSystem, options.path, false)
       return new LmdbReader(options, directory, await openFile(directory, options))
     } catch (error) {
       if (systemCode(error) === 'ENOENT') throw notFound(options.path, error)

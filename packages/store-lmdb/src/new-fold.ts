@@ -9,10 +9,10 @@ import {
   type ReceiveOptions,
   type WaitOptions,
 } from '@slip/kv-core'
-import { nodeFileSystem, syncData, systemCode, WriterLock } from '@slip/kv-core/store-parts'
+import { nodeFileSystem, syncData, systemCode, withLockedPath } from '@slip/kv-core/store-parts'
 import { BulkMerge } from './bulk-merge.ts'
 import { checkFile } from './file-check.ts'
-import { canonicalDirectory, isOccupied, newFold, writeCurrent } from './fold-directory.ts'
+import { isOccupied, newFold, writeCurrent } from './fold-directory.ts'
 import { FoldFiles, removeFile } from './fold-files.ts'
 import type { LmdbOptions } from './lmdb-options.ts'
 import { COPY_NAME } from './lmdb-payload.ts'
@@ -145,26 +145,13 @@ async function writeFile(file: string, copy: PayloadFile, signal: AbortSignal | 
 }
 
 /** Runs `work` with the one path of a fold's directory, under its lock. */
-export async function withLockedDirectory<T>(
-  options: LmdbOptions,
-  wait: WaitOptions,
-  work: (path: string) => Promise<T>,
-): Promise<T> {
-  let path = options.path
-  let lock: WriterLock | undefined
-  try {
-    path = await canonicalDirectory(options.path, true)
-    lock = await WriterLock.take(nodeFileSystem, path, {
-      waitLockMs: options.waitLockMs,
-      signal: wait.signal,
-    })
-    return await work(path)
-  } catch (error) {
-    if (wait.signal?.aborted === true && error === wait.signal.reason) throw error
-    throw asIo(error, 'making or setting aside of', path)
-  } finally {
-    await lock?.release()
-  }
+export async function withLockedDirectory<R>(
+  { path, waitLockMs }: LmdbOptions,
+  { signal }: WaitOptions,
+  work: (path: string) => Promise<R>,
+): Promise<R> {
+  const asError = (error: unknown, at: string): SnapshotError => asIo(error, 'making or setting aside of', at)
+  return withLockedPath(nodeFileSystem, { path, waitLockMs, signal }, asError, work)
 }
 
 function alreadyExists(path: string): SnapshotError {

@@ -1,10 +1,9 @@
 import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapshotError, type WaitOptions } from '@slip/kv-core'
-import { nodeFileSystem, syncData, systemCode, WriterLock } from '@slip/kv-core/store-parts'
+import { canonicalPath, nodeFileSystem, syncData, systemCode, WriterLock } from '@slip/kv-core/store-parts'
 import { checkFile, type CheckDepth } from './file-check.ts'
 import {
-  canonicalDirectory,
   FIRST_BYTES,
   CURRENT_NAME,
   forgetDoubt,
@@ -41,7 +40,7 @@ export async function openDirectory(options: LmdbOptions & WaitOptions): Promise
   let lock: WriterLock | undefined
   let directory = options.path
   try {
-    directory = await canonicalDirectory(options.path, true)
+    directory = await canonicalPath(nodeFileSystem, options.path, true)
     lock = await WriterLock.take(nodeFileSystem, directory, options)
     await makeDirectory(directory)
     const current = await readCurrent(directory)

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapshotError, WatchCursor, type WaitOptions } from '@slip/kv-core'
-import { currentHolder, nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
+import { canonicalPath, currentHolder, nodeFileSystem, systemCode } from '@slip/kv-core/store-parts'
 import { checkFile } from './file-check.ts'
-import { canonicalDirectory, readCurrent } from './fold-directory.ts'
+import { readCurrent } from './fold-directory.ts'
 import { GENERATION } from './fold-state.ts'
 import { LmdbReader, type CheckedCommit } from './lmdb-reader.ts'
 import { asIo } from './io-error.ts'
@@ -38,7 +38,7 @@ const ATTEMPTS = 5
 export async function verifyLmdb(path: string, options: WaitOptions = {}): Promise<LmdbVerdict> {
   let file: string | undefined
   try {
-    const directory = await canonicalDirectory(path, false)
+    const directory = await canonicalPath(nodeFileSystem, path, false)
     for (let attempt = 1; ; attempt++) {
       const current = await readCurrent(directory)
       if (current === undefined) return await withoutFile(directory)

@@ -6,6 +6,7 @@ import { artifactsModel, ArtifactsShape, type ArtifactsOptions, type ArtifactsSt
 import { expect, test } from 'vitest'
 import { shelved } from './replay/artifact-shelf.ts'
 import { ReplayFleet, type FleetAbstraction } from './replay/replay-fleet.ts'
+import { takeWalk } from './replay/take-walk.ts'
 import { walks } from './replay/walk.ts'
 
 const CALLS = ['', 'payload', 'pointer read', 'source asked', 'pointer moved', 'payload', '']
@@ -51,24 +52,13 @@ async function replayed(
     let steps = 0
     for (const walk of walks(model).filter((_, index) => index % oneOf === 0)) {
       await fleet.reset()
-      let state = model.layout.state()
-      const trace: string[] = []
-      for (const { from, action: index } of walk) {
-        const action = model.actions[index]!
-        const next = model.layout.state()
-        next.words.set(state.words)
-        action.step(next)
-        trace.push(action.name)
-        await fleet.take(action.name, state, next).catch((error: unknown) => {
-          throw new Error(`${String(error)} after: ${trace.join(', ')}`, { cause: error })
-        })
-        const told = expected(shape, next, rules)
-        const found = fleet.abstraction()
-        if (JSON.stringify(found) !== JSON.stringify(told)) expect(found, trace.join(', ')).toEqual(told)
-        taken.add(`${from} ${index}`)
-        steps++
-        state = next
-      }
+      await takeWalk(model, walk, model.layout.state(), {
+        take: (...step) => fleet.take(...step),
+        abstraction: () => fleet.abstraction(),
+        expected: (next) => expected(shape, next, rules),
+      })
+      for (const { from, action } of walk) taken.add(`${from} ${action}`)
+      steps += walk.length
     }
     await fleet.reset()
     return { edges: taken.size, steps }

@@ -2,6 +2,7 @@ import { protocol, type Protocol } from '@slip/kv-core'
 import { ancestor, attachModel, AttachShape, type AttachOptions, type AttachState } from '@slip/model'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ReplayFollower, type Abstraction } from './replay/replay-follower.ts'
+import { takeWalk } from './replay/take-walk.ts'
 import { walks } from './replay/walk.ts'
 
 const DOWN = 0
@@ -36,26 +37,16 @@ async function replayed(options: AttachOptions, rules = protocol): Promise<{ edg
   const taken = new Set<string>()
   let steps = 0
   for (const walk of walks(model)) {
-    let state = model.layout.state()
-    model.begin?.(state)
-    const follower = new ReplayFollower(shape, state)
-    const trace: string[] = []
-    for (const { from, action: index } of walk) {
-      const action = model.actions[index]!
-      const next = model.layout.state()
-      next.words.set(state.words)
-      action.step(next)
-      trace.push(action.name)
-      await follower.take(action.name, state, next).catch((error: unknown) => {
-        throw new Error(`${String(error)} after: ${trace.join(', ')}`, { cause: error })
-      })
-      const found = follower.abstraction()
-      const told = expected(shape, next)
-      if (JSON.stringify(found) !== JSON.stringify(told)) expect(found, trace.join(', ')).toEqual(told)
-      taken.add(`${from} ${index}`)
-      steps++
-      state = next
-    }
+    const begin = model.layout.state()
+    model.begin?.(begin)
+    const follower = new ReplayFollower(shape, begin)
+    const state = await takeWalk(model, walk, begin, {
+      take: (...step) => follower.take(...step),
+      abstraction: () => follower.abstraction(),
+      expected: (next) => expected(shape, next),
+    })
+    for (const { from, action } of walk) taken.add(`${from} ${action}`)
+    steps += walk.length
     if (state.mode !== DOWN) await follower.abandon()
     vi.clearAllTimers()
   }

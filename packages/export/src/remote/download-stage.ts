@@ -1,6 +1,7 @@
-import { basename, dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { systemCode, WriterLock } from '@slip/kv-core/store-parts'
 import { artifactFiles } from '../artifact-files.ts'
+import { withLockedStage } from '../stage.ts'
 import { isTransient } from './transient.ts'
 
 const SUFFIX = '.slip-download'
@@ -20,13 +21,7 @@ export async function withDownloadStage<R>(
   signal: AbortSignal | undefined,
   work: (stage: string) => Promise<R>,
 ): Promise<R> {
-  const absolute = resolve(path)
-  await artifactFiles.mkdir(dirname(absolute))
-  const parent = await artifactFiles.realpath(dirname(absolute))
-  const stage = join(parent, `${basename(absolute)}${SUFFIX}`)
-  await removeForgotten(parent, stage)
-  const lock = await WriterLock.take(artifactFiles, stage, { signal })
-  try {
+  return withLockedStage(path, { suffix: SUFFIX, removeOthers: removeForgotten, signal }, async (stage) => {
     await prepare(stage, payload)
     let keeps = false
     try {
@@ -37,9 +32,7 @@ export async function withDownloadStage<R>(
     } finally {
       if (!keeps) await artifactFiles.removeTree(stage)
     }
-  } finally {
-    await lock.release()
-  }
+  })
 }
 
 async function prepare(stage: string, payload: string): Promise<void> {
