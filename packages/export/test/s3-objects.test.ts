@@ -35,6 +35,9 @@ describe('a scripted server', () => {
     server.objects.clear()
     server.uploads.clear()
     server.seen.length = 0
+    server.region = 'us-east-1'
+    server.aheadMs = 0
+    server.pauseMs = 0
     store = open()
   })
 
@@ -127,6 +130,14 @@ describe('a scripted server', () => {
   test.each([
     [403, 'AccessDenied', 'PermissionDenied'],
     [403, 'InvalidAccessKeyId', 'Unauthorized'],
+    [403, 'SignatureDoesNotMatch', 'Unauthorized'],
+    [400, 'ExpiredToken', 'Unauthorized'],
+    [403, 'RequestTimeTooSkewed', 'Unauthorized'],
+    [301, 'PermanentRedirect', 'Unsupported'],
+    [400, 'AuthorizationHeaderMalformed', 'Unsupported'],
+    [507, 'InsufficientStorage', 'QuotaExceeded'],
+    [503, 'SlowDown', 'Unreachable'],
+    [307, 'TemporaryRedirect', 'Unreachable'],
     [404, 'NoSuchBucket', 'BucketNotFound'],
     [501, 'NotImplemented', 'Unsupported'],
     [500, 'InternalError', 'Unreachable'],
@@ -138,6 +149,92 @@ describe('a scripted server', () => {
     )
     expect(error).toMatchObject({ code: expected })
     expect(JSON.stringify([error!.message, error, String(error!.cause)])).not.toContain(SECRET)
+  })
+
+  test('a clock that is off is made good by the server’s, once', async () => {
+    server.aheadMs = 3_600_000
+    expect(await store.put('a', text('v'), { condition: 'absent' })).not.toBe('conflict')
+    expect(server.seen).toEqual(['PUT a ', 'PUT a '])
+    expect(await store.get('a')).toMatchObject({ size: 1 })
+    expect(server.seen).toHaveLength(3)
+    server.seen.length = 0
+    server.script = () => ({ status: 403, code: 'RequestTimeTooSkewed', before: true })
+    await expect(store.get('a')).rejects.toThrow(/the clock here is 3[56]\d\d s behind the store's/)
+    expect(server.seen).toHaveLength(2)
+  })
+
+  test('a bucket in another region is asked there, once; where the endpoint sends elsewhere it says so', async () => {
+    server.region = 'eu-west-1'
+    expect(await store.put('a', text('v'), { condition: 'absent' })).not.toBe('conflict')
+    expect(await store.get('a')).toMatchObject({ size: 1 })
+    expect(server.seen).toEqual(['PUT a ', 'PUT a ', 'GET a '])
+    server.seen.length = 0
+    server.script = () => ({
+      status: 301,
+      code: 'PermanentRedirect',
+      before: true,
+      headers: { 'x-amz-bucket-region': 'ap-south-1', location: 'http://127.0.0.1:9/' },
+    })
+    const error: unknown = await store.put('b', text('v')).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'Unsupported' })
+    expect(String(error)).toContain('the bucket is in ap-south-1, and eu-west-1 was asked')
+    expect(server.seen).toHaveLength(1)
+  })
+
+  test('credentials that expired are read again, and asked with once more when they are others', async () => {
+    const tokens = ['old', 'old', 'new', 'new', 'new']
+    store = s3Objects({
+      bucket: 'bucket',
+      endpoint,
+      credentials: () => ({ accessKeyId: 'key', secretAccessKey: SECRET, sessionToken: tokens.shift() }),
+    })
+    server.script = ({ headers }) =>
+      headers['x-amz-security-token'] === 'new'
+        ? undefined
+        : { status: 400, code: 'ExpiredToken', before: true }
+    await expect(store.put('a', text('v'))).rejects.toMatchObject({ code: 'Unauthorized' })
+    expect(server.seen).toHaveLength(1)
+    tokens.unshift('old')
+    expect(await store.put('a', text('v'), { condition: 'absent' })).not.toBe('conflict')
+    expect(server.seen).toHaveLength(3)
+  })
+
+  test.each([
+    [503, 'SlowDown'],
+    [429, 'TooManyRequests'],
+    [400, 'RequestTimeout'],
+    [307, 'TemporaryRedirect'],
+  ])(
+    '%i %s says that nothing was done: what has a condition waits, longer each time, and is sent again',
+    async (status, code) => {
+      const asked: number[] = []
+      server.script = () => {
+        asked.push(performance.now())
+        return asked.length < 4 ? { status, code, before: true } : undefined
+      }
+      expect(await store.put('a', text('v'), { condition: 'absent' })).not.toBe('conflict')
+      const waits = asked.slice(1).map((at, i) => at - asked[i]!)
+      expect(waits).toHaveLength(3)
+      for (const [i, least] of [100, 200, 400].entries()) expect(waits[i]).toBeGreaterThanOrEqual(least - 5)
+    },
+  )
+
+  test('a part that the link takes slowly is no timeout; one that it does not take is', async () => {
+    const wide = s3Objects({
+      bucket: 'bucket',
+      endpoint,
+      region: 'us-east-1',
+      credentials: () => ({ accessKeyId: 'key', secretAccessKey: SECRET }),
+      partBytes: 24 * 1024 * 1024,
+    })
+    server.pauseMs = 20
+    const begun = performance.now()
+    await wide.put('a', new Uint8Array(24 * 1024 * 1024), { timeoutMs: 4000 })
+    expect(performance.now() - begun).toBeGreaterThan(4000)
+    server.pauseMs = 600_000
+    await expect(
+      wide.put('b', new Uint8Array(24 * 1024 * 1024), { timeoutMs: 200, condition: 'absent' }),
+    ).rejects.toMatchObject({ code: 'OutcomeUnknown' })
   })
 
   test('a store that ignores conditions is found, and refused for pointers', async () => {

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { encodeS3, signedHeaders } from '../src/objects/s3-signature.ts'
+import { S3Signing } from '../src/objects/s3-signing.ts'
 
 // The examples that Amazon's documentation of signature version 4 for S3 gives, with its keys.
 const KEYS = {
@@ -29,4 +30,18 @@ test.each([
 
 test('what a name may hold is encoded as S3 does', () => {
   expect(encodeS3("a b+c/d'(e)*!~-._")).toBe('a%20b%2Bc%2Fd%27%28e%29%2A%21~-._')
+})
+
+test('the bucket is asked where a redirect says that it is, and no name but that of a region becomes part of a host', async () => {
+  for (const name of ['AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3']) vi.stubEnv(name, undefined)
+  const signing = new S3Signing({ bucket: 'routes', region: 'us-east-1', credentials: () => KEYS })
+  vi.unstubAllEnvs()
+  const redirect = (region: string): Response =>
+    new Response(null, { status: 301, headers: { 'x-amz-bucket-region': region } })
+  expect(signing.base).toBe('https://routes.s3.us-east-1.amazonaws.com')
+  for (const region of ['evil.example/', 'a@evil', 'EU', '', 'us-east-1'])
+    expect(await signing.learn(redirect(region), '')).toMatchObject({ learned: false })
+  expect(signing.base).toBe('https://routes.s3.us-east-1.amazonaws.com')
+  expect(await signing.learn(redirect('eu-west-3'), '')).toMatchObject({ learned: true })
+  expect(signing.base).toBe('https://routes.s3.eu-west-3.amazonaws.com')
 })

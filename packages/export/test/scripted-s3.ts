@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -16,7 +17,12 @@ export type Script = (request: {
   readonly query: URLSearchParams
   readonly headers: IncomingMessage['headers']
 }) =>
-  | { readonly status: number; readonly code?: string; readonly before?: boolean }
+  | {
+      readonly status: number
+      readonly code?: string
+      readonly before?: boolean
+      readonly headers?: Readonly<Record<string, string>>
+    }
   | 'ignoreConditions'
   | 'drop'
   | undefined
@@ -27,6 +33,11 @@ export class ScriptedS3 {
   readonly uploads: Map<string, Map<number, Buffer>> = new Map<string, Map<number, Buffer>>()
   readonly seen: string[] = []
   script: Script = () => undefined
+  region = 'us-east-1'
+  /** Of its clock. */
+  aheadMs = 0
+  /** How long it waits before it reads on. */
+  pauseMs = 0
   readonly #server = createServer((request, response) => void this.#answer(request, response))
 
   async start(): Promise<string> {
@@ -43,7 +54,10 @@ export class ScriptedS3 {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const pieces: Buffer[] = []
     try {
-      for await (const piece of request) pieces.push(piece as Buffer)
+      for await (const piece of request) {
+        pieces.push(piece as Buffer)
+        if (this.pauseMs > 0) await delay(this.pauseMs)
+      }
     } catch {
       return
     }
@@ -55,16 +69,21 @@ export class ScriptedS3 {
     this.seen.push(`${method} ${key} ${[...url.searchParams.keys()].sort().join()}`)
     if (createHash('sha256').update(payload).digest('hex') !== headers['x-amz-content-sha256'])
       return fail(response, 400, 'XAmzContentSHA256Mismatch')
-    if (
-      !/^AWS4-HMAC-SHA256 Credential=key\/\d{8}\/us-east-1\/s3\/aws4_request,/.test(
+    response.setHeader('date', new Date(Date.now() + this.aheadMs).toUTCString())
+    const [, region] =
+      /^AWS4-HMAC-SHA256 Credential=key\/\d{8}\/([^/]+)\/s3\/aws4_request,/.exec(
         headers.authorization ?? '',
-      )
-    )
-      return fail(response, 403, 'SignatureDoesNotMatch')
+      ) ?? []
+    if (region === undefined) return fail(response, 403, 'SignatureDoesNotMatch')
+    if (region !== this.region)
+      return fail(response, 400, 'AuthorizationHeaderMalformed', `<Region>${this.region}</Region>`)
+    if (Math.abs(Date.now() + this.aheadMs - timeOf(headers)) > 15 * 60_000)
+      return fail(response, 403, 'RequestTimeTooSkewed')
     const scripted = this.script({ method, key, query: url.searchParams, headers })
     if (scripted === 'drop') return void response.destroy()
     if (typeof scripted === 'object') {
       if (scripted.before !== true) this.#honest(method, key, url, headers, payload)
+      for (const [name, value] of Object.entries(scripted.headers ?? {})) response.setHeader(name, value)
       return fail(response, scripted.status, scripted.code ?? 'Scripted')
     }
     const honest = this.#honest(
@@ -165,7 +184,13 @@ export class ScriptedS3 {
   }
 }
 
-function fail(response: ServerResponse, status: number, code: string): void {
+function timeOf(headers: IncomingMessage['headers']): number {
+  const [, ...parts] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(String(headers['x-amz-date'])) ?? []
+  const [year = 0, month = 0, ...rest] = parts.map(Number)
+  return Date.UTC(year, month - 1, ...rest)
+}
+
+function fail(response: ServerResponse, status: number, code: string, more = ''): void {
   response.writeHead(status)
-  response.end(`<Error><Code>${code}</Code></Error>`)
+  response.end(`<Error><Code>${code}</Code>${more}</Error>`)
 }

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { KvError, type KvErrorCode, type WaitOptions } from '@slip/kv-core'
-import { encodeS3, signedHeaders, type S3Credentials } from './s3-signature.ts'
+import { KvError, type WaitOptions } from '@slip/kv-core'
+import { codeOf, failureOf } from './s3-failure.ts'
+import { encodeS3, type S3Credentials } from './s3-signature.ts'
+import { S3Signing } from './s3-signing.ts'
 
 export interface S3Options {
   readonly bucket: string
@@ -8,7 +10,7 @@ export interface S3Options {
   readonly prefix?: string | undefined
   /** @default `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, then Amazon's of the region */
   readonly endpoint?: string | undefined
-  /** @default `AWS_REGION`, `AWS_DEFAULT_REGION`, then `us-east-1` */
+  /** @default `AWS_REGION`, `AWS_DEFAULT_REGION`, then `us-east-1`, until the store says where the bucket is */
   readonly region?: string | undefined
   /** Asked before each request. @default `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` */
   readonly credentials?: (() => S3Credentials | Promise<S3Credentials>) | undefined
@@ -30,43 +32,48 @@ export interface S3Request extends WaitOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000
-const MOST_ATTEMPTS = 4
+const MOST_ATTEMPTS = 5
 const FIRST_DELAY_MS = 100
-const UNAUTHORIZED = new Set(['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'ExpiredToken', 'InvalidToken'])
+/** Above it a payload is given as the link takes it. */
+const MOST_AT_ONCE_BYTES = 256 * 1024
+const PIECE_BYTES = 64 * 1024
 
 /** Signed requests to one bucket, sent again where that is safe. */
 export class S3Client {
-  readonly #options: S3Options
-  readonly #base: string
-  readonly #region: string
+  readonly #bucket: string
+  readonly #signing: S3Signing
 
   constructor(options: S3Options) {
-    const { env } = process
-    this.#options = options
-    this.#region = options.region ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? 'us-east-1'
-    const endpoint = options.endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL']
-    this.#base =
-      endpoint === undefined
-        ? `https://${options.bucket}.s3.${this.#region}.amazonaws.com`
-        : `${endpoint.replace(/\/+$/, '')}/${options.bucket}`
+    this.#bucket = options.bucket
+    this.#signing = new S3Signing(options)
   }
 
-  /** The answer once its head is there. KvError says what went wrong, without any part of a credential. */
+  /**
+   * The answer once its head is there. `timeoutMs` is how long nothing of the payload is taken, and then how long no answer comes.
+   * KvError says what went wrong, without any part of a credential.
+   */
   async send(request: S3Request): Promise<Response> {
     const { signal, expected = [], repeatable } = request
-    const what = `${request.method} ${request.name ?? this.#options.bucket}`
+    const what = `${request.method} ${request.name ?? this.#bucket}`
+    let signedAgain = false
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted()
       let failure: KvError
       try {
         const response = await this.#once(request)
         if (response.ok || expected.includes(response.status)) return response
-        const code = codeOf(await response.text())
-        failure = new KvError(meaningOf(response.status, code), `${what}: ${response.status} ${code}`)
-        if (response.status < 500 && response.status !== 429) throw failure
-        // 503 says that nothing was done; any other may have been.
-        if (!repeatable && response.status !== 503 && response.status !== 429)
-          throw new KvError('OutcomeUnknown', `${what}: ${response.status} ${code}`)
+        const xml = await response.text()
+        const code = codeOf(xml)
+        const { meaning, again } = failureOf({ status: response.status, code })
+        failure = new KvError(meaning, `${what}: ${response.status} ${code}`)
+        if (again === 'signed') {
+          const { learned, why } = await this.#signing.learn(response, xml)
+          if (!learned || signedAgain) throw new KvError(meaning, `${failure.message}: ${why}`)
+          signedAgain = true
+          continue
+        }
+        if (again === 'never') throw failure
+        if (again === 'unknown' && !repeatable) throw new KvError('OutcomeUnknown', failure.message)
       } catch (error) {
         signal?.throwIfAborted()
         if (KvError.is(error)) throw error
@@ -83,16 +90,13 @@ export class S3Client {
   }
 
   async #once(request: S3Request): Promise<Response> {
-    const { method, name, query = {}, headers = {}, payload, signal, timeoutMs } = request
+    const { method, name, query = {}, headers = {}, payload = new Uint8Array(), signal, timeoutMs } = request
     const path = name === undefined ? '/' : `/${name.split('/').map(encodeS3).join('/')}`
-    const url = new URL(`${this.#base}${path}`)
+    const url = new URL(`${this.#signing.base}${path}`)
     url.search = Object.entries(query)
       .map(([key, value]) => `${encodeS3(key)}=${encodeS3(value)}`)
       .join('&')
-    const signed = signedHeaders(
-      { method, url, headers, payload: payload ?? new Uint8Array(), region: this.#region, now: new Date() },
-      await this.#credentials(),
-    )
+    const signed = await this.#signing.sign({ method, url, headers, payload })
     // The time is for the head of the answer; who reads its body minds that.
     const slow = new AbortController()
     const timer = setTimeout(
@@ -103,35 +107,33 @@ export class S3Client {
       return await fetch(url, {
         method,
         headers: signed,
-        redirect: 'error',
+        redirect: 'manual',
         signal: signal === undefined ? slow.signal : AbortSignal.any([signal, slow.signal]),
-        ...(payload === undefined ? {} : { body: payload as Uint8Array<ArrayBuffer> }),
+        ...(request.payload === undefined ? {} : payloadInit(payload, signed, () => timer.refresh())),
       })
     } finally {
       clearTimeout(timer)
     }
   }
-
-  async #credentials(): Promise<S3Credentials> {
-    const { credentials } = this.#options
-    if (credentials !== undefined) return credentials()
-    const { env } = process
-    const [accessKeyId, secretAccessKey] = [env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY']]
-    if (accessKeyId === undefined || secretAccessKey === undefined)
-      throw new KvError('Unauthorized', 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set')
-    return { accessKeyId, secretAccessKey, sessionToken: env['AWS_SESSION_TOKEN'] }
-  }
 }
 
-function meaningOf(status: number, code: string): KvErrorCode {
-  if (code === 'NoSuchBucket') return 'BucketNotFound'
-  if (status === 401 || UNAUTHORIZED.has(code)) return 'Unauthorized'
-  if (status === 403) return 'PermissionDenied'
-  if (status === 400 || status === 501) return 'Unsupported'
-  return 'Unreachable'
-}
-
-/** The code of an error in XML; empty for anything else. */
-export function codeOf(xml: string): string {
-  return /<Error>[\s\S]*?<Code>([A-Za-z]+)<\/Code>/.exec(xml)?.[1] ?? ''
+/** A payload for `fetch`; of a large one it says when the link takes more. */
+function payloadInit(
+  payload: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+  onTaken: () => void,
+): RequestInit & { readonly duplex?: 'half' } {
+  if (payload.length <= MOST_AT_ONCE_BYTES) return { body: payload as Uint8Array<ArrayBuffer> }
+  let at = 0
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull: (controller) => {
+        onTaken()
+        controller.enqueue(payload.subarray(at, (at += PIECE_BYTES)))
+        if (at >= payload.length) controller.close()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  return { body, duplex: 'half', headers: { ...headers, 'content-length': String(payload.length) } }
 }

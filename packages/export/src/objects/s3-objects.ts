@@ -10,7 +10,8 @@ import {
 } from '@slip/kv-core'
 import { BodyFailed, bodyOf, bodyOfBytes, orAborted, piecesOf } from './object-body.ts'
 import { mustBeNamePrefix, mustBeObjectName } from './object-name.ts'
-import { codeOf, S3Client, type S3Options } from './s3-client.ts'
+import { S3Client, type S3Options } from './s3-client.ts'
+import { codeOf } from './s3-failure.ts'
 import { S3Upload } from './s3-upload.ts'
 
 const DEFAULT_PART_BYTES = 8 * 1024 * 1024

@@ -1,5 +1,6 @@
 import { KvError, type WaitOptions } from '@slip/kv-core'
-import { codeOf, type S3Client } from './s3-client.ts'
+import type { S3Client } from './s3-client.ts'
+import { codeOf } from './s3-failure.ts'
 
 const IN_FLIGHT = 3
 
