@@ -17,12 +17,11 @@ import {
   type NatsObjectInfo,
   type NatsObjectsOptions,
 } from './nats-object-bucket.ts'
+import { CHUNK_BYTES, sendChunks } from './nats-chunks.ts'
 import { messagesOf } from './nats-messages.ts'
-import { BodyFailed, bodyOf, bodyOfBytes, orAborted, piecesOf } from './object-body.ts'
+import { BodyFailed, bodyOf, bodyOfBytes, orAborted } from './object-body.ts'
 import { mustBeNamePrefix, mustBeObjectName } from './object-name.ts'
 
-const CHUNK_BYTES = 128 * 1024
-const IN_FLIGHT = 16
 const DEFAULT_TIMEOUT_MS = 10_000
 const MOST_ATTEMPTS = 50
 const ORPHAN_MS = 3_600_000
@@ -116,7 +115,8 @@ class NatsObjects implements ObjectStore {
     const nuid = randomUUID().replaceAll('-', '')
     let isOpen = false
     try {
-      const info = await this.#send(bucket, name, nuid, body, options)
+      const { timeoutMs = DEFAULT_TIMEOUT_MS } = options
+      const info = await sendChunks(bucket, { name, nuid }, body, { signal, timeoutMs })
       for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
         signal?.throwIfAborted()
         const before = await look()
@@ -129,7 +129,7 @@ class NatsObjects implements ObjectStore {
         const revision = await bucket.client
           .publish(bucket.metaSubject(name), JSON.stringify(info), {
             expect: { lastSubjectSequence: before?.revision ?? 0 },
-            timeout: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+            timeout: timeoutMs,
           })
           .then(({ seq }) => seq)
           .catch((error: unknown) => {
@@ -204,51 +204,6 @@ class NatsObjects implements ObjectStore {
     return asking(what, () => orAborted(this.#bucket().then(work), signal))
   }
 
-  /** Sends the chunks, a window of them at a time. */
-  async #send(
-    bucket: NatsObjectBucket,
-    name: string,
-    nuid: string,
-    body: Uint8Array | AsyncIterable<Uint8Array>,
-    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: ObjectPutOptions,
-  ): Promise<NatsObjectInfo> {
-    const hash = createHash('sha256')
-    const subject = bucket.chunkSubject(nuid)
-    const flying: Promise<number>[] = []
-    let [size, chunks, first, last] = [0, 0, 0, 0]
-    const land = async (): Promise<void> => {
-      last = await orAborted(flying[0]!, signal)
-      void flying.shift()
-      if (first === 0) first = last
-    }
-    try {
-      for await (const chunk of chunksOf(piecesOf(body, signal))) {
-        hash.update(chunk)
-        size += chunk.length
-        chunks++
-        const sent = bucket.client.publish(subject, chunk, { timeout: timeoutMs }).then(({ seq }) => seq)
-        sent.catch(() => undefined)
-        flying.push(sent)
-        if (flying.length >= IN_FLIGHT) await land()
-      }
-      while (flying.length > 0) await land()
-    } catch (error) {
-      // What is under way would arrive behind the purge.
-      await Promise.allSettled(flying)
-      throw error
-    }
-    return {
-      name,
-      bucket: this.#name,
-      nuid,
-      size,
-      chunks,
-      digest: `SHA-256=${hash.digest('base64').replaceAll('+', '-').replaceAll('/', '_')}`,
-      options: { max_chunk_size: CHUNK_BYTES },
-      ...(chunks > 0 && last - first + 1 === chunks ? { metadata: { slip_first_seq: String(first) } } : {}),
-    }
-  }
-
   /** Removes what an entry replaced. What stays for a failure is invisible. */
   async #forget(
     bucket: NatsObjectBucket,
@@ -305,24 +260,6 @@ function mustBe(info: NatsObjectInfo, base64: string): void {
   const digest = `SHA-256=${base64.replaceAll('+', '-').replaceAll('/', '_')}`
   if (info.digest.replaceAll('=', '') !== digest.replaceAll('=', ''))
     throw new SnapshotError('Corrupted', `${info.name} is not what its digest says`)
-}
-
-/** Pieces as chunks of one size; each has memory of its own, as it is sent while the next one is filled. */
-async function* chunksOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let chunk = new Uint8Array(CHUNK_BYTES)
-  let filled = 0
-  for await (const piece of pieces)
-    for (let at = 0; at < piece.length;) {
-      const part = piece.subarray(at, at + CHUNK_BYTES - filled)
-      chunk.set(part, filled)
-      filled += part.length
-      at += part.length
-      if (filled < CHUNK_BYTES) continue
-      yield chunk
-      chunk = new Uint8Array(CHUNK_BYTES)
-      filled = 0
-    }
-  if (filled > 0) yield chunk.subarray(0, filled)
 }
 
 /** Makes the bucket, and removes the chunks that puts which died long ago left. */

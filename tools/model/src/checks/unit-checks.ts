@@ -6,6 +6,7 @@ import { HISTORY_CHECKS } from './history-checks.ts'
 import { LISTING_CHECKS } from './listing-checks.ts'
 import { PART_CHECKS } from './part-checks.ts'
 import { POSITION_CHECKS } from './position-checks.ts'
+import { PRUNE_CHECKS } from './prune-checks.ts'
 import { PUBLISHED_CHECKS } from './published-checks.ts'
 import { REPAIR_CHECKS } from './repair-checks.ts'
 import { RESTORE_CHECKS } from './restore-checks.ts'
@@ -24,6 +25,7 @@ export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...FLUSH_CHECKS,
   ...ARTIFACT_CHECKS,
   ...ROUND_CHECKS,
+  ...PRUNE_CHECKS,
   ...PUBLISHED_CHECKS,
   ...PART_CHECKS,
 ]
