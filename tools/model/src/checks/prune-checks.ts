@@ -1,4 +1,5 @@
 import type { PayloadRank, PrunableInput, Protocol, ReplacedForInput } from '@slip/kv-core'
+import { EARLIER, LATER } from './histories.ts'
 import type { UnitCheck } from './unit-check.ts'
 
 const AGED: PrunableInput = {

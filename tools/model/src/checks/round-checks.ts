@@ -9,10 +9,9 @@ import {
   type PublishVerdict,
 } from '@slip/kv-core'
 import { BINDING, FOREIGN } from './attach-cases.ts'
+import { EARLIER, LATER } from './histories.ts'
 import type { UnitCheck } from './unit-check.ts'
 
-const EARLIER = '2026-01-02T03:04:05.6Z'
-const LATER = '2026-01-02T03:04:05.600000001Z with a name'
 const MOST = 0xffff_ffff_ffff_ffffn
 const at = (revision: bigint): WatchCursor => WatchCursor.fromRevision(revision)
 const stamp = (hex: string): WatchCursor => WatchCursor.fromToken(VersionToken.fromHex(hex))
