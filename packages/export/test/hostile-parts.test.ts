@@ -51,7 +51,7 @@ async function replaced(
 const HOSTILE: Readonly<Record<string, (published: Published) => unknown>> = {
   'no list at all': ({ files }) => files.delete('PARTS.json'),
   'a list that is no JSON': ({ files }) => files.set('PARTS.json', Buffer.from('{')),
-  'a list that is too long': ({ files }) => files.set('PARTS.json', Buffer.alloc(512 * 1024 + 1, ' ')),
+  'a list that is too long': ({ files }) => files.set('PARTS.json', Buffer.alloc(2 * 1024 * 1024 + 1, ' ')),
   'a payload beside the list': ({ files }) => files.set('data/fold.records', Buffer.from('x')),
   'another manifest': ({ files }) => files.set('MANIFEST.json', Buffer.from('{}')),
   'a format to come': ({ list }) => (list.format = 2),
@@ -72,6 +72,11 @@ const HOSTILE: Readonly<Record<string, (published: Published) => unknown>> = {
       part: list.layers[0]!.part.replace(/.{4}$/, i.toString(16).padStart(4, '0')),
     }))),
   'one piece too many': ({ list }) => (list.base = Array.from({ length: 2049 }, () => list.base[0]!)),
+  'what is kept is no list': ({ list }) => Object.assign(list, { kept: 'all' }),
+  'a kept name that leads elsewhere': ({ list }) => list.kept.push('../routes.manifest.json'),
+  'a kept name that is no text': ({ list }) => Object.assign(list, { kept: [7] }),
+  'one kept name too many': ({ list }) =>
+    (list.kept = Array.from({ length: 2048 + 1 + 32 + 1 }, () => list.base[0]!.part)),
   'a size that is no number': ({ list }) => Object.assign(list.base[0]!, { size: '7' }),
   'a size below nothing': ({ list }) => (list.base[0]!.size = -1),
   'a size beyond all': ({ list }) => (list.base[0]!.size = 2 ** 52),

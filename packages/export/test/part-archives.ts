@@ -51,4 +51,5 @@ export interface PlainList {
   base: ListedPart[]
   index: ListedPart
   layers: (ListedPart & { makes: string; head_size: number; head_blake3: string })[]
+  kept: string[]
 }

@@ -25,6 +25,7 @@ const ASKED_ELSEWHERE = new Set([
   'inheritsParts',
   'prunablePart',
   'layersAfter',
+  'sealParts',
   'lease',
 ])
 

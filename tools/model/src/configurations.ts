@@ -1,6 +1,7 @@
 import type { Protocol } from '@slip/kv-core'
 import { LARGE_ARTIFACTS, MEDIUM_ARTIFACTS, SMALL_ARTIFACTS } from './artifact-configurations.ts'
 import { SMALL_COUNT } from './ancestor-exports.ts'
+import { DEEP_PARTS, LARGE_PARTS, MEDIUM_PARTS, SMALL_PARTS } from './part-configurations.ts'
 import { configuration, type Configuration } from './configuration.ts'
 import { attachModel } from './models/attach-model.ts'
 import type { AttachOptions } from './models/attach-state.ts'
@@ -95,6 +96,7 @@ export const SMALL: readonly Configuration[] = [
   counting({ name: 'narrow, two removals', keys: 2, revisions: 4, removals: 2, rewrites: 0, narrow: true }),
   SMALL_COUNT.configuration,
   ...SMALL_ARTIFACTS,
+  ...SMALL_PARTS,
   listing({ name: 'removals', ...two }),
   listing({ name: 'writers only', keys: 2, revisions: 4, removals: false }),
   attaching({ name: 'writers only', ...two, faults: [], calm: true }),
@@ -129,6 +131,7 @@ export const SMALL: readonly Configuration[] = [
 /** About a million states: every test run. */
 export const MEDIUM: readonly Configuration[] = [
   ...MEDIUM_ARTIFACTS,
+  ...MEDIUM_PARTS,
   attaching({ name: 'rollback, four writes', keys: 2, revisions: 4, eras: 2, faults: ['rollback'] }),
   attaching({
     name: 'recreated and purged',
@@ -148,6 +151,7 @@ export const MEDIUM: readonly Configuration[] = [
 
 /** Minutes and gigabytes: `explore deep`. */
 export const DEEP: readonly Configuration[] = [
+  ...DEEP_PARTS,
   attaching({
     name: 'three keys followed, recreated and purged, deep',
     keys: 3,
@@ -160,6 +164,7 @@ export const DEEP: readonly Configuration[] = [
 /** More than ten million states: `explore`. */
 export const LARGE: readonly Configuration[] = [
   ...LARGE_ARTIFACTS,
+  ...LARGE_PARTS,
   attaching({
     name: 'three keys, recreated and purged',
     keys: 3,

@@ -3,6 +3,7 @@ import { ARTIFACT_LIMITS, WRONG_ARTIFACTS } from './artifact-configurations.ts'
 import type { WrongConfiguration } from './configuration.ts'
 import { attaching, counting, flushing, keeping, listing, resyncing, watching } from './configurations.ts'
 import { HAZARDS } from './models/hazards.ts'
+import { WRONG_PARTS } from './part-configurations.ts'
 import { ancestor } from './rules/ancestor.ts'
 
 const two = { keys: 2, revisions: 3 } as const
@@ -26,6 +27,7 @@ export const ANCESTOR: readonly WrongConfiguration[] = HAZARDS.map(({ id, option
 /** Rules, stores and sources that do what ours must not. */
 export const WRONG_RULES: readonly WrongConfiguration[] = [
   ...WRONG_ARTIFACTS,
+  ...WRONG_PARTS,
   {
     configuration: watching({ name: 'resumes from what was delivered', ...two, resumesFrom: 'delivered' }),
     rules: protocol,

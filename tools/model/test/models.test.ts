@@ -11,6 +11,7 @@ import {
   LIMITS,
   listingModel,
   MEDIUM,
+  partsModel,
   resyncModel,
   SHIPPED_COUNT,
   SMALL,
@@ -46,15 +47,7 @@ test('together they have more than a million states', () => {
  * Decisions about what no model has: the checks hold them, and what a repair makes of its decisions is shown by
  * the schedules of kv-core's `restore-schedules.test.ts`.
  */
-const WITHOUT_MODEL = [
-  'mayRestore',
-  'restoreKey',
-  'lease',
-  'isPublished',
-  'inheritsParts',
-  'prunablePart',
-  'layersAfter',
-]
+const WITHOUT_MODEL = ['mayRestore', 'restoreKey', 'lease', 'isPublished']
 
 test.each([SMALL_COUNT, SHIPPED_COUNT])(
   '$configuration.name: as many states as another explorer found',
@@ -113,6 +106,7 @@ test('a plain second explorer counts the same', { timeout: 300_000 }, () => {
     ),
   )
   same(artifactsModel({ name: 'artifacts', publishers: 1, revisions: [1, 1] }, protocol))
+  same(partsModel({ name: 'parts', publishers: 2, revisions: [2], crashes: false }, protocol))
   same(listingModel({ name: 'listing', ...two }, protocol))
   same(resyncModel({ name: 'resync', ...two, discards: 1 }, protocol))
 })

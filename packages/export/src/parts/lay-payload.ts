@@ -44,7 +44,10 @@ export async function asBase(
   const size = await writeHead(path, encodeIndexHead(digest, count))
   const index = { part: partName(prefix, await digestOfFile(path, signal)), size, path, start: 0 }
   const cut = piecesOf(payload.directory, file, prefix, pieces.digests)
-  return { list: { base: { blake3: digest, pieces: cut }, index, layers: [] }, own: [...cut, index] }
+  return {
+    list: { base: { blake3: digest, pieces: cut }, index, layers: [], kept: [] },
+    own: [...cut, index],
+  }
 }
 
 async function writeHead(path: string, head: Uint8Array): Promise<number> {
@@ -86,7 +89,7 @@ export async function asLayer(
   if (!layersPay(sizeOf(list.base.pieces), sizes)) return undefined
   const part: LocalPart = { part: partName(prefix, layer.digest), size: layer.size, path, start: 0 }
   return {
-    list: { ...list, layers: [...list.layers, { ...part, makes: digest, head: layer.head }] },
+    list: { ...list, layers: [...list.layers, { ...part, makes: digest, head: layer.head }], kept: [] },
     own: [part],
   }
 }

@@ -6,11 +6,14 @@ import { isPartName } from './part-name.ts'
 /** In an archive in the place of the payload: of what parts it is made. */
 export const PARTS_FILE = 'PARTS.json'
 /** A longer list is not read. */
-export const MAX_PARTS_BYTES: number = 512 * 1024
+export const MAX_PARTS_BYTES: number = 2 * 1024 * 1024
 /** A base is not cut into more pieces. */
 export const MOST_PIECES = 2048
 /** More layers than this are not laid upon one base. */
 export const MOST_LAYERS = 32
+
+/** All that a list may have. */
+const MOST_KEPT = MOST_PIECES + 1 + MOST_LAYERS
 
 const FORMAT = 1
 const DIGEST = /^[0-9a-f]{64}$/
@@ -36,11 +39,18 @@ export interface PartList {
   /** The hashes of its records: for who makes a layer. */
   readonly index: Part
   readonly layers: readonly LayerPart[]
+  /** Names of the parts of a list that was here before: who saw that one may have laid upon it. */
+  readonly kept: readonly string[]
 }
 
-/** Names of all parts. */
+/** Names of all parts that are needed, and may be taken over: those that are kept may be gone already. */
 export function partsOf({ base, index, layers }: PartList): readonly string[] {
   return [...base.pieces, index, ...layers].map(({ part }) => part)
+}
+
+/** Names of all parts that may not be pruned. */
+export function listedIn(list: PartList): readonly string[] {
+  return [...partsOf(list), ...list.kept]
 }
 
 /** Digests of the payloads that a list makes one after the other. */
@@ -53,7 +63,7 @@ export function sizeOf(parts: readonly Part[]): number {
   return parts.reduce((sum, { size }) => sum + size, 0)
 }
 
-export function encodePartList({ base, index, layers }: PartList): Uint8Array {
+export function encodePartList({ base, index, layers, kept }: PartList): Uint8Array {
   const plain = ({ part, size }: Part): Part => ({ part, size })
   return new TextEncoder().encode(
     JSON.stringify({
@@ -67,6 +77,7 @@ export function encodePartList({ base, index, layers }: PartList): Uint8Array {
         head_size: layer.head.size,
         head_blake3: layer.head.blake3,
       })),
+      kept,
     }),
   )
 }
@@ -94,6 +105,7 @@ export function decodePartList(bytes: Uint8Array): PartList {
     },
     index: readPart(fields.value('index'), 'index'),
     layers: atMost(MOST_LAYERS, 'layers', fields).map(readLayer),
+    kept: atMost(MOST_KEPT, 'kept', fields).map((each, i) => nameIn(each, `kept[${i}]`)),
   }
   fields.end()
   const twice = listedTwice(list)
@@ -140,10 +152,14 @@ function readPart(value: StrictJson, where: string): Part {
 }
 
 function takePart(fields: ManifestFields, where: string): Part {
-  const part = fields.text('part')
-  if (!isPartName(part))
-    throw refused(`its ${PARTS_FILE} has a ${where}.part ${shown(part)}, which names no part`)
+  const part = nameIn(fields.text('part'), `${where}.part`)
   const size = fields.count('size')
   fields.end()
   return { part, size }
+}
+
+function nameIn(value: StrictJson, where: string): string {
+  if (typeof value !== 'string') throw refused(`its ${PARTS_FILE} has a ${where} that is no text`)
+  if (isPartName(value)) return value
+  throw refused(`its ${PARTS_FILE} has a ${where} ${shown(value)}, which names no part`)
 }

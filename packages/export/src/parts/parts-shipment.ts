@@ -13,6 +13,7 @@ import { layersKept } from './layer-plan.ts'
 import { isThere, readPart, type LocalPart } from './part-files.ts'
 import {
   encodePartList,
+  listedIn,
   listedTwice,
   PARTS_FILE,
   partsOf,
@@ -21,7 +22,7 @@ import {
   type PartList,
 } from './part-list.ts'
 import { partPrefix } from './part-name.ts'
-import { listInArchive } from './parts-archive.ts'
+import { listInArchive, readPartsArchive } from './parts-archive.ts'
 
 const MOST_REPLACEMENTS = 4
 const MOST_ARCHIVE_BYTES = 4 * 1024 * 1024
@@ -41,9 +42,17 @@ export interface PartsShipmentOptions {
   readonly onProgress: Progress | undefined
 }
 
+interface FoundArchive {
+  readonly etag: string
+  readonly isSame: boolean
+  /** undefined when it cannot be read. */
+  readonly list: PartList | undefined
+}
+
 /**
  * A payload of records on its way: of the artifact that the pointer names its parts are taken over, and only what changed
- * since is sent. Parts come first, then the archive that lists them, so that whoever finds the list finds the parts.
+ * since is sent. Parts come first, then, when the pointer was looked at again, the archive that lists them, so that
+ * whoever finds the list finds the parts.
  */
 export class PartsShipment implements Shipment {
   readonly #options: PartsShipmentOptions
@@ -73,7 +82,52 @@ export class PartsShipment implements Shipment {
   }
 
   async bring(pointer: RemotePointer | undefined): Promise<void> {
-    const laid = await this.#lay(pointer)
+    await this.#bring(await this.#lay(pointer))
+  }
+
+  async fits(pointer: RemotePointer | undefined): Promise<boolean> {
+    if (this.#isOwn(pointer)) return true
+    const seen = await this.#listOf(pointer)
+    const inherited = this.#takenOver(this.#laid!.list)
+    return protocol.inheritsParts({ inherited, pointer: seen && partsOf(seen) })
+  }
+
+  async seal(pointer: RemotePointer | undefined): Promise<void> {
+    const { to, archive, wait, scratch } = this.#options
+    for (let attempt = 0; attempt < MOST_REPLACEMENTS; attempt++) {
+      const { list } = this.#laid!
+      const own = await this.#archiveOf(list)
+      this.#archiveBytes = own.length
+      const found = await this.#found(own)
+      const verdict = protocol.sealParts({
+        found: found && {
+          isSame: found.isSame,
+          takesOver: found.list === undefined || this.#takesOver(found.list),
+        },
+        takesOver: this.#takesOver(list),
+        isTarget: found?.list !== undefined && this.#isOwn(pointer),
+      })
+      if (verdict === 'keep') {
+        this.#laid = { list: found?.list ?? list, own: [] }
+        return
+      }
+      if (verdict === 'rebase') {
+        await this.#bring(await asBase(this.#payload, scratch, wait.signal))
+        continue
+      }
+      const kept = found?.list === undefined ? [] : listedIn(found.list)
+      const bytes = await this.#archiveOf({ ...list, kept })
+      const condition = found === undefined ? 'absent' : { etag: found.etag }
+      if ((await to.put(archive, bytes, { ...wait, condition })) !== 'conflict') {
+        this.sentBytes += bytes.length
+        this.#archiveBytes = bytes.length
+        return
+      }
+    }
+    throw new SnapshotError('Busy', `others replaced ${archive} all the time`)
+  }
+
+  async #bring(laid: LaidPayload): Promise<void> {
     this.#laid = laid
     const totalBytes = sizeOf(laid.own)
     let bytes = 0
@@ -85,16 +139,37 @@ export class PartsShipment implements Shipment {
       })
       bytes = before + part.size
     }
-    if (!this.#isOwn(pointer) || laid.own.length > 0) await this.#putArchive(laid.list)
   }
 
-  async fits(pointer: RemotePointer | undefined): Promise<boolean> {
-    if (this.#isOwn(pointer)) return true
-    const { list, own } = this.#laid!
-    const brought = new Set(own.map(({ part }) => part))
-    const inherited = partsOf(list).filter((part) => !brought.has(part))
-    const seen = await this.#listOf(pointer)
-    return protocol.inheritsParts({ inherited, pointer: seen && partsOf(seen) })
+  /** What is there in the place of the archive. */
+  async #found(own: Uint8Array): Promise<FoundArchive | undefined> {
+    const { to, head, archive, wait } = this.#options
+    const there = await to.get(archive, wait)
+    if (there === undefined) return undefined
+    const bytes = await collect(there.body, MOST_ARCHIVE_BYTES)
+    if (bytes !== undefined && Buffer.compare(bytes, own) === 0)
+      return { etag: there.etag, isSame: true, list: this.#laid!.list }
+    try {
+      const read = await readPartsArchive(to, archive, head.bytes, wait)
+      return read && { etag: read.etag, isSame: false, list: read.list }
+    } catch (error) {
+      if (!SnapshotError.is(error) || error.code !== 'ArtifactInvalid') throw error
+      return { etag: there.etag, isSame: false, list: undefined }
+    }
+  }
+
+  async #archiveOf(list: PartList): Promise<Uint8Array> {
+    const made = payloadArchive(this.#options.head, [], [[PARTS_FILE, encodePartList(list)]])
+    return (await collect(made.read(), MOST_ARCHIVE_BYTES))!
+  }
+
+  /** Names of the parts that somebody may prune before this artifact is published, or after: those put for others. */
+  #takenOver(list: PartList): readonly string[] {
+    return partsOf(list).filter((part) => !part.startsWith(`${this.#payload.prefix}-`))
+  }
+
+  #takesOver(list: PartList): boolean {
+    return this.#takenOver(list).length > 0
   }
 
   #isOwn(pointer: RemotePointer | undefined): boolean {
@@ -105,7 +180,8 @@ export class PartsShipment implements Shipment {
     const { scratch, wait, head } = this.#options
     const { signal } = wait
     const list = await this.#listOf(pointer)
-    if (list !== undefined && statesOf(list).at(-1) === this.#payload.digest) return { list, own: [] }
+    if (list !== undefined && statesOf(list).at(-1) === this.#payload.digest)
+      return { list: { ...list, kept: [] }, own: [] }
     // What only the source's word puts below this artifact may be pruned by others.
     const order = pointer?.manifest && {
       candidate: positionOf(head.manifest),
@@ -127,7 +203,7 @@ export class PartsShipment implements Shipment {
       payload: this.#payload.file.size,
     })
     if (kept === undefined) return undefined
-    const below: PartList = { ...list, layers: list.layers.slice(0, kept) }
+    const below: PartList = { ...list, layers: list.layers.slice(0, kept), kept: [] }
     const known = await fetchKnown(to, names.parts, below, scratch, wait, (bytes) => {
       this.receivedBytes += bytes
     })
@@ -158,31 +234,5 @@ export class PartsShipment implements Shipment {
       }
     }
     await to.put(name, counted.call(this), { ...wait, condition: 'absent' })
-  }
-
-  /** What an attempt before put under this name is replaced, unless it lists the same. */
-  async #putArchive(list: PartList): Promise<void> {
-    const { to, head, archive, wait } = this.#options
-    const made = payloadArchive(head, [], [[PARTS_FILE, encodePartList(list)]])
-    this.#archiveBytes = made.bytes
-    const bytes = (await collect(made.read(), MOST_ARCHIVE_BYTES))!
-    for (let attempt = 0; attempt < MOST_REPLACEMENTS; attempt++) {
-      const there = await this.#archiveThere()
-      if (there?.bytes !== undefined && Buffer.compare(there.bytes, bytes) === 0) return
-      const condition = there === undefined ? 'absent' : { etag: there.etag }
-      if ((await to.put(archive, bytes, { ...wait, condition })) !== 'conflict') {
-        this.sentBytes += bytes.length
-        return
-      }
-    }
-    throw new SnapshotError('Busy', `others replaced ${archive} all the time`)
-  }
-
-  async #archiveThere(): Promise<
-    { readonly etag: string; readonly bytes: Uint8Array | undefined } | undefined
-  > {
-    const { to, archive, wait } = this.#options
-    const found = await to.get(archive, wait)
-    return found && { etag: found.etag, bytes: await collect(found.body, MOST_ARCHIVE_BYTES) }
   }
 }

@@ -1,7 +1,6 @@
 import { protocol, SnapshotError, type ObjectStore, type PutPayload, type WaitOptions } from '@slip/kv-core'
 import { decodeManifest, MANIFEST_FILE, MAX_MANIFEST_BYTES } from '../manifest.ts'
 import { pruneParts } from '../parts/prune-parts.ts'
-import { recordsPayload } from '../records/records-payload.ts'
 import { payloadName, rankInName, rankOf, remoteNames } from './remote-names.ts'
 import { readPointer } from './remote-pointer.ts'
 import { RemoteStream } from './remote-stream.ts'
@@ -49,8 +48,7 @@ export async function pruneArtifacts(
     remaining.pop()
     pruned++
   }
-  const isInParts = pointer.manifest.backend === recordsPayload.backend
-  await pruneParts(store, names, { target, isInParts, remaining, newest }, { ...options, movedMs })
+  await pruneParts(store, names, { pointer, target, remaining, newest }, { ...options, movedMs })
   return pruned
 }
 

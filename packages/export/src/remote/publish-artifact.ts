@@ -133,9 +133,13 @@ async function publishShipment(
       await shipment.bring(pointer)
       continue
     }
+    await shipment.seal(pointer)
     if (await movePointer(to, names.pointer, head.bytes, pointer, { signal, timeoutMs })) {
       // Where only the source said that the pointer may go there, others may have pruned what it names now.
-      if (protocol.publish({ ...input, source: undefined }) !== 'publish') await shipment.bring(undefined)
+      if (protocol.publish({ ...input, source: undefined }) !== 'publish') {
+        await shipment.bring(undefined)
+        await shipment.seal(undefined)
+      }
       return done('published')
     }
     await backOff(attempt, signal)

@@ -15,6 +15,8 @@ export interface Shipment {
   bring(pointer: RemotePointer | undefined): Promise<void>
   /** Whether what was brought still resolves when the pointer is moved from this one. */
   fits(pointer: RemotePointer | undefined): Promise<boolean>
+  /** Makes what was brought be found by who follows the pointer, once it is moved from this one. */
+  seal(pointer: RemotePointer | undefined): Promise<void>
 }
 
 /** A whole payload in one archive. */
@@ -45,6 +47,9 @@ export class ArchiveShipment implements Shipment {
   async fits(): Promise<boolean> {
     return true
   }
+
+  /** It is found by its name as soon as it is there. */
+  async seal(): Promise<void> {}
 
   async *#counted(): AsyncGenerator<Uint8Array> {
     for await (const piece of this.#archive.read()) {

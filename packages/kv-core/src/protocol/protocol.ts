@@ -25,6 +25,7 @@ import { publish } from './publish.ts'
 import { replacedForMs } from './replaced-for.ts'
 import { resumeStart } from './resume-start.ts'
 import { sawEviction } from './saw-eviction.ts'
+import { sealParts } from './seal-parts.ts'
 import { settles } from './settles.ts'
 import { takesBack } from './takes-back.ts'
 import { watchdog } from './watchdog.ts'
@@ -61,6 +62,7 @@ export interface Protocol {
   readonly layersAfter: typeof layersAfter
   readonly inheritsParts: typeof inheritsParts
   readonly prunablePart: typeof prunablePart
+  readonly sealParts: typeof sealParts
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
@@ -95,4 +97,5 @@ export const protocol: Protocol = {
   layersAfter,
   inheritsParts,
   prunablePart,
+  sealParts,
 }

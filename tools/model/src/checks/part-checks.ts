@@ -1,10 +1,17 @@
-import type { LayersAfter, PrunablePartInput, Protocol } from '@slip/kv-core'
+import type {
+  LayersAfter,
+  PrunablePartInput,
+  Protocol,
+  SealPartsInput,
+  SealPartsVerdict,
+} from '@slip/kv-core'
 import type { UnitCheck } from './unit-check.ts'
 
 const UNLISTED: PrunablePartInput = {
   part: { rank: 4n, incarnation: 'one' },
   pointer: { rank: 5n, incarnation: 'one' },
   isListed: false,
+  isPointerStill: true,
   ageMs: 100,
   graceMs: 100,
 }
@@ -13,6 +20,12 @@ const pruned = (rules: Protocol, change: Partial<PrunablePartInput>): boolean =>
 
 const inherits = (rules: Protocol, inherited: readonly string[], pointer?: readonly string[]): boolean =>
   rules.inheritsParts({ inherited, pointer })
+
+const sealed = (
+  rules: Protocol,
+  found: SealPartsInput['found'],
+  change: Partial<SealPartsInput>,
+): SealPartsVerdict => rules.sealParts({ found, takesOver: false, isTarget: false, ...change })
 
 const plan = (
   rules: Protocol,
@@ -48,6 +61,11 @@ export const PART_CHECKS: readonly UnitCheck[] = [
   },
   {
     of: 'prunablePart',
+    name: 'nothing goes once the pointer moved: what it named then may be gone with its list',
+    holds: (rules) => !pruned(rules, { isPointerStill: false, ageMs: Infinity }),
+  },
+  {
+    of: 'prunablePart',
     name: 'what is not listed ranks as its payload would: strictly below the pointer, in its history or an older one, and past the grace',
     holds: (rules) =>
       !pruned(rules, { part: { rank: 5n, incarnation: 'one' } }) &&
@@ -57,6 +75,32 @@ export const PART_CHECKS: readonly UnitCheck[] = [
       !pruned(rules, { pointer: { rank: 4n, incarnation: 'one' } }) &&
       !pruned(rules, { ageMs: 99 }) &&
       pruned(rules, { ageMs: 101 }),
+  },
+  {
+    of: 'sealParts',
+    name: 'where nothing is listed a list is put, whatever it takes over',
+    holds: (rules) =>
+      [true, false].every((takesOver) =>
+        [true, false].every((isTarget) => sealed(rules, undefined, { takesOver, isTarget }) === 'put'),
+      ),
+  },
+  {
+    of: 'sealParts',
+    name: 'the same list stays, one that takes nothing over, and one that the pointer leads to',
+    holds: (rules) =>
+      [true, false].every(
+        (takesOver) =>
+          sealed(rules, { isSame: true, takesOver: true }, { takesOver }) === 'keep' &&
+          sealed(rules, { isSame: false, takesOver: false }, { takesOver }) === 'keep' &&
+          sealed(rules, { isSame: false, takesOver: true }, { takesOver, isTarget: true }) === 'keep',
+      ),
+  },
+  {
+    of: 'sealParts',
+    name: 'one that takes parts over goes for one that does not, and for no other',
+    holds: (rules) =>
+      sealed(rules, { isSame: false, takesOver: true }, { takesOver: false }) === 'replace' &&
+      sealed(rules, { isSame: false, takesOver: true }, { takesOver: true }) === 'rebase',
   },
   {
     of: 'layersAfter',

@@ -17,6 +17,15 @@ export const PART_MUTANTS: readonly Mutant[] = [
   mutant('prunablePart: lists are not looked at', {
     prunablePart: (input) => protocol.prunablePart({ ...input, isListed: false }),
   }),
+  mutant('prunablePart: the pointer may have moved', {
+    prunablePart: (input) => protocol.prunablePart({ ...input, isPointerStill: true }),
+  }),
+  mutant('sealParts: the last list counts', {
+    sealParts: ({ found }) => (found === undefined ? 'put' : found.isSame ? 'keep' : 'replace'),
+  }),
+  mutant('sealParts: the first list counts', {
+    sealParts: ({ found }) => (found === undefined ? 'put' : 'keep'),
+  }),
   mutant('layersAfter: any payload of one’s own will do', {
     layersAfter: (input) => {
       const found = protocol.layersAfter(input)
