@@ -47,7 +47,7 @@ test('together they have more than a million states', () => {
  * Decisions about what no model has: the checks hold them, and what a repair makes of its decisions is shown by
  * the schedules of kv-core's `restore-schedules.test.ts`.
  */
-const WITHOUT_MODEL = ['mayRestore', 'restoreKey', 'lease', 'isPublished']
+const WITHOUT_MODEL = ['mayRestore', 'restoreKey', 'lease', 'isPublished', 'replacedForMs']
 
 test.each([SMALL_COUNT, SHIPPED_COUNT])(
   '$configuration.name: as many states as another explorer found',
