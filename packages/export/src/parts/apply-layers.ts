@@ -21,6 +21,14 @@ export interface LayerFile {
   readonly to: string
 }
 
+export interface ApplyOptions {
+  /** Bytes of what is made. */
+  readonly most: number
+  /** Hashes of all layers: so many are held. @default 3,000,000 */
+  readonly mostChanges?: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
 /** Where the records of one payload or layer come from. */
 interface Source {
   readonly records: RecordStream
@@ -39,8 +47,7 @@ export async function applyLayers(
   layers: readonly LayerFile[],
   base: string,
   target: LogHandle,
-  most: number,
-  signal: AbortSignal | undefined,
+  { most, mostChanges = MOST_CHANGES, signal }: ApplyOptions,
 ): Promise<{ readonly digest: string; readonly size: number }> {
   const opened: LogHandle[] = []
   try {
@@ -53,7 +60,7 @@ export async function applyLayers(
     const [first, ...others] = windows
     const heads: LayerHead[] = []
     for (const [i, window] of others.entries()) heads.push(await mustFit(window, layers[i]!, base))
-    const gone = await removals(others, heads, signal)
+    const gone = await removals(others, heads, mostChanges, signal)
     const sources: Source[] = [
       { records: (await RecordStream.ofPayload(first!, signal)).records, layer: 0 },
       ...others.map((window, i) => ({ records: new RecordStream(window, signal), layer: i + 1 })),
@@ -83,10 +90,11 @@ async function mustFit(window: ByteWindow, { size, from, to }: LayerFile, base: 
 async function removals(
   windows: readonly ByteWindow[],
   heads: readonly LayerHead[],
+  most: number,
   signal: AbortSignal | undefined,
 ): Promise<HashTable> {
   const all = heads.reduce((sum, { removed, added }) => sum + removed + added, 0)
-  if (all > MOST_CHANGES) throw refused(`its layers change ${all} records, more than ${MOST_CHANGES}`)
+  if (all > most) throw refused(`its layers change ${all} records, more than ${most}`)
   const gone = new HashTable(all)
   for (const [i, window] of windows.entries()) {
     const { removed, added } = heads[i]!

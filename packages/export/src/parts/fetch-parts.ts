@@ -127,7 +127,7 @@ async function make(options: FetchPartsOptions, { begin, skip }: LayersAfter): P
     const made =
       layers.length === 0
         ? await copied(begun, file, listed.size, wait.signal)
-        : await applyLayers(begun, layers, blake3, file, listed.size, wait.signal)
+        : await applyLayers(begun, layers, blake3, file, { most: listed.size, signal: wait.signal })
     if (made.digest !== listed.blake3 || made.size !== listed.size) return 'spoilt'
     await file.sync()
     return 'made'
