@@ -1,6 +1,13 @@
 import { SnapshotError, Slices, type KvUpdate } from '@slip/kv-core'
 import { utf8Bytes, utf8Length, writeUtf8 } from '@slip/kv-core/store-parts'
-import { MAX_VALUE_BYTES, mostRecordBytes, writeRecord } from './fold-record.ts'
+import {
+  isLarge,
+  MAX_VALUE_BYTES,
+  mostRecordBytes,
+  writeLargeRecord,
+  writeRecord,
+  type FoldRecord,
+} from './fold-record.ts'
 import { HASHED_KEY_BYTES, hashedKey, keyOverLimit, MAX_KEY_BYTES, PLAIN_KEY_BYTES } from './stored-key.ts'
 
 const FIRST_BYTES = 64 * 1024
@@ -31,14 +38,19 @@ export async function encodeBatch(
   const likely = spare === undefined || spare.byteLength > MOST_LIKELY_BYTES ? undefined : spare
   let bytes = new Uint8Array(likely ?? new ArrayBuffer(likelyBytes))
   let end = 0
-  for (const update of updates) {
-    const needed = HEADER_BYTES + sizeOf(update)
-    if (end + needed > bytes.length) {
-      const larger = new Uint8Array(Math.max(2 * bytes.length, end + needed))
+  for (const [i, update] of updates.entries()) {
+    if (end + HEADER_BYTES + sizeOf(update) > bytes.length) {
+      // Once, so that little is copied.
+      const larger = new Uint8Array(end + (await mostBytesFrom(i, updates, slices)))
       larger.set(bytes.subarray(0, end))
       bytes = larger
     }
-    end = writeStep(bytes, end, update, seal)
+    const { keyFrom, keyTo, record } = laidOut(bytes, end, update)
+    const to = isLarge(record.value)
+      ? await writeLargeRecord(bytes, keyFrom, keyTo, record, seal, slices)
+      : writeRecord(bytes, keyFrom, keyTo, record, seal)
+    writeHeader(bytes, end, update.operation === 'put' ? PUT : REMOVE, keyTo - keyFrom, to - keyTo)
+    end = to
     if (slices.due()) await slices.pause()
   }
   slices.end()
@@ -101,7 +113,22 @@ function sizeOf(update: KvUpdate): number {
     : keyBytes + mostRecordBytes(0, value)
 }
 
-function writeStep(bytes: Uint8Array, at: number, update: KvUpdate, seal: number): number {
+/** At most how many bytes the steps of the updates from this one on take. */
+async function mostBytesFrom(first: number, updates: readonly KvUpdate[], slices: Slices): Promise<number> {
+  let bytes = 0
+  for (let i = first; i < updates.length; i++) {
+    bytes += HEADER_BYTES + sizeOf(updates[i]!)
+    if (slices.due()) await slices.pause()
+  }
+  return bytes
+}
+
+/** Writes the stored key of a step; where it is, and the record that comes behind it. */
+function laidOut(
+  bytes: Uint8Array,
+  at: number,
+  update: KvUpdate,
+): { readonly keyFrom: number; readonly keyTo: number; readonly record: FoldRecord } {
   const { key, version } = update
   const keyFrom = at + HEADER_BYTES
   const keyBytes = utf8Length(key)
@@ -119,15 +146,21 @@ function writeStep(bytes: Uint8Array, at: number, update: KvUpdate, seal: number
     longKey: hashed ? key : undefined,
     value: put?.value ?? NO_VALUE,
   }
-  const end = writeRecord(bytes, keyFrom, keyTo, record, seal)
-  const keyLength = keyTo - keyFrom
-  const recordLength = end - keyTo
-  bytes[at] = put === undefined ? REMOVE : PUT
+  return { keyFrom, keyTo, record }
+}
+
+function writeHeader(
+  bytes: Uint8Array,
+  at: number,
+  what: number,
+  keyLength: number,
+  recordLength: number,
+): void {
+  bytes[at] = what
   bytes[at + 1] = keyLength
   bytes[at + 2] = keyLength >>> 8
   bytes[at + 3] = recordLength
   bytes[at + 4] = recordLength >>> 8
   bytes[at + 5] = recordLength >>> 16
   bytes[at + 6] = recordLength >>> 24
-  return end
 }

@@ -1,4 +1,4 @@
-import { SnapshotError, VersionToken, type KvEntry } from '@slip/kv-core'
+import { SnapshotError, VersionToken, type KvEntry, type Slices } from '@slip/kv-core'
 import { portableCrc32c, utf8Length, writeUtf8 } from '@slip/kv-core/store-parts'
 import { copyValue } from './value-copy.ts'
 import { HASHED_KEY_BYTES, type StoredKey } from './stored-key.ts'
@@ -12,6 +12,8 @@ const VERSION_AT = CHECKSUM_BYTES + 1
 const EXPIRY_BYTES = 8
 /** In the byte of the version's length. */
 const EXPIRES = 0x80
+/** Of a value, copied and checksummed: a millisecond, about. */
+const STRETCH_BYTES = 512 * 1024
 
 /**
  * One record of layout generation 2, little-endian:
@@ -49,6 +51,46 @@ export function writeRecord(
   record: FoldRecord,
   seal: number,
 ): number {
+  const valueAt = writeHead(target, at, record)
+  target.set(record.value, valueAt)
+  const end = valueAt + record.value.length
+  const crc = portableCrc32c(seal, target, keyFrom, at)
+  writeChecksum(target, at, portableCrc32c(crc, target, at + CHECKSUM_BYTES, end))
+  return end
+}
+
+/** Whether a value takes longer than the event loop should be held. */
+export function isLarge({ length }: Uint8Array): boolean {
+  return length > STRETCH_BYTES
+}
+
+/** As `writeRecord`, for a large value. */
+export async function writeLargeRecord(
+  target: Uint8Array,
+  keyFrom: number,
+  at: number,
+  record: FoldRecord,
+  seal: number,
+  slices: Slices,
+): Promise<number> {
+  const { value } = record
+  const valueAt = writeHead(target, at, record)
+  let crc = portableCrc32c(seal, target, keyFrom, at)
+  crc = portableCrc32c(crc, target, at + CHECKSUM_BYTES, valueAt)
+  const end = valueAt + value.length
+  for (let from = valueAt; from < end; from += STRETCH_BYTES) {
+    if (slices.due()) await slices.pause()
+    const to = Math.min(from + STRETCH_BYTES, end)
+    target.set(value.subarray(from - valueAt, to - valueAt), from)
+    // Of the copy: it is what is stored.
+    crc = portableCrc32c(crc, target, from, to)
+  }
+  writeChecksum(target, at, crc)
+  return end
+}
+
+/** All but the checksum and the value; returns where the value begins. */
+function writeHead(target: Uint8Array, at: number, record: FoldRecord): number {
   const { version, expiresAtMs } = record
   target[at + CHECKSUM_BYTES] = version.byteLength | (expiresAtMs === undefined ? 0 : EXPIRES)
   let end = version.writeTo(target, at + VERSION_AT)
@@ -63,14 +105,14 @@ export function writeRecord(
     writeUtf8(record.longKey, target, end + 2)
     end += 2 + length
   }
-  target.set(record.value, end)
-  end += record.value.length
-  const crc = portableCrc32c(portableCrc32c(seal, target, keyFrom, at), target, at + CHECKSUM_BYTES, end)
+  return end
+}
+
+function writeChecksum(target: Uint8Array, at: number, crc: number): void {
   target[at] = crc
   target[at + 1] = crc >>> 8
   target[at + 2] = crc >>> 16
   target[at + 3] = crc >>> 24
-  return end
 }
 
 /** Where the parts of a record are. */

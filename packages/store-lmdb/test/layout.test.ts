@@ -1,4 +1,5 @@
-import { VersionToken, WatchCursor } from '@slip/kv-core'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { VersionToken, WatchCursor, type SliceMessage } from '@slip/kv-core'
 import { expect, test } from 'vitest'
 import { encodeBatch, eachStep } from '../src/batch-encoder.ts'
 import { readEntry, recordIsIntact, sealOf } from '../src/fold-record.ts'
@@ -51,6 +52,41 @@ test('a record is these bytes', async () => {
     version: VersionToken.unknown,
   })
   expect([removed, hex(removal)]).toEqual([2, '873c26d100'])
+})
+
+test('a large value is copied in slices, and its record is that of a value that fits one', async () => {
+  const slices: number[] = []
+  const listener = (message: unknown): void => void slices.push((message as SliceMessage).ms)
+  const value = Buffer.alloc(24 * 1024 * 1024 + 7)
+  for (let at = 0; at < value.length; at += 4_096) value.writeUInt32LE(at, at)
+  const [key, long] = [Buffer.from('node.a'), 'k'.repeat(500)]
+  subscribe('slip:slice', listener)
+  const batch = await encodeBatch(
+    [
+      { operation: 'put', key: 'small', value: Buffer.from('v'), version },
+      { operation: 'put', key: 'node.a', value, version },
+      { operation: 'put', key: long, value: value.subarray(0, 700_000), version, expiresAtMs: 1 },
+    ],
+    SEAL,
+  )
+  unsubscribe('slip:slice', listener)
+  const records: Uint8Array[] = []
+  const stored: Uint8Array[] = []
+  eachStep(batch, ({ keyFrom, keyTo, to }) => {
+    stored.push(batch.subarray(keyFrom, keyTo))
+    records.push(batch.subarray(keyTo, to))
+  })
+  expect(records).toHaveLength(3)
+  for (const [i, record] of records.entries())
+    expect(recordIsIntact(record, record.length, stored[i]!, SEAL)).toBe(true)
+  expect(Buffer.compare(readEntry(records[1]!, records[1]!.length, 'node.a').value, value)).toBe(0)
+  const last = readEntry(records[2]!, records[2]!.length, stored[2]!)
+  expect([last.key, last.expiresAtMs]).toEqual([long, 1])
+  expect(Buffer.compare(last.value, value.subarray(0, 700_000))).toBe(0)
+  expect(hex(stored[1]!)).toBe(hex(key))
+  console.log(`${slices.length} slices, ${Math.max(...slices).toFixed(1)} ms at most`)
+  // Some 50 stretches, several of them a slice.
+  expect(slices.length).toBeGreaterThan(4)
 })
 
 test('a long key is stored as its first bytes and a digest, and is whole in its record', async () => {
