@@ -51,6 +51,7 @@ export class BackgroundWalk {
   readonly #bytesPerSecond: number
   readonly #ended = new AbortController()
   readonly #running: Promise<void>
+  #pause = new AbortController()
   #rounds = 0
   #pages = 0
 
@@ -71,6 +72,11 @@ export class BackgroundWalk {
     return { rounds: this.#rounds, pages: this.#pages }
   }
 
+  /** Begins a round now: somebody met damage. */
+  hurry(): void {
+    this.#pause.abort()
+  }
+
   async close(): Promise<void> {
     this.#ended.abort()
     await this.#running
@@ -78,7 +84,7 @@ export class BackgroundWalk {
 
   async #run(): Promise<void> {
     for (let pause = this.#firstMs; ; pause = this.#everyMs) {
-      await this.#wait(pause)
+      await this.#untilNext(pause)
       try {
         await this.#round()
         this.#rounds++
@@ -165,6 +171,12 @@ export class BackgroundWalk {
     } finally {
       await file?.close().catch(() => undefined)
     }
+  }
+
+  async #untilNext(ms: number): Promise<void> {
+    this.#pause = new AbortController()
+    const signal = AbortSignal.any([this.#ended.signal, this.#pause.signal])
+    await delay(ms, undefined, { ref: false, signal }).catch(() => this.#ended.signal.throwIfAborted())
   }
 
   async #wait(ms: number): Promise<void> {

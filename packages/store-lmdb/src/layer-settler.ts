@@ -1,3 +1,4 @@
+import { SnapshotError } from '@slip/kv-core'
 import type { Turns } from '@slip/kv-core/store-parts'
 import { BulkMerge, type MergePlace } from './bulk-merge.ts'
 import type { CurrentFold } from './fold-directory.ts'
@@ -15,6 +16,8 @@ export interface SettledStore {
   readonly mayMerge: () => boolean
   /** Puts a file, closed, in the place of the one in use. */
   readonly adopt: (next: CurrentFold) => Promise<void>
+  /** A merge met damage. */
+  readonly suspect: () => void
 }
 
 /** Puts a file without layers in the place of one that was filled in bulk, one merge at a time. */
@@ -33,8 +36,9 @@ export class LayerSettler {
   async settleWhenCalm(): Promise<void> {
     if (this.#running !== undefined || !this.#store.mayMerge()) return
     if (!this.#store.fold().shouldMerge || performance.now() < this.#afterMs) return
-    await this.#run(false).catch(() => {
+    await this.#run(false).catch((error: unknown) => {
       this.#afterMs = performance.now() + RETRY_MS
+      if (SnapshotError.is(error) && error.code === 'Corrupted') this.#store.suspect()
     })
   }
 

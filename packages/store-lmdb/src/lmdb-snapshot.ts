@@ -105,6 +105,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
       fold: () => this.#fold,
       mayMerge: () => this.#closing === undefined && !this.#staging && this.#staged?.isPending !== true,
       adopt: async (next) => this.#swapIn(next),
+      suspect: () => this.#walk?.hurry(),
     })
     this.#every(lookForCalmMs(options.bulk), async () => this.#settler.settleWhenCalm())
     if (options.walk !== false)

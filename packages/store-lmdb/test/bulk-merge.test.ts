@@ -1,6 +1,7 @@
-import { open as openFile, readdir, readFile } from 'node:fs/promises'
+import { open as openFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { KvUpdate } from '@slip/kv-core'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { KvUpdate, SnapshotError } from '@slip/kv-core'
 import { LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
 import { expect, test, vi } from 'vitest'
 import { BulkMerge } from '../dist/bulk-merge.js'
@@ -85,6 +86,34 @@ test('a damaged run is found by the check of records, and never merged', async (
   expectState(store, flood, 'mended and merged')
   await store.close()
 })
+
+test('damage that a merge meets by itself is looked for at once, and found', async () => {
+  const path = join(await scratch(), 'fold')
+  const flood = Array.from({ length: 2_000 }, (_, i) =>
+    put(`k${(i * 7_919) % 2_003}`, Buffer.alloc(60, `value ${i} `), 1),
+  )
+  let store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  for (let i = 0; i < 10; i++) await store.apply(flood.slice(i * 200, (i + 1) * 200), at(i + 1))
+  await store.close()
+  const file = join(path, 'fold-00000001.mdb')
+  const bytes = await readFile(file)
+  const where = bytes.indexOf('value 7 value 7')
+  bytes.fill(0, where - (where % 4096), where - (where % 4096) + 4096)
+  await writeFile(file, bytes)
+  // A walk that would not begin before a minute is over.
+  store = await LmdbSnapshot.open({
+    path,
+    durability: 'os',
+    bulk: { ...IN_BULK, calmMs: 20 },
+    walk: { everyMs: 600_000 },
+  })
+  const damage = await Promise.race([
+    new Promise<SnapshotError>((resolve) => store.whenDamaged(resolve)),
+    delay(50_000, undefined, { ref: false }),
+  ])
+  expect(damage).toMatchObject({ code: 'Corrupted', path: file, at: where - (where % 4096) })
+  await store.close()
+}, 120_000)
 
 test('a writer that lost the fold while it merged does not publish what it merged', async () => {
   const path = join(await scratch(), 'fold')
