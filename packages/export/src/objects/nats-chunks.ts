@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto'
-import type { ObjectPutOptions } from '@slip/kv-core'
+import { setTimeout as delay } from 'node:timers/promises'
+import { KvError, type ObjectPutOptions } from '@slip/kv-core'
+import { inTime } from './nats-messages.ts'
 import type { NatsObjectBucket, NatsObjectInfo } from './nats-object-bucket.ts'
-import { orAborted, piecesOf } from './object-body.ts'
+import { piecesOf } from './object-body.ts'
 
 export const CHUNK_BYTES: number = 128 * 1024
 const IN_FLIGHT = 16
 
-/** Sends the chunks of an object, a window of them at a time, and says what its entry has to say of them. */
+/**
+ * Sends the chunks of an object, a window of them at a time, and says what its entry has to say of them. KvError `Timeout`
+ * when none was stored for `timeoutMs`: a slow link takes its time for each.
+ */
 export async function sendChunks(
   bucket: NatsObjectBucket,
   { name, nuid }: Pick<NatsObjectInfo, 'name' | 'nuid'>,
@@ -18,7 +23,7 @@ export async function sendChunks(
   const flying: Promise<number>[] = []
   let [size, chunks, first, last] = [0, 0, 0, 0]
   const land = async (): Promise<void> => {
-    last = await orAborted(flying[0]!, signal)
+    last = await inTime(flying[0]!, `writing ${name}`, timeoutMs, signal)
     void flying.shift()
     if (first === 0) first = last
   }
@@ -27,15 +32,17 @@ export async function sendChunks(
       hash.update(chunk)
       size += chunk.length
       chunks++
-      const sent = bucket.client.publish(subject, chunk, { timeout: timeoutMs }).then(({ seq }) => seq)
+      // It may stand behind all others, each of which has its time.
+      const timeout = timeoutMs * (IN_FLIGHT + 1)
+      const sent = bucket.client.publish(subject, chunk, { timeout }).then(({ seq }) => seq)
       sent.catch(() => undefined)
       flying.push(sent)
       if (flying.length >= IN_FLIGHT) await land()
     }
     while (flying.length > 0) await land()
   } catch (error) {
-    // What is under way would arrive behind the purge.
-    await Promise.allSettled(flying)
+    // What is under way would arrive behind the purge; what a link does not take was waited for.
+    if (!KvError.is(error) || error.code !== 'Timeout') await settledInTime(flying, timeoutMs)
     throw error
   }
   return {
@@ -48,6 +55,15 @@ export async function sendChunks(
     options: { max_chunk_size: CHUNK_BYTES },
     ...(chunks > 0 && last - first + 1 === chunks ? { metadata: { slip_first_seq: String(first) } } : {}),
   }
+}
+
+async function settledInTime(flying: readonly Promise<unknown>[], timeoutMs: number): Promise<void> {
+  const over = new AbortController()
+  await Promise.race([
+    Promise.allSettled(flying),
+    delay(timeoutMs, undefined, { signal: over.signal }).catch(() => undefined),
+  ])
+  over.abort()
 }
 
 /** Pieces as chunks of one size; each has memory of its own, as it is sent while the next one is filled. */

@@ -76,7 +76,8 @@ async function open(
   }
 }
 
-async function inTime<R>(
+/** The same promise, but for the signal's reason, and KvError `Timeout`. */
+export async function inTime<R>(
   promise: Promise<R>,
   what: string,
   timeoutMs: number,
@@ -86,7 +87,7 @@ async function inTime<R>(
   return new Promise<R>((resolve, reject) => {
     const onAbort = (): void => reject(signal?.reason as Error)
     const timer = setTimeout(
-      () => reject(new KvError('Timeout', `${what}: nothing came for ${timeoutMs} ms`)),
+      () => reject(new KvError('Timeout', `${what}: nothing was heard for ${timeoutMs} ms`)),
       timeoutMs,
     )
     signal?.addEventListener('abort', onAbort, { once: true })
