@@ -26,101 +26,51 @@ export const brokenChildren: Readonly<Record<string, (path: string) => SnapshotL
     process.kill(process.pid, 'SIGBUS')
     await new Promise(() => {})
   }),
-  'dies when it reads': (path) => {
-    const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        const store = await location.open()
-        return override(store, {
-          range: () => {
-            process.kill(process.pid, 'SIGBUS')
-            throw new RangeError('the signal comes before this')
-          },
-        })
-      },
-    }
-  },
+  'dies when it reads': differing(() => ({
+    range: () => {
+      process.kill(process.pid, 'SIGBUS')
+      throw new RangeError('the signal comes before this')
+    },
+  })),
   'throws what it was thrown': onRefusal(async (_path, error) => {
     throw new Error('unexpected token in line 7', { cause: error })
   }),
-  'goes on after damage with what it loses at once': (path) => {
-    const location = referenceLocation(path)
+  'goes on after damage with what it loses at once': differing((store) => ({
+    apply: (...update) => (store.recovery === undefined ? store.apply(...update) : Promise.resolve()),
+  })),
+  'takes the old fold away before it puts the new one there': differing((store, path) => ({
+    stage: async () => {
+      const staged = await store.stage!()
+      return override(staged, {
+        commit: async () => {
+          await rm(path)
+          await sleep(25)
+          await staged.commit()
+        },
+      })
+    },
+  })),
+  'writes the cursor, and a moment later its data': differing((store) => ({
+    apply: async (batch, cursor, options) => {
+      await store.apply([], cursor, options)
+      await sleep(2)
+      await store.apply(batch, cursor)
+    },
+  })),
+  'writes nothing before it is synced': differing((store) => {
+    const waiting: Parameters<SnapshotStore['apply']>[] = []
     return {
-      ...location,
-      open: async () => {
-        const store = await location.open()
-        const damaged = store.recovery !== undefined
-        return override(store, {
-          apply: (...update) => (damaged ? Promise.resolve() : store.apply(...update)),
-        })
+      apply: async (...update) => void waiting.push(update),
+      sync: async () => {
+        for (const update of waiting.splice(0)) await store.apply(...update)
+        return store.sync()
       },
     }
-  },
-  'takes the old fold away before it puts the new one there': (path) => {
-    const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        const store = await location.open()
-        return override(store, {
-          stage: async () => {
-            const staged = await store.stage!()
-            return override(staged, {
-              commit: async () => {
-                await rm(path)
-                await sleep(25)
-                await staged.commit()
-              },
-            })
-          },
-        })
-      },
-    }
-  },
-  'writes the cursor, and a moment later its data': (path) => {
-    const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        const store = await location.open()
-        return override(store, {
-          apply: async (batch, cursor, options) => {
-            await store.apply([], cursor, options)
-            await sleep(2)
-            await store.apply(batch, cursor)
-          },
-        })
-      },
-    }
-  },
-  'writes nothing before it is synced': (path) => {
-    const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        const store = await location.open()
-        const waiting: Parameters<SnapshotStore['apply']>[] = []
-        return override(store, {
-          apply: async (...update) => void waiting.push(update),
-          sync: async () => {
-            for (const update of waiting.splice(0)) await store.apply(...update)
-            return store.sync()
-          },
-        })
-      },
-    }
-  },
-  'takes a fold that another process has open': (path) => {
-    const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        await rm(`${path}.lock`, { force: true })
-        return location.open()
-      },
-    }
-  },
+  }),
+  'takes a fold that another process has open': opening(async (open, path) => {
+    await rm(`${path}.lock`, { force: true })
+    return open()
+  }),
   'says yes to what did not fit': applying(async (apply) => apply().catch(() => {})),
   'ends its process when a write fails': applying(async (apply) => apply().catch(() => process.exit(7))),
   'throws what the system threw': applying(async (apply) =>
@@ -160,57 +110,54 @@ export default (path: string): SnapshotLocation => {
   return broken(path)
 }
 
-/** Repairs the lines of the file in its own way before it opens it. */
-function mending(mend: (lines: readonly string[]) => readonly string[]): (path: string) => SnapshotLocation {
+type Broken = (path: string) => SnapshotLocation
+
+/** Opens the honest store in its own way. */
+function opening(
+  open: (honest: () => Promise<SnapshotStore>, path: string) => Promise<SnapshotStore>,
+): Broken {
   return (path) => {
     const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        const [first, ...lines] = (await readFile(path, 'utf8').catch(() => '')).split('\n')
-        if (`${first}\n` === header() && lines.length > 1) {
-          const kept = lines.at(-1) === '' ? lines.slice(0, -1) : lines
-          await writeFile(path, [first, ...mend(kept), ''].join('\n'))
-        }
-        return location.open()
-      },
-    }
+    return { ...location, open: async () => open(async () => location.open(), path) }
   }
+}
+
+/** Has something of its own in the place of parts of the honest store. */
+function differing(parts: (store: SnapshotStore, path: string) => Partial<SnapshotStore>): Broken {
+  return opening(async (open, path) => {
+    const store = await open()
+    return override(store, parts(store, path))
+  })
+}
+
+/** Repairs the lines of the file in its own way before it opens it. */
+function mending(mend: (lines: readonly string[]) => readonly string[]): Broken {
+  return opening(async (open, path) => {
+    const [first, ...lines] = (await readFile(path, 'utf8').catch(() => '')).split('\n')
+    if (`${first}\n` === header() && lines.length > 1) {
+      const kept = lines.at(-1) === '' ? lines.slice(0, -1) : lines
+      await writeFile(path, [first, ...mend(kept), ''].join('\n'))
+    }
+    return open()
+  })
 }
 
 /** Does something of its own where the honest store refuses, and then opens. */
-function onRefusal(
-  then: (path: string, error: SnapshotError) => Promise<void>,
-): (path: string) => SnapshotLocation {
-  return (path) => {
-    const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        try {
-          return await location.open()
-        } catch (error) {
-          if (!SnapshotError.is(error) || error.code === 'Busy') throw error
-          await then(path, error)
-          return location.open()
-        }
-      },
+function onRefusal(then: (path: string, error: SnapshotError) => Promise<void>): Broken {
+  return opening(async (open, path) => {
+    try {
+      return await open()
+    } catch (error) {
+      if (!SnapshotError.is(error) || error.code === 'Busy') throw error
+      await then(path, error)
+      return open()
     }
-  }
+  })
 }
 
 /** Applies in its own way. */
-function applying(wrap: (apply: () => Promise<void>) => Promise<void>): (path: string) => SnapshotLocation {
-  return (path) => {
-    const location = referenceLocation(path)
-    return {
-      ...location,
-      open: async () => {
-        const store = await location.open()
-        return override(store, { apply: (...update) => wrap(() => store.apply(...update)) })
-      },
-    }
-  }
+function applying(wrap: (apply: () => Promise<void>) => Promise<void>): Broken {
+  return differing((store) => ({ apply: (...update) => wrap(() => store.apply(...update)) }))
 }
 
 function resealed(line: string): string[] {
