@@ -139,6 +139,20 @@ export const brokenObjects: readonly BrokenObjects[] = [
       }),
   },
   {
+    name: 'ends its listing where an object went away',
+    caughtBy: 'list/while-it-changes',
+    spoil: (store, place) =>
+      override(store, {
+        async *list(prefix, options) {
+          for await (const each of store.list(prefix, options)) {
+            await new Promise((resolve) => setImmediate(resolve))
+            if (!place.has(each.name)) return
+            yield each
+          }
+        },
+      }),
+  },
+  {
     name: 'shows an object while it is put',
     caughtBy: 'whole/while-it-is-put',
     spoil: put((honest) => async (name, body, options = {}) => {

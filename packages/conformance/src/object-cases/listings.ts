@@ -1,12 +1,47 @@
 import assert from 'node:assert/strict'
 import type { CaseTemplate } from '../conformance-case.ts'
-import { onObjects } from '../object-harness.ts'
+import { bytesOf, onObjects } from '../object-harness.ts'
 import type { ObjectSuite } from '../object-suite.ts'
 
 const MANY = 130
+const STAYING = 40
+const LISTINGS = 25
 const A_DAY_MS = 86_400_000
 
 export const objectListingCases: readonly CaseTemplate<ObjectSuite>[] = [
+  {
+    id: 'list/while-it-changes',
+    title: 'a listing beside puts and deletes has each object that stays, or is replaced, once',
+    promise: 1,
+    run: onObjects(async (harness) => {
+      const staying = Array.from({ length: STAYING }, (_, i) => `stays/${i}`)
+      for (const name of staying) await harness.put(name, name)
+      const changing = { isOver: false }
+      const change = async (worker: number): Promise<void> => {
+        for (let i = 0; !changing.isOver; i++) {
+          await harness.other.put(`stays/${worker}`, bytesOf(`${i}`))
+          await harness.other.put(`changes/${worker}/${i % 3}`, bytesOf(`${i}`))
+          if (i % 2 === 1) await harness.other.delete(`changes/${worker}/${(i + 1) % 3}`)
+        }
+      }
+      const changes = Promise.all([change(1), change(2), change(3)])
+      // Whoever fails first is told of when the listings are through.
+      changes.catch(() => undefined)
+      try {
+        for (let listing = 0; listing < LISTINGS; listing++) {
+          const names = await harness.names()
+          assert.deepEqual(
+            names.filter((name) => name.startsWith('stays/')),
+            staying.toSorted(),
+          )
+          assert.equal(new Set(names).size, names.length, 'each once')
+        }
+      } finally {
+        changing.isOver = true
+      }
+      await changes
+    }),
+  },
   {
     id: 'list/complete',
     title: 'a listing has each object once, with its size',

@@ -12,6 +12,7 @@ export interface MessagesOptions extends WaitOptions {
 }
 
 export interface BucketMessage {
+  readonly subject: string
   readonly data: Uint8Array
   readonly timeMs: number
   /** Of the entry of an object. */
@@ -20,12 +21,14 @@ export interface BucketMessage {
 
 const WINDOW = 32
 const DEFAULT_STALL_MS = 10_000
+/** When nothing came for so long, the server is asked whether anything will. */
+const QUIET_MS = 500
 const NO_STREAM = 10_059
 
 /**
  * The messages of a subject that are there now, in order, at most 32 ahead of the reader; none when there is no
- * bucket. KvError `Unreachable` when there are not as many as expected, `Timeout` when none comes for
- * `timeoutMs`.
+ * bucket. What is written meanwhile may come too, and what is deleted meanwhile may not. KvError `Unreachable` when
+ * there are not as many as expected, `Timeout` when none comes for `timeoutMs`.
  */
 export async function* messagesOf(
   bucket: NatsObjectBucket,
@@ -43,18 +46,50 @@ export async function* messagesOf(
     if (pending === 0) return
     messages = await asking(what, () => consumer.consume({ max_messages: WINDOW }))
     const iterator = messages[Symbol.asyncIterator]()
-    for (let left = pending; left > 0; left--) {
-      const { done, value } = await inTime(iterator.next(), what, timeoutMs, signal)
-      if (done === true) throw new KvError('Unreachable', `${what} ended early`)
+    let last = 0
+    for (let read = 0; read !== expected; read++) {
+      const coming = inTime(iterator.next(), what, timeoutMs, signal)
+      const next = await orThrough(coming, consumer, last)
+      if (next === 'through' && expected === undefined) return
+      if (next === 'through' || next.done === true) throw new KvError('Unreachable', `${what} ended early`)
+      const { value } = next
+      last = value.seq
       yield {
+        subject: value.subject,
         data: value.data,
         timeMs: value.time.getTime(),
         info: () => value.json<NatsObjectInfo>(),
       }
+      if (expected === undefined && value.info.pending === 0) return
     }
   } finally {
     void messages?.close().catch(() => undefined)
     void consumer.delete().catch(() => undefined)
+  }
+}
+
+/**
+ * `through` when nothing comes behind the sequence `last`: what was counted when the consumer was made may have been
+ * replaced or deleted since, and nobody says so.
+ */
+async function orThrough<R>(coming: Promise<R>, consumer: Consumer, last: number): Promise<R | 'through'> {
+  coming.catch(() => undefined)
+  for (;;) {
+    let timer: NodeJS.Timeout | undefined
+    const quiet = new Promise<'quiet'>((resolve) => (timer = setTimeout(resolve, QUIET_MS, 'quiet')))
+    const came = await Promise.race([coming, quiet]).finally(() => clearTimeout(timer))
+    if (came !== 'quiet') return came
+    if (await isThrough(consumer, last)) return 'through'
+  }
+}
+
+/** Whether the server has sent everything, and everything has come. */
+async function isThrough(consumer: Consumer, last: number): Promise<boolean> {
+  try {
+    const { num_pending: pending, delivered } = await consumer.info()
+    return pending === 0 && (delivered.consumer_seq === 0 || delivered.stream_seq <= last)
+  } catch {
+    return false
   }
 }
 

@@ -68,6 +68,11 @@ export class NatsObjectBucket {
     return `$O.${this.name}.M.${base64}`
   }
 
+  /** Of the entries of all objects. */
+  get entrySubjects(): string {
+    return `$O.${this.name}.M.>`
+  }
+
   chunkSubject(nuid: string): string {
     return `$O.${this.name}.C.${nuid}`
   }
@@ -110,6 +115,17 @@ export class NatsObjectBucket {
       this.stream,
       before === undefined ? { filter: subject } : { filter: subject, seq: before },
     )
+  }
+
+  /** Subjects that match and have messages now, by the leader; none when there is no bucket. */
+  async subjects(filter: string): Promise<readonly string[]> {
+    try {
+      const { state } = await this.manager.streams.info(this.stream, { subjects_filter: filter })
+      return Object.keys(state.subjects ?? {})
+    } catch (error) {
+      if (errorCode(error) === NO_STREAM) return []
+      throw error
+    }
   }
 
   /** The newest message of a subject, by the leader; undefined when there is none. */

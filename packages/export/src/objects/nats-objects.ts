@@ -18,6 +18,7 @@ import {
   type NatsObjectsOptions,
 } from './nats-object-bucket.ts'
 import { CHUNK_BYTES, sendChunks } from './nats-chunks.ts'
+import { entriesOf } from './nats-entries.ts'
 import { messagesOf } from './nats-messages.ts'
 import { BodyFailed, bodyOf, bodyOfBytes, orAborted } from './object-body.ts'
 import { mustBeNamePrefix, mustBeObjectName } from './object-name.ts'
@@ -157,14 +158,9 @@ class NatsObjects implements ObjectStore {
     options.signal?.throwIfAborted()
     mustBeNamePrefix(prefix)
     const bucket = await this.#bucket()
-    for await (const message of messagesOf(bucket, `$O.${this.#name}.M.>`, {
-      ...options,
-      lastOnly: true,
-    })) {
-      const info = message.info()
-      if (info.deleted === true || !info.name.startsWith(prefix)) continue
-      yield { name: info.name, size: info.size, modifiedMs: message.timeMs }
-    }
+    for await (const { info, timeMs } of entriesOf(bucket, options))
+      if (info.deleted !== true && info.name.startsWith(prefix))
+        yield { name: info.name, size: info.size, modifiedMs: timeMs }
   }
 
   async delete(name: string, options: WaitOptions = {}): Promise<void> {
@@ -273,8 +269,7 @@ async function prepare(bucket: NatsObjectBucket): Promise<void> {
   const nowMs = Date.parse((info as { readonly ts?: string }).ts ?? state.last_ts)
   const left = new Set(Object.keys(state.subjects ?? {}))
   if (left.size === 0) return
-  for await (const message of messagesOf(bucket, `$O.${bucket.name}.M.>`, { lastOnly: true }))
-    left.delete(bucket.chunkSubject(message.info().nuid))
+  for await (const { info: entry } of entriesOf(bucket)) left.delete(bucket.chunkSubject(entry.nuid))
   for (const subject of left) {
     const writtenAt = (await bucket.newest(subject))?.time.getTime()
     if (writtenAt !== undefined && nowMs - writtenAt > ORPHAN_MS) await bucket.purge(subject)
