@@ -13,6 +13,7 @@ export class ChildEnded extends Error {
 export class ForkedChild {
   readonly #child: ChildProcess
   #complaint = ''
+  #silent = false
 
   private constructor(child: ChildProcess) {
     this.#child = child
@@ -43,9 +44,15 @@ export class ForkedChild {
     try {
       const answered = once(this.#child, 'message', { signal }).then(([answer]) => answer as A)
       const ended = once(this.#child, 'exit', { signal }).then(([code, killer]) => {
-        throw new ChildEnded(`the process ended with ${String(killer ?? code)}: ${this.#complaint}`)
+        const how = this.#silent
+          ? `said nothing for ${PATIENCE_MS / 1_000} s`
+          : `ended with ${String(killer ?? code)}`
+        throw new ChildEnded(`the process ${how}: ${this.#complaint}`)
       })
-      const late = setTimeout(() => this.#killGroup(), PATIENCE_MS)
+      const late = setTimeout(() => {
+        this.#silent = true
+        this.#killGroup()
+      }, PATIENCE_MS)
       try {
         this.#child.send(question, () => {})
         return await Promise.race([answered, ended])
