@@ -91,9 +91,10 @@ async function run(path) {
     const from = performance.now()
     for (let i = 0; i < 20; i++) await apply(Array.from({ length: BATCH }, () => random(ENTRIES)))
     const us = ((performance.now() - from) * 1_000) / (20 * BATCH)
+    const { longestMs, longestRunMs } = loop.end()
     print(
       `random apply, ${durability}`,
-      `${us.toFixed(1)} us an update; the event loop stood still for ${loop.end().toFixed(1)} ms at most`,
+      `${us.toFixed(1)} us an update; the event loop stood still for ${longestMs.toFixed(1)} ms at most, ${longestRunMs.toFixed(1)} of CPU`,
     )
   }
   await store.close()

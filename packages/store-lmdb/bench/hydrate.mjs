@@ -139,9 +139,11 @@ async function hydrate(path) {
   const merged = usEach(merging, entries)
   const total = usEach(began, entries - first)
   evicting?.()
+  const { longestMs, longestRunMs } = loop.end()
+  print('hydrate: arrival', `${usText(arrived)}; slowest apply ${slowest.toFixed(0)} ms`)
   print(
-    'hydrate: arrival',
-    `${usText(arrived)}; slowest apply ${slowest.toFixed(0)} ms; the event loop stood still for ${loop.end().toFixed(0)} ms at most`,
+    '  event loop',
+    `stood still for ${longestMs.toFixed(0)} ms at most by the clock, for ${longestRunMs.toFixed(1)} ms of CPU at most`,
   )
   print('hydrate: merge, sync', usText(merged))
   print('hydrate: all', `${usText(total)}, ${(1_000 / total.wall).toFixed(1)} k/s; ${memory.end()}`)
