@@ -11,7 +11,10 @@ describe.skipIf(skip)('on a real server', () => {
     { timeout: 120_000 },
     async () => {
       const there = temporaryDirectory()
-      const [fold, copy, started] = ['fold', 'copy', 'started'].map((name) => `log:${join(there, name)}`)
+      const [fold, copy, started, again] = ['fold', 'copy', 'started', 'again'].map(
+        (name) => `log:${join(there, name)}`,
+      )
+      const keep = ['--keep-artifact', join(there, 'kept')]
       const results = []
       for (const args of [
         ['bucket', 'create', 'routes'],
@@ -22,14 +25,18 @@ describe.skipIf(skip)('on a real server', () => {
         ['publish', fold!, 'nats:copies'],
         ['put', 'routes', 'c', 'three'],
         ['bootstrap', 'nats:copies', copy!],
-        ['follow', 'routes', '--fold', started!, '--from', 'nats:copies', '--once'],
+        ['follow', 'routes', '--fold', started!, '--from', 'nats:copies', '--once', ...keep],
         ['diff', started!, 'routes'],
+        ['follow', 'routes', '--fold', again!, '--from', 'nats:copies', '--once', ...keep],
+        ['verify', join(there, 'kept/previous')],
       ])
         results.push(await server.run(args))
-      expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+      expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
       expect(results[5]!.lines[0]).toMatchObject({ outcome: 'published', pointer: 'routes.manifest.json' })
       expect(results[7]!.lines[0]).toMatchObject({ entries: 2, revision: 2 })
-      expect(results[8]!.lines.at(-1)).toMatchObject({ done: true, entries: 3, delivered: 1 })
+      for (const at of [8, 10])
+        expect(results[at]!.lines.at(-1)).toMatchObject({ done: true, entries: 3, delivered: 1 })
+      expect(results[11]!.lines).toMatchObject([{ verdict: 'intact', entries: 2 }])
     },
   )
 

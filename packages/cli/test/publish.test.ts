@@ -1,5 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { encodeLineage, VersionToken, WatchCursor, type Binding } from '@slip/kv-core'
 import { AppendLogSnapshot } from '@slip/store-applog'
 import { expect, test } from 'vitest'
@@ -113,4 +113,49 @@ test('what is published and damaged becomes no fold', async () => {
   await writeFile(join(objects, 'routes.manifest.json'), '{"schema_version":101}')
   const { code } = await slip(['bootstrap', `file:${objects}`, `log:${join(there, 'fold')}`])
   expect(code).toBe(4)
+})
+
+test('a node that keeps its artifact fetches only what changed of the next one', async () => {
+  const there = temporaryDirectory()
+  const url = `file:${join(there, 'objects')}`
+  const keep = join(there, 'kept')
+  const logs = [await logAt(5_000, {}), await logAt(5_020, {})]
+  const folds = ['first', 'second', 'anew'].map((name) => `log:${join(there, name)}`)
+  const results = await slipBatch(
+    [
+      ['publish', `log:${logs[0]}`, url],
+      ['bootstrap', url, folds[0]!, '--keep-artifact', keep],
+      ['publish', `log:${logs[1]}`, url],
+      ['bootstrap', url, folds[1]!, '--keep-artifact', keep],
+      ['bootstrap', url, folds[2]!],
+      ...['k4', 'k5019'].map((key) => ['get', folds[1]!, key]),
+      ['verify', join(keep, 'previous')],
+    ].map((args) => [...args, '--json']),
+  )
+  expect(results.map(({ code, stderr }) => [code, stderr])).toEqual(results.map(() => [0, '']))
+  const [, first, , second, anew, old, young, verified] = results.map(({ lines }) => lines)
+  const received = [first, second, anew].map((lines) => (lines![0] as { received: number }).received)
+  expect(received[0]).toBeGreaterThan(140_000)
+  expect(received[1]).toBeLessThan(received[0]! / 20)
+  expect(received[2]).toBeGreaterThan(140_000)
+  expect([old, young]).toMatchObject([[{ revision: 5 }], [{ revision: 5_020 }]])
+  expect(verified).toMatchObject([{ verdict: 'intact', entries: 5_020 }])
+  expect(await readdir(keep)).toEqual(['previous'])
+})
+
+test('what lies where an artifact would be kept, and is none, is left alone', async () => {
+  const there = temporaryDirectory()
+  const url = `file:${join(there, 'objects')}`
+  const own = join(there, 'kept/previous/letter')
+  await mkdir(dirname(own), { recursive: true })
+  await writeFile(own, 'mine')
+  await writeFile(join(there, 'file'), 'mine')
+  const results = await slipBatch([
+    ['publish', `log:${await logAt(3, {})}`, url],
+    ['bootstrap', url, `log:${join(there, 'fold')}`, '--keep-artifact', join(there, 'kept')],
+    ['bootstrap', url, `log:${join(there, 'fold')}`, '--keep-artifact', join(there, 'file')],
+  ])
+  expect(results.map(({ code }) => code)).toEqual([0, 2, 2])
+  expect(results[1]!.stderr).toContain('is no artifact: give --keep-artifact a directory of its own')
+  expect(await readFile(own, 'utf8')).toBe('mine')
 })

@@ -162,6 +162,7 @@ const WRONG: readonly (readonly [readonly string[], string])[] = [
   [['follow', 'b', '--fold', 'log:x', '--every', '1m'], '--every goes with --publish'],
   [['follow', 'b', '--fold', 'log:x', '--lease', 'l'], '--lease goes with --publish'],
   [['follow', 'b', '--fold', 'log:x', '--interchange=2'], '--interchange goes with --publish'],
+  [['follow', 'b', '--fold', 'log:x', '--keep-artifact', './x'], '--keep-artifact goes with --from'],
   [['follow', 'b', '--fold', 'log:x', '--from', 'ftp:x'], 'ftp:x is no URL of artifacts'],
   [[...PUBLISH, 'file:x', '--every', 'soon'], 'not a duration'],
   [[...PUBLISH, 'file:x', '--every', '900ms'], 'less than 1s'],

@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { ExpectedFold } from '@slip/export'
 import { SnapshotError, type ObjectStore } from '@slip/kv-core'
 import { IMPORT_OPTIONS, importLimits } from '../artifact/import-options.ts'
+import { FETCHED, KEEP_OPTIONS, keptArtifact, PREVIOUS } from '../artifact/kept-artifact.ts'
 import { objectsAt } from '../artifact/object-url.ts'
 import { describedBucket, namingTheRemedy } from '../bucket/with-bucket.ts'
 import { CONNECTION_OPTIONS } from '../bucket/connection-options.ts'
@@ -28,6 +29,7 @@ export const bootstrap: Command = {
       value: 'BUCKET',
       help: 'asks this bucket over --server, before the download and behind it, whether the artifact is of its history',
     },
+    ...KEEP_OPTIONS,
     ...IMPORT_OPTIONS,
     ...CONNECTION_OPTIONS,
   },
@@ -49,19 +51,23 @@ export const bootstrap: Command = {
       against === undefined
         ? limits
         : { ...limits, expected: await historyOf(against, options, limits.expected) }
+    const keep = await keptArtifact(options, 'bootstrap')
     const from = await objectsAt(url, options, 'bootstrap')
     const { downloadArtifact, importSnapshot } = await import('@slip/export')
-    const scratch = await mkdtemp(join(dirname(resolve(address.path)), '.slip-bootstrap-'))
+    const scratch = keep ?? (await mkdtemp(join(dirname(resolve(address.path)), '.slip-bootstrap-')))
+    const directory = join(scratch, FETCHED)
+    const previous = keep === undefined ? undefined : join(keep, PREVIOUS)
     const progress = new Progress(output.quiet)
     try {
       const name = options.text('name') ?? (await onlyName(from))
-      const directory = join(scratch, 'artifact')
+      await rm(directory, { recursive: true, force: true })
       let received = 0
       const found =
         name === undefined
           ? undefined
           : await downloadArtifact(from, name, directory, {
               ...(await limitsNow()),
+              previous,
               onProgress: ({ bytes, totalBytes, receivedBytes }) => {
                 received = receivedBytes
                 progress.update(() => `${bytes} of ${totalBytes} bytes fetched`)
@@ -76,6 +82,10 @@ export const bootstrap: Command = {
         ...(await limitsNow()),
         scratchDirectory: scratch,
       })
+      if (previous !== undefined) {
+        await rm(previous, { recursive: true, force: true })
+        await rename(directory, previous)
+      }
       const revision = revisionJson(cursor.revision)
       const bytes = files.reduce((sum, { size }) => sum + size, 0)
       await output.answer(
@@ -89,7 +99,7 @@ export const bootstrap: Command = {
       throw error
     } finally {
       progress.clear()
-      await rm(scratch, { recursive: true, force: true })
+      await rm(keep === undefined ? scratch : directory, { recursive: true, force: true })
       await from.close?.()
     }
   },

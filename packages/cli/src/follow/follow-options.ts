@@ -1,6 +1,7 @@
 import type { FollowOptions, SnapshotStore, SourceDescription, WatchScope } from '@slip/kv-core'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
 import { durationMs, LONGEST_TIMER, oneOf, optional } from '../command/units.ts'
+import { KEEP_OPTIONS, keptArtifact } from '../artifact/kept-artifact.ts'
 import { mustBeObjectUrl, objectsAt } from '../artifact/object-url.ts'
 import { describedBucket } from '../bucket/with-bucket.ts'
 import { foldAddress } from '../fold/fold-address.ts'
@@ -52,6 +53,7 @@ export const FOLLOW_OPTIONS: OptionSpecs = {
     value: 'URL',
     help: 'where copies of other nodes are published: a new fold starts from one, and one that fell behind under --when-evicted keep is repaired from one',
   },
+  ...KEEP_OPTIONS,
   ...LOCK_OPTIONS,
 }
 
@@ -73,11 +75,14 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
   const prefixes = options.list('prefix')
   const scope: WatchScope = prefixes.length === 0 ? 'all' : { prefixes }
   const from = options.text('from')
+  const keepDirectory = await keptArtifact(options, 'follow')
+  if (keepDirectory !== undefined && from === undefined)
+    throw new UsageError('--keep-artifact goes with --from', 'follow')
   const onForeign = oneOf(options.text('on-foreign') ?? 'refuse', 'on-foreign', ['refuse', 'rebuild'])
   return {
     store: await foldPlace(options, { replaceForeign: onForeign === 'rebuild' }),
     onForeignFold: onForeign,
-    ...(from === undefined ? {} : { bootstrap: artifactsAt(from, bucket, options) }),
+    ...(from === undefined ? {} : { bootstrap: artifactsAt(from, bucket, keepDirectory, options) }),
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
       oneOf(text, 'when-evicted', ['drop', 'keep']),
@@ -104,6 +109,7 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
 function artifactsAt(
   url: string,
   bucket: string,
+  keepDirectory: string | undefined,
   options: ParsedOptions,
 ): NonNullable<FollowOptions['bootstrap']> {
   mustBeObjectUrl(url, 'follow')
@@ -114,7 +120,8 @@ function artifactsAt(
       // Of a bucket that cannot be asked the first attach says whether the history is over.
       const source = (): Promise<SourceDescription | undefined> =>
         describedBucket(options, bucket).catch(() => undefined)
-      return await fromArtifact(objects, publishedName(options, bucket), { source })(into, wait)
+      const name = publishedName(options, bucket)
+      return await fromArtifact(objects, name, { source, keepDirectory })(into, wait)
     } finally {
       await objects.close?.()
     }
