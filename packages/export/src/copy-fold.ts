@@ -124,12 +124,14 @@ export async function copyInterchange(
     readonly interchange: 1 | 2
     readonly scope?: readonly string[] | undefined
     readonly signal?: AbortSignal | undefined
+    readonly onBinding?: ((binding: Binding | undefined) => void) | undefined
   },
 ): Promise<Copied> {
   const { interchange, signal } = options
   const path = join(directory, INTERCHANGE_FILE)
   return copy(async (fold, pinned) => {
     const binding = bindingOf(fold.lineage)
+    options.onBinding?.(binding)
     const scope = options.scope ?? statedScope(binding)
     if (interchange === 2 && scope === undefined)
       throw new TypeError('the scope of the fold is not known: an artifact of schema 2 has to state it')

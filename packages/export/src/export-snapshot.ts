@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Follower, SnapshotStore, WaitOptions } from '@slip/kv-core'
+import type { Binding, Follower, SnapshotStore, WaitOptions } from '@slip/kv-core'
 import { asIo } from './artifact-error.ts'
 import { artifactFiles } from './artifact-files.ts'
 import {
@@ -31,6 +31,8 @@ export interface ExportOptions extends WaitOptions {
   readonly scope?: readonly string[] | undefined
   /** An Ed25519 private key, its 32 bytes or PKCS #8: a detached signature of the manifest lies beside it. */
   readonly signingKey?: Uint8Array | undefined
+  /** Called with what the fold of an interchange artifact was bound to, which that does not state. */
+  readonly onBinding?: ((binding: Binding | undefined) => void) | undefined
   /** The bytes of the payload that were read back and hashed. */
   readonly onProgress?: Progress | undefined
 }

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { KvError, type KvStore, type ObjectStore, type SnapshotStore } from '@slip/kv-core'
+import { decodeLineage, KvError, type KvStore, type ObjectStore, type SnapshotStore } from '@slip/kv-core'
 import {
   directoryObjects,
   downloadArtifact,
@@ -188,4 +188,17 @@ test('what fails beside a round is told and does not fail it', async () => {
   expect(manifest?.cursor.revision).toBe(5n)
   expect(troubles).toEqual(['prune'])
   expect(await namesIn(to)).toHaveLength(4)
+})
+
+test('a round does not publish an interchange artifact of a history that is over, though the artifact does not state it', async () => {
+  const { to, node } = await fleet()
+  const old = await node('a', 9)
+  const over = { incarnation: '2026-02-03T04:05:06.7Z', lastRevision: 100n }
+  await expect(old.round({ interchange: 1, source: async () => over })).rejects.toMatchObject({
+    code: 'ArtifactInvalid',
+  })
+  expect(await namesIn(to)).toEqual([])
+  const still = { incarnation: decodeLineage(LINEAGE).binding.incarnation!, lastRevision: 100n }
+  expect(await old.round({ interchange: 1, source: async () => still })).toMatchObject({ schemaVersion: 1 })
+  expect(await published(to)).toBe(9n)
 })

@@ -4,6 +4,7 @@ import {
   KvError,
   protocol,
   SnapshotError,
+  type Binding,
   type ObjectStore,
   type PayloadFormat,
   type PublishInput,
@@ -31,6 +32,11 @@ export interface PublishOptions extends WaitOptions {
    * over is replaced, and an artifact of one is refused. Called behind each read of the pointer.
    */
   readonly source?: (() => Promise<PublishInput['source']>) | undefined
+  /**
+   * What the fold of an interchange artifact was bound to (`onBinding` of its export), which that does not state: with a `source` it is
+   * refused, as others are, when its history is over.
+   */
+  readonly binding?: Binding | undefined
   /** How payloads of other stores are read; those of @slip are found where they are installed. */
   readonly formats?: readonly PayloadFormat[] | undefined
   /** Where is written what changed in a payload of records. @default beside the artifact */
@@ -150,13 +156,18 @@ async function publishShipment(
 async function judged(
   { manifest }: ArtifactHead,
   pointer: RemotePointer | undefined,
-  { source }: PublishOptions,
+  { source, binding }: PublishOptions,
 ): Promise<PublishInput> {
-  return {
-    candidate: positionOf(manifest),
-    pointer: pointer?.manifest && positionOf(pointer.manifest),
-    source: await source?.(),
-  }
+  const candidate = positionOf(manifest)
+  const said = await source?.()
+  const known = { ...candidate, binding: candidate.binding ?? binding }
+  if (protocol.publish({ candidate: known, pointer: undefined, source: said }) === 'pastHistory')
+    throw pastHistory()
+  return { candidate, pointer: pointer?.manifest && positionOf(pointer.manifest), source: said }
+}
+
+function pastHistory(): Error {
+  return refused('its bucket has begun another history, or never came as far')
 }
 
 /** Whether the pointer may be moved; throws where the two do not belong together. */
@@ -169,11 +180,8 @@ function mustOrder(verdict: PublishVerdict, pointer: string): boolean {
       'ForeignFold',
       `${pointer} names an artifact of the other family: a name has ours, or interchange ones`,
     )
-  throw refused(
-    verdict === 'pastHistory'
-      ? 'its bucket has begun another history, or never came as far'
-      : `whether its history or that of ${pointer} is the newer one cannot be told: give a source`,
-  )
+  if (verdict === 'pastHistory') throw pastHistory()
+  throw refused(`whether its history or that of ${pointer} is the newer one cannot be told: give a source`)
 }
 
 /** false when somebody else moved it. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Follower, KvStore, ObjectStore, SnapshotStore } from '@slip/kv-core'
+import type { Binding, Follower, KvStore, ObjectStore, SnapshotStore } from '@slip/kv-core'
 import type { ExportableFold } from '../copy-fold.ts'
 import { exportSnapshot, type ExportOptions } from '../export-snapshot.ts'
 import type { Manifest } from '../manifest.ts'
@@ -79,14 +79,18 @@ async function exportAndPublish(
   directory: string,
 ): Promise<Manifest> {
   const { store, to, name, signal, interchange, scope, signingKey, source } = options
+  let binding: Binding | undefined
   const manifest = await exportSnapshot(store, directory, {
     signal,
+    onBinding: (found) => {
+      binding = found
+    },
     interchange,
     scope,
     signingKey,
     layout: 'records',
   })
-  const published = await publishArtifact(directory, to, name, { signal, source })
+  const published = await publishArtifact(directory, to, name, { signal, source, binding })
   options.onPublished?.(published)
   await complete(options, held, manifest)
   if (published.outcome === 'published') await prune(options)
