@@ -63,6 +63,11 @@ export class ObjectHarness {
     return (await this.listed(prefix)).map(({ name }) => name)
   }
 
+  /** Lets the event loop go on: what never waits for anything would keep all else from running. */
+  async turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
   /** By name. */
   async listed(prefix = ''): Promise<ListedObject[]> {
     const found: ListedObject[] = []

@@ -22,6 +22,7 @@ export const objectListingCases: readonly CaseTemplate<ObjectSuite>[] = [
           await harness.other.put(`stays/${worker}`, bytesOf(`${i}`))
           await harness.other.put(`changes/${worker}/${i % 3}`, bytesOf(`${i}`))
           if (i % 2 === 1) await harness.other.delete(`changes/${worker}/${(i + 1) % 3}`)
+          await harness.turn()
         }
       }
       const changes = Promise.all([change(1), change(2), change(3)])

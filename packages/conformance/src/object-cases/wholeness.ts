@@ -48,6 +48,7 @@ export const wholenessCases: readonly CaseTemplate<ObjectSuite>[] = [
           const number = Number(new TextDecoder().decode(found.bytes))
           assert.ok(number >= last, `${number} after ${last}`)
           last = number
+          await harness.turn()
         }
       }
       const readers = Promise.all([read(), read(), read()])
