@@ -110,11 +110,12 @@ export class BulkMerge {
     this.#ended ??= (async () => {
       await this.#merger.end()
       this.#pinned.release()
-      if (this.#kept) return
-      await rm(this.#file, { force: true })
-      await rm(`${this.#file}-lock`, { force: true })
     })()
     await this.#ended
+    // Asked each time: whoever ended it first may have come while it was about to be used.
+    if (this.#kept) return
+    await rm(this.#file, { force: true })
+    await rm(`${this.#file}-lock`, { force: true })
   }
 
   get #file(): string {

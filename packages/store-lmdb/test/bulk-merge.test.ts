@@ -59,13 +59,7 @@ test('a merge begins by itself when no more comes, and an end of the store stops
 })
 
 test('a damaged run is found by the check of records, and never merged', async () => {
-  const path = join(await scratch(), 'fold')
-  const flood = Array.from({ length: 2_000 }, (_, i) =>
-    put(`k${(i * 7_919) % 2_003}`, Buffer.alloc(60, `value ${i} `), 1),
-  )
-  let store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
-  for (let i = 0; i < 10; i++) await store.apply(flood.slice(i * 200, (i + 1) * 200), at(i + 1))
-  await store.close()
+  const { path, flood } = await layeredFold()
   expect((await layersOf(path))?.runs).toBeGreaterThan(2)
   const name = (await readdir(path)).find((file) => file.endsWith('.mdb'))!
   const file = await openFile(join(path, name), 'r+')
@@ -76,7 +70,7 @@ test('a damaged run is found by the check of records, and never merged', async (
   await file.write(Buffer.from('v'), 0, 1, where)
   expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact' })
 
-  store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
   const page = where - (where % 4096)
   await file.write(Buffer.alloc(4096), 0, 4096, page)
   await expect(store.settle()).rejects.toMatchObject({ code: 'Corrupted', at: page })
@@ -88,20 +82,14 @@ test('a damaged run is found by the check of records, and never merged', async (
 })
 
 test('damage that a merge meets by itself is looked for at once, and found', async () => {
-  const path = join(await scratch(), 'fold')
-  const flood = Array.from({ length: 2_000 }, (_, i) =>
-    put(`k${(i * 7_919) % 2_003}`, Buffer.alloc(60, `value ${i} `), 1),
-  )
-  let store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
-  for (let i = 0; i < 10; i++) await store.apply(flood.slice(i * 200, (i + 1) * 200), at(i + 1))
-  await store.close()
+  const { path } = await layeredFold()
   const file = join(path, 'fold-00000001.mdb')
   const bytes = await readFile(file)
   const where = bytes.indexOf('value 7 value 7')
   bytes.fill(0, where - (where % 4096), where - (where % 4096) + 4096)
   await writeFile(file, bytes)
   // A walk that would not begin before a minute is over.
-  store = await LmdbSnapshot.open({
+  const store = await LmdbSnapshot.open({
     path,
     durability: 'os',
     bulk: { ...IN_BULK, calmMs: 20 },
@@ -133,6 +121,10 @@ test('a writer that lost the fold while it merged does not publish what it merge
   const usurper = await OpenFold.open({ ...start, ...how })
   await usurper.apply([put('a', 'theirs', 2)], at(2), {})
   await expect(merge.finish()).rejects.toMatchObject({ code: 'Busy' })
+  // The end of a store that comes while it is about to be used, which then fails.
+  merge.keep(true)
+  await merge.end()
+  merge.keep(false)
   await merge.end()
   await fold.close()
   await usurper.close()
@@ -141,3 +133,15 @@ test('a writer that lost the fold while it merged does not publish what it merge
   expectState(reopened, [put('b', '1', 1), put('a', 'theirs', 2)], 'after')
   await reopened.close()
 })
+
+/** A closed fold of 2,000 keys, in layers. */
+async function layeredFold(): Promise<{ readonly path: string; readonly flood: KvUpdate[] }> {
+  const path = join(await scratch(), 'fold')
+  const flood = Array.from({ length: 2_000 }, (_, i) =>
+    put(`k${(i * 7_919) % 2_003}`, Buffer.alloc(60, `value ${i} `), 1),
+  )
+  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  for (let i = 0; i < 10; i++) await store.apply(flood.slice(i * 200, (i + 1) * 200), at(i + 1))
+  await store.close()
+  return { path, flood }
+}
