@@ -33,13 +33,18 @@ const ATTACH: Decisions = [
   'overrun',
   'sawEviction',
 ]
+const FORWARD: Decisions = [...ATTACH, 'fastForwardTo', 'mayFastForward']
 const WATCH: Decisions = ['resumeStart', 'onDelivery', 'onBookmark', 'handOver']
 const FLUSH: Decisions = ['afterFlush', 'afterReopen', 'handOver']
 const LISTING: Decisions = ['judgeListed', 'auditListing']
 const RESYNC: Decisions = ['attach', 'audit', 'resumeStart', 'handOver', 'takesBack']
 
 export const attaching = (options: AttachOptions): Configuration =>
-  configuration(ATTACH, (rules) => attachModel(options, rules), `attach, ${options.name}`)
+  configuration(
+    options.artifacts === true ? FORWARD : ATTACH,
+    (rules) => attachModel(options, rules),
+    `attach, ${options.name}`,
+  )
 export const watching = (options: WatchOptions): Configuration =>
   configuration(WATCH, (rules) => watchModel(options, rules), `watch, ${options.name}`)
 export const flushing = (options: FlushOptions): Configuration =>
@@ -109,6 +114,8 @@ export const SMALL: readonly Configuration[] = [
   attaching({ name: 'keep', ...two, faults: ['purgeSubject', 'cleanMarker'], whenEvicted: 'keep' }),
   ...KEEPING.map((options) => attaching(options)),
   attaching({ name: 'rollback', ...two, eras: 2, faults: ['rollback'] }),
+  attaching({ name: 'behind an artifact', ...two, faults: ['purgeSubject', 'cleanMarker'], artifacts: true }),
+  attaching({ name: 'behind an artifact, keep', ...keeping, evicts: true, artifacts: true }),
   attaching({
     name: 'rollback, one anchor',
     ...two,
@@ -139,6 +146,14 @@ export const MEDIUM: readonly Configuration[] = [
     eras: 2,
     faults: ['recreate', 'purgeSubject', 'cleanMarker'],
     gap: true,
+  }),
+  attaching({ name: 'behind an artifact, rollback', ...two, eras: 2, faults: ['rollback'], artifacts: true }),
+  attaching({
+    name: 'behind an artifact, recreated',
+    ...two,
+    eras: 2,
+    faults: ['recreate'],
+    artifacts: true,
   }),
   watching({ name: 'four writes', keys: 2, revisions: 4, retention: true, redeliveries: 1 }),
   resyncing({ name: 'four writes', keys: 2, revisions: 4, discards: 1 }),

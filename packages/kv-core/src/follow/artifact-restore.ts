@@ -1,4 +1,3 @@
-import { decodeLineage, type Lineage } from '../lineage.ts'
 import { KvError, messageOf } from '../errors.ts'
 import type { FollowSource } from '../follow-source.ts'
 import type { WantedFold } from '../protocol/admit-artifact.ts'
@@ -7,14 +6,13 @@ import type { RestoreRefusal } from '../protocol/may-restore.ts'
 import { protocol } from '../protocol/protocol.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotLocation, SnapshotStore } from '../store.ts'
-import { AnchorRing } from './anchor-ring.ts'
 import { Unanswered, Unrestored } from './attach-decision.ts'
 import type { BoundLineage } from './bound-lineage.ts'
 import { within } from './deadline.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
-import { askHistory } from './history-proof.ts'
+import { historyOf, openedArtifact, type OpenedArtifact } from './opened-artifact.ts'
 import { RestoreMerge } from './restore-merge.ts'
 
 const ANSWER_TIMEOUT_MS = 5_000
@@ -26,14 +24,6 @@ export interface RestoreTask {
   readonly reason: RebuildReason
   /** Of the fold in use, in doubt until the last commit. */
   readonly bound: BoundLineage
-}
-
-/** What an artifact says of itself when it is opened. */
-interface Opened<S> {
-  readonly store: S
-  readonly lineage: Lineage | undefined
-  readonly ring: AnchorRing
-  readonly appliedAtMs: bigint | undefined
 }
 
 const REFUSALS: Readonly<Record<RestoreRefusal, string>> = {
@@ -86,7 +76,7 @@ export class ArtifactRestore<S extends SnapshotStore, T> {
     try {
       const store = await this.#get(place, task.described)
       try {
-        return await this.#take(opened(store), task)
+        return await this.#take(openedArtifact(store), task)
       } finally {
         await store.close()
       }
@@ -111,7 +101,7 @@ export class ArtifactRestore<S extends SnapshotStore, T> {
     throw new Unrestored('there is none')
   }
 
-  async #take(artifact: Opened<S>, task: RestoreTask): Promise<BoundLineage | undefined> {
+  async #take(artifact: OpenedArtifact<S>, task: RestoreTask): Promise<BoundLineage | undefined> {
     const described = await this.describe(task.source)
     await this.#check(artifact, task, described)
     const merge = new RestoreMerge(this.#parts, this.#settings, this.#writer, artifact.store, {
@@ -124,57 +114,31 @@ export class ArtifactRestore<S extends SnapshotStore, T> {
   }
 
   /** What comes after the artifact was delivered by nobody yet, so the bucket must still have it. */
-  async #check(
-    { store, lineage, ring, appliedAtMs }: Opened<S>,
-    task: RestoreTask,
-    source: SourceDescription,
-  ): Promise<void> {
+  async #check(artifact: OpenedArtifact<S>, task: RestoreTask, source: SourceDescription): Promise<void> {
     const { prefixes, emptyValues, scope } = this.#settings
-    const { history } = task.source.watcher
-    const { revision } = store.cursor
-    const { historyPerKey } = source
-    const answer =
-      history === undefined || revision === undefined
-        ? undefined
-        : await this.#answered(
-            askHistory({ ring, cursor: revision }, undefined, {
-              history,
-              scope,
-              historyPerKey,
-              signal: this.#signal,
-            }),
-          )
+    const history = await historyOf(artifact, task.source, source, { scope, signal: this.#signal })
+    const { store, lineage, appliedAtMs } = artifact
     const refusal = protocol.mayRestore({
       artifact: { binding: lineage?.binding, cursor: store.cursor, appliedAtMs },
       cursor: this.#parts.keeper.figures.cursor,
       source,
       scope: prefixes,
       emptyValues,
-      history: answer?.verdict,
+      history,
     })
     if (refusal !== undefined) throw new Unrestored(REFUSALS[refusal])
   }
 
   /** Rejects with `Unanswered`. */
-  describe(source: FollowSource): Promise<SourceDescription> {
+  async describe(source: FollowSource): Promise<SourceDescription> {
     const options = { signal: this.#signal, timeoutMs: ANSWER_TIMEOUT_MS }
     const description = source.watcher.describe('all', options)
-    return this.#answered(within(description, { ...options, what: `describing ${source.name}` }))
-  }
-
-  async #answered<R>(answer: Promise<R>): Promise<R> {
     try {
-      return await answer
+      return await within(description, { ...options, what: `describing ${source.name}` })
     } catch (cause) {
       throw new Unanswered(cause)
     }
   }
-}
-
-function opened<S extends SnapshotStore>(store: S): Opened<S> {
-  const lineage = store.lineage === undefined ? undefined : decodeLineage(store.lineage)
-  const ring = new AnchorRing(lineage?.anchors ?? [], lineage?.anchorsComplete === true)
-  return { store, lineage, ring, appliedAtMs: ring.newest?.timeMs ?? store.cursor.memo?.serverTimeMs }
 }
 
 function isPassing(error: unknown): boolean {

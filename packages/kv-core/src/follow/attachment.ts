@@ -1,8 +1,7 @@
 import { type Binding, decodeLineage, type Lineage, type SkippedNames } from '../lineage.ts'
 import type { FlushOutcome } from '../apply/flusher.ts'
 import type { FollowSource } from '../follow-source.ts'
-import type { AttachDecision, RebuildReason } from '../protocol/attach.ts'
-import type { HistoryVerdict } from '../protocol/judge-history.ts'
+import type { RebuildReason } from '../protocol/attach.ts'
 import type { SourceDescription } from '../source.ts'
 import type { SnapshotStore } from '../store.ts'
 import type { ApplyPhase } from '../watch-applied.ts'
@@ -14,11 +13,12 @@ import {
   foreign,
   refused,
   seesEviction,
-  Unanswered,
   Unrestored,
   type FoldStanding,
 } from './attach-decision.ts'
+import { AttachJudge, type ProveAgain } from './attach-judge.ts'
 import { BoundLineage } from './bound-lineage.ts'
+import { FastForward } from './fast-forward.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import type { FollowSettings } from './follow-settings.ts'
@@ -39,14 +39,6 @@ export interface Attached {
   readonly proveAgain?: ProveAgain | undefined
 }
 
-type ProveAgain = (signal: AbortSignal, describe: () => Promise<SourceDescription>) => Promise<boolean>
-
-interface Decided {
-  readonly decision: AttachDecision
-  readonly proven: boolean
-  readonly proveAgain?: ProveAgain
-}
-
 const FROM_NOTHING = {
   phase: 'initial',
   verifiedLineage: true,
@@ -61,25 +53,31 @@ export class Attachment<S extends SnapshotStore, T> {
   readonly #settings: FollowSettings
   readonly #writer: FoldWriter<S, T>
   readonly #guard: HistoryGuard
+  readonly #judge: AttachJudge
   readonly #signal: AbortSignal
   readonly #restore: ArtifactRestore<S, T>
+  readonly #forward: FastForward<S, T>
   #rebuild: Rebuild<S, T> | undefined
   #known: S | undefined
   #bound: BoundLineage | undefined
 
+  /** `onFetched`: called when the session under way keeps an artifact from being looked at. */
   constructor(
     parts: FoldParts<S, T>,
     settings: FollowSettings,
     writer: FoldWriter<S, T>,
     guard: HistoryGuard,
     signal: AbortSignal,
+    onFetched: () => void,
   ) {
     this.#parts = parts
     this.#settings = settings
     this.#writer = writer
     this.#guard = guard
+    this.#judge = new AttachJudge(settings, guard, signal)
     this.#signal = signal
     this.#restore = new ArtifactRestore(parts, settings, writer, signal)
+    this.#forward = new FastForward(parts, settings, signal, onFetched)
   }
 
   /** The rebuild under way. */
@@ -119,8 +117,14 @@ export class Attachment<S extends SnapshotStore, T> {
     return rebuild === undefined ? 'committed' : this.#parts.gate.run(() => rebuild.giveUp())
   }
 
+  /** A fold in step needs no artifact. */
+  caughtUp(): void {
+    void this.#forward.release()
+  }
+
   /** Drops a rebuild that was not finished, at the follower's end. */
   async close(): Promise<void> {
+    await this.#forward.release()
     await this.rebuild?.discard()
   }
 
@@ -134,9 +138,13 @@ export class Attachment<S extends SnapshotStore, T> {
     const stored = this.#storedLineage()
     const ring = new AnchorRing(stored?.anchors ?? [], stored?.anchorsComplete === true)
     const fold = this.#standing(stored)
-    const { decision, proven, proveAgain } = await this.#decide(source, described, fold, finding, ring)
+    const { decision, proven, proveAgain } = await this.#judge.decide(source, described, fold, finding, ring)
     const evictionSeen = seesEviction(this.#settings, described, fold, decision)
     const binding = bindingTo(this.#settings, described, evictionSeen, stored?.binding)
+    if (decision.action === 'resume') {
+      const forwarded = await this.#fastForward(source, described, fold, binding)
+      if (forwarded !== 'none') return forwarded
+    } else if (decision.action !== 'reconcile') await this.#forward.release()
     switch (decision.action) {
       case 'foreign':
         if (this.#settings.onForeignFold === 'refuse') throw foreign(decision.differs, store.cursor)
@@ -161,7 +169,7 @@ export class Attachment<S extends SnapshotStore, T> {
         })
       case 'rebuild':
         if (decision.history === 'other') board.forgetHistory()
-        return this.#startRebuild(binding, decision.reason)
+        return this.#startRebuild(BoundLineage.fresh(binding), decision.reason)
       case 'fresh':
         this.#guard.begin()
         return this.#from(BoundLineage.fresh(binding), undefined, FROM_NOTHING)
@@ -190,7 +198,7 @@ export class Attachment<S extends SnapshotStore, T> {
       settled: bound.settled,
       appliedAtMs: bound.ring.newest?.timeMs,
     }
-    const { decision, proven, proveAgain } = await this.#decide(
+    const { decision, proven, proveAgain } = await this.#judge.decide(
       source,
       described,
       staged,
@@ -209,7 +217,8 @@ export class Attachment<S extends SnapshotStore, T> {
     if ((await this.giveUp()) !== 'committed') return undefined
     if (rebuild.inPlace) {
       const reason = decision.action === 'rebuild' ? decision.reason : rebuild.reason
-      return this.#startRebuild(bindingTo(this.#settings, described, bound.binding.evictionSeen), reason)
+      const binding = bindingTo(this.#settings, described, bound.binding.evictionSeen)
+      return this.#startRebuild(BoundLineage.fresh(binding), reason)
     }
     // It is the fold in use that is to be repaired, and that may not be allowed any more.
     const found = decision.action === 'rebuild' ? decision.reason : rebuild.reason
@@ -230,49 +239,43 @@ export class Attachment<S extends SnapshotStore, T> {
     }
   }
 
-  /** A fold that could go on goes on only when the bucket does not contradict what the fold remembers. */
-  async #decide(
+  async #startRebuild(bound: BoundLineage, reason: RebuildReason): Promise<Attached | undefined> {
+    this.#guard.begin()
+    const rebuild = await this.#beginRebuild(bound, reason)
+    return rebuild && { ...IN_REBUILD, bound, provenHistory: true, reconcile: false }
+  }
+
+  async #beginRebuild(bound: BoundLineage, reason: RebuildReason): Promise<Rebuild<S, T> | undefined> {
+    this.#parts.board.dispatch({ type: 'rebuilding', reason })
+    this.#rebuild = await Rebuild.begin(this.#parts, this.#writer, { reason, bound })
+    this.#known = this.#parts.keeper.store
+    if (this.#rebuild !== undefined) this.#bound = bound
+    return this.#rebuild
+  }
+
+  /** `none`: the fold goes on as it is. The second fold is judged by the bucket once more before it is gone on with. */
+  async #fastForward(
     source: FollowSource,
     described: SourceDescription,
     fold: FoldStanding,
-    finding: RebuildReason | undefined,
-    ring: AnchorRing,
-  ): Promise<Decided> {
-    const decision = attachDecision(this.#settings, described, fold, { finding })
-    const cursor = fold.cursor.revision
-    const asked = source.watcher.history
-    if (decision.action !== 'resume' || asked === undefined || cursor === undefined)
-      return { decision, proven: false }
-    const { scope } = this.#settings
-    const { historyPerKey } = described
-    const question = { history: asked, scope, historyPerKey, signal: this.#signal }
-    let history: HistoryVerdict | undefined
+    binding: Binding,
+  ): Promise<Attached | undefined | 'none'> {
+    const artifact = await this.#forward.open(source, described, fold)
+    if (artifact === undefined) {
+      this.#forward.consider(described, fold)
+      return 'none'
+    }
     try {
-      history = await this.#guard.atAttach({ ring, cursor }, question)
-    } catch (cause) {
-      throw new Unanswered(cause)
+      this.#guard.forget()
+      const bound = new BoundLineage(binding, artifact.ring, true)
+      const rebuild = await this.#beginRebuild(bound, 'behindArtifact')
+      if (rebuild === undefined) return undefined
+      this.#writer.bind(bound)
+      if ((await this.#forward.prime(rebuild, artifact)) !== 'committed') return undefined
+      return await this.#goOn(rebuild, source, await this.#restore.describe(source), undefined)
+    } finally {
+      await this.#forward.release(artifact.store)
     }
-    const proveAgain: ProveAgain = (signal, describe) =>
-      this.#guard.isStill(history, { ring, cursor }, { ...question, signal }, async () => {
-        const { action } = attachDecision(this.#settings, await describe(), fold)
-        return action === 'resume'
-      })
-    return {
-      decision: attachDecision(this.#settings, described, fold, { history }),
-      proven: history === 'same' && fold.settled === true,
-      ...(history === undefined ? {} : { proveAgain }),
-    }
-  }
-
-  async #startRebuild(binding: Binding, reason: RebuildReason): Promise<Attached | undefined> {
-    this.#parts.board.dispatch({ type: 'rebuilding', reason })
-    this.#guard.begin()
-    this.#rebuild = await Rebuild.begin(this.#parts, this.#writer, { reason, binding })
-    this.#known = this.#parts.keeper.store
-    if (this.#rebuild === undefined) return undefined
-    const { bound } = this.#rebuild
-    this.#bound = bound
-    return { ...IN_REBUILD, bound, provenHistory: true, reconcile: false }
   }
 
   async #startRestore(task: RestoreTask): Promise<Attached | undefined> {

@@ -16,15 +16,19 @@ export interface FollowSettings {
   readonly onForeignFold: 'refuse' | 'rebuild'
   readonly auditIntervalMs: number | false
   readonly staleAfterMs: number
+  /** undefined: as the protocol has it. */
+  readonly bootstrapBehind: number | false | undefined
 }
 
 /** RangeError or TypeError for what cannot be meant. */
 export function followSettings<S extends SnapshotStore, T>(options: FollowOptions<S, T>): FollowSettings {
-  const { scope = 'all', auditIntervalMs = 60_000, staleAfterMs = 5_000 } = options
+  const { scope = 'all', auditIntervalMs = 60_000, staleAfterMs = 5_000, bootstrapBehind } = options
   retryBudget(options)
   if (auditIntervalMs !== false && !(auditIntervalMs > 0))
     throw new RangeError(`auditIntervalMs must be above 0 or false, not ${auditIntervalMs}`)
   if (!(staleAfterMs > 0)) throw new RangeError(`staleAfterMs must be above 0, not ${staleAfterMs}`)
+  if (typeof bootstrapBehind === 'number' && !(Number.isSafeInteger(bootstrapBehind) && bootstrapBehind > 0))
+    throw new RangeError(`bootstrapBehind must be a whole number above 0 or false, not ${bootstrapBehind}`)
   return {
     scope,
     prefixes: scopePrefixes(scope),
@@ -36,5 +40,6 @@ export function followSettings<S extends SnapshotStore, T>(options: FollowOption
     onForeignFold: options.onForeignFold ?? 'refuse',
     auditIntervalMs,
     staleAfterMs,
+    bootstrapBehind,
   }
 }

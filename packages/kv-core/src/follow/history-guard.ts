@@ -23,8 +23,14 @@ export class HistoryGuard {
 
   /** Another history begins, from nothing. */
   begin(): void {
-    this.#proven = undefined
+    this.forget()
     this.#begun = true
+  }
+
+  /** A fold that came from elsewhere takes the place of the one before: nothing of it was proven. */
+  forget(): void {
+    this.#proven = undefined
+    this.#begun = false
     this.#suspect = false
   }
 

@@ -44,7 +44,16 @@ export interface FollowOptions<
    * exists: when it throws then, the fold is hydrated from the source, and `FollowStatus.error` says why until that is
    * done. Called also for a repair, with a place beside the fold: when it throws KvError `Unreachable`,
    * `Timeout` or `OutcomeUnknown` the repair is tried again with back-off, and anything else ends the follower.
+   * Called also beside a fold that is far behind its bucket (`bootstrapBehind`), and aborted once that has caught
+   * up: what it throws then `FollowStatus.bootstrapError` says, and the fold goes on as it is.
    */
   readonly bootstrap?: (into: SnapshotLocation<S>, options: BootstrapOptions) => Promise<boolean>
+  /**
+   * How many revisions a fold may be behind its bucket, when a session begins, before `bootstrap` is asked for one that is
+   * ahead of it by as many. It is fetched while the fold goes on; when it is there first it takes the fold's place, as a rebuild
+   * does, with state `resyncing` and reason `behindArtifact`. Needs a store that stages, proof by the bucket's history, and under `keep` a
+   * bucket that has evicted nothing. `false`: never. @default the fold's number of entries, and at least 10,000
+   */
+  readonly bootstrapBehind?: number | false
   readonly signal?: AbortSignal
 }

@@ -1,11 +1,10 @@
 import type { FlushOutcome } from '../apply/flusher.ts'
 import { WatchCursor } from '../cursor.ts'
 import type { KvUpdate } from '../entry.ts'
-import type { Binding } from '../lineage.ts'
 import type { RebuildReason } from '../protocol/attach.ts'
 import type { SnapshotStore, StagedFold } from '../store.ts'
 import { VersionToken } from '../token.ts'
-import { BoundLineage } from './bound-lineage.ts'
+import type { BoundLineage } from './bound-lineage.ts'
 import type { FoldParts } from './fold-parts.ts'
 import type { FoldWriter } from './fold-writer.ts'
 import { handRemovals, takeBack } from './removals.ts'
@@ -36,7 +35,7 @@ export class Rebuild<S extends SnapshotStore, T> {
     staged: StagedFold,
     what: {
       readonly reason: RebuildReason
-      readonly binding: Binding
+      readonly bound: BoundLineage
       readonly start: WatchCursor
       readonly inPlace: boolean
     },
@@ -45,21 +44,21 @@ export class Rebuild<S extends SnapshotStore, T> {
     this.#writer = writer
     this.#staged = staged
     this.reason = what.reason
-    this.bound = BoundLineage.fresh(what.binding)
+    this.bound = what.bound
     this.inPlace = what.inPlace
     this.#cursor = what.start
   }
 
-  /** `undefined` when the caller ended first. */
+  /** `bound`: what the second fold belongs to. `undefined` when the caller ended first. */
   static async begin<S extends SnapshotStore, T>(
     parts: FoldParts<S, T>,
     writer: FoldWriter<S, T>,
-    what: { readonly reason: RebuildReason; readonly binding: Binding },
+    what: { readonly reason: RebuildReason; readonly bound: BoundLineage },
   ): Promise<Rebuild<S, T> | undefined> {
     const { keeper, flusher, oversize, gate } = parts
     flusher.forget()
     oversize.restore(undefined)
-    const start = what.binding.evictionSeen
+    const start = what.bound.binding.evictionSeen
       ? WatchCursor.fromToken(VersionToken.unknown, { evictionSeen: true })
       : WatchCursor.none
     let staged: StagedFold | undefined
@@ -99,8 +98,29 @@ export class Rebuild<S extends SnapshotStore, T> {
     return this.#state
   }
 
+  /** Of a batch in the order of its revisions, which `apply` is given and the staged fold takes. */
   flush(updates: readonly KvUpdate[], position: WatchCursor, settled: boolean): Promise<FlushOutcome> {
     const cursor = this.bound.cursorOf(position, updates.at(-1))
+    return this.#take(updates, cursor, (kept) => this.#apply(kept, cursor, updates, settled))
+  }
+
+  /**
+   * Of entries of an artifact, in the order of their keys. All of them are for the staged fold, and `changed` for
+   * `apply`, which has the others from the fold in use. The position comes with a `flush` behind the last.
+   */
+  prime(entries: readonly KvUpdate[], changed: readonly KvUpdate[]): Promise<FlushOutcome> {
+    const { keeper, flusher, oversize } = this.#parts
+    flusher.forget()
+    return this.#take(changed, this.#cursor, () =>
+      this.#staged.apply(oversize.admit(entries, keeper.store.features), this.#cursor),
+    )
+  }
+
+  #take(
+    updates: readonly KvUpdate[],
+    cursor: WatchCursor,
+    commit: (kept: readonly KvUpdate[]) => Promise<void>,
+  ): Promise<FlushOutcome> {
     const { keeper, flusher, board, feed, oversize, gate } = this.#parts
     return gate.run(async () => {
       let kept = updates
@@ -112,7 +132,7 @@ export class Rebuild<S extends SnapshotStore, T> {
         failingSinceMs: this.#writer.failingSinceMs,
         commit: async () => {
           kept = oversize.admit(updates, keeper.store.features)
-          await this.#apply(kept, cursor, updates, settled)
+          await commit(kept)
         },
         reopen: (signal) => this.#startOver(signal, updates),
       })

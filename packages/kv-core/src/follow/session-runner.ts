@@ -43,7 +43,9 @@ export class SessionRunner<S extends SnapshotStore, T> {
     this.#settings = settings
     this.#writer = new FoldWriter(parts)
     const guard = new HistoryGuard()
-    this.#attachment = new Attachment(parts, settings, this.#writer, guard, signal)
+    this.#attachment = new Attachment(parts, settings, this.#writer, guard, signal, () =>
+      this.#end?.('artifactFetched'),
+    )
     this.#audits = new AuditSchedule(parts, settings, this.#writer, guard)
     this.#signal = signal
   }
@@ -247,6 +249,7 @@ export class SessionRunner<S extends SnapshotStore, T> {
       const outcome = await this.#writer.flush([], 0, keeper.store.cursor, { phase: 'live' })
       if (outcome !== 'committed') return outcome
     }
+    this.#attachment.caughtUp()
     const finding = await this.#audits.atCaughtUp(session)
     if (finding !== undefined) {
       onFinding(finding)

@@ -28,6 +28,8 @@ export class StatusBoard {
   sessions = 0
   verifiedThrough: bigint | undefined
   recovery: Recovery | undefined
+  /** Why no artifact took the fold's place. */
+  bootstrapError: Error | undefined
   unverified: readonly Unverified[] = []
   /** Monotonic. */
   lastProofMs: number = performance.now()
@@ -116,6 +118,7 @@ export class StatusBoard {
       state,
       ...(reason === undefined ? {} : { reason }),
       ...(this.#error === undefined ? {} : { error: this.#error }),
+      ...(this.bootstrapError === undefined ? {} : { bootstrapError: this.bootstrapError }),
       appliedCursor: cursor,
       durableCursor,
       ...(this.#streamLast === undefined ? {} : { streamLast: this.#streamLast }),

@@ -26,6 +26,8 @@ export interface FollowStatus {
   readonly reason?: string
   /** The last failure of the source, of `apply` or of a commit, or what ended the follower; gone once it is over. */
   readonly error?: Error
+  /** Why no artifact took the place of a fold that is far behind (`FollowOptions.bootstrapBehind`), since one was asked for last. */
+  readonly bootstrapError?: Error
   readonly appliedCursor: WatchCursor
   readonly durableCursor: WatchCursor
   /** The newest revision of the bucket that was heard of. */

@@ -20,6 +20,8 @@ export type RebuildReason =
   | 'revisionMismatch'
   /** Empty values were values when the fold was made, and are removals now, or the other way round. */
   | 'emptyValuesChanged'
+  /** An artifact is far ahead of it, and takes its place. */
+  | 'behindArtifact'
 
 export interface AttachInput {
   readonly fold: {

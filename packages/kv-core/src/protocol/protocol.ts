@@ -4,6 +4,7 @@ import { afterReopen } from './after-reopen.ts'
 import { attach } from './attach.ts'
 import { audit } from './audit.ts'
 import { auditListing } from './audit-listing.ts'
+import { fastForwardTo } from './fast-forward-to.ts'
 import { handOver } from './hand-over.ts'
 import { inheritsParts } from './inherits-parts.ts'
 import { isPublished } from './is-published.ts'
@@ -13,6 +14,7 @@ import { layersAfter } from './layers-after.ts'
 import { lease } from './lease.ts'
 import { listAgain } from './list-again.ts'
 import { listingIsTruth } from './listing-is-truth.ts'
+import { mayFastForward } from './may-fast-forward.ts'
 import { mayRestore } from './may-restore.ts'
 import { onBookmark } from './on-bookmark.ts'
 import { onDelivery } from './on-delivery.ts'
@@ -52,6 +54,8 @@ export interface Protocol {
   readonly judgeListed: typeof judgeListed
   readonly auditListing: typeof auditListing
   readonly admitArtifact: typeof admitArtifact
+  readonly fastForwardTo: typeof fastForwardTo
+  readonly mayFastForward: typeof mayFastForward
   readonly mayRestore: typeof mayRestore
   readonly restoreKey: typeof restoreKey
   readonly publish: typeof publish
@@ -87,6 +91,8 @@ export const protocol: Protocol = {
   judgeListed,
   auditListing,
   admitArtifact,
+  fastForwardTo,
+  mayFastForward,
   mayRestore,
   restoreKey,
   publish,

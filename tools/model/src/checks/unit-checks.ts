@@ -2,6 +2,7 @@ import { ARTIFACT_CHECKS } from './artifact-checks.ts'
 import { ATTACH_CHECKS } from './attach-checks.ts'
 import { EVICTION_CHECKS } from './eviction-checks.ts'
 import { FLUSH_CHECKS } from './flush-checks.ts'
+import { FORWARD_CHECKS } from './forward-checks.ts'
 import { HISTORY_CHECKS } from './history-checks.ts'
 import { LISTING_CHECKS } from './listing-checks.ts'
 import { PART_CHECKS } from './part-checks.ts'
@@ -18,6 +19,7 @@ export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...ATTACH_CHECKS,
   ...REPAIR_CHECKS,
   ...RESTORE_CHECKS,
+  ...FORWARD_CHECKS,
   ...HISTORY_CHECKS,
   ...LISTING_CHECKS,
   ...EVICTION_CHECKS,

@@ -9,10 +9,12 @@ import {
   type Fault,
 } from './attach-state.ts'
 
+/** Whether a replica of record that begins now remembers that its bucket evicts. */
+type SawEviction = (s: AttachState) => boolean
 type Step = Action<AttachFields>['step']
 
 /** Everything writers, operators and the server do to the bucket. */
-export function bucketActions(shape: AttachShape): Action<AttachFields>[] {
+export function bucketActions(shape: AttachShape, sawEviction: SawEviction): Action<AttachFields>[] {
   const { options } = shape
   const keys = Array.from({ length: options.keys }, (_, k) => k)
   const each = (name: string, step: (k: number) => Step): Action<AttachFields>[] =>
@@ -48,6 +50,7 @@ export function bucketActions(shape: AttachShape): Action<AttachFields>[] {
     ...each('put', (k) => (s) => write(shape, s, k, false)),
     ...each('delete', (k) => (s) => shape.messages.isLive(s.bucket.at(k)) && write(shape, s, k, true)),
     ...options.faults.flatMap((fault) => faults[fault]()),
+    ...(options.artifacts === true ? once('publish an artifact', (s) => publish(shape, sawEviction, s)) : []),
     ...(typeof options.evicts === 'string' && options.evicts !== 'unknown'
       ? once('change the limits', (s) => changeLimits(shape, s))
       : []),
@@ -90,6 +93,16 @@ function dropOldest(shape: AttachShape, s: AttachState): boolean {
     // What left before the fold had everything once was never its to keep, unless it had the key by then.
     if (s.owed === 0 && shape.records(k) && s.fold.at(k) === 0) s.record.set(k, 0)
   }
+  return true
+}
+
+/** A node that has just hydrated leaves its copy. */
+function publish({ scoped, keepsRecord }: AttachShape, sawEviction: SawEviction, s: AttachState): boolean {
+  if (s.artifactBound !== 0 || s.last === 0) return false
+  for (let k = 0; k < scoped; k++) s.artifact.set(k, s.bucket.at(k))
+  s.artifactCursor = s.last
+  s.artifactBound = s.incarnation + 1
+  s.artifactSeen = keepsRecord && sawEviction(s) ? 1 : 0
   return true
 }
 

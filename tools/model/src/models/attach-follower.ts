@@ -1,5 +1,6 @@
 import type { AttachInput, Protocol, RebuildReason, SourceDescription } from '@slip/kv-core'
 import type { Action } from '../explorer/model.ts'
+import { takeArtifact } from './attach-artifact.ts'
 import { AttachJudgement } from './attach-judgement.ts'
 import { forgetListings, listedInVain } from './attach-listings.ts'
 import {
@@ -22,6 +23,7 @@ import {
   FAILED,
   IDLE,
   NO_FINDING,
+  REASONS,
   RECREATED,
   REVISION_MISMATCH,
   WATCHING,
@@ -30,15 +32,6 @@ import {
   type AttachState,
 } from './attach-state.ts'
 import { Positions } from './positions.ts'
-
-const REASONS: readonly (RebuildReason | undefined)[] = [
-  undefined,
-  'countMismatch',
-  'brokenLineage',
-  'bucketRecreated',
-  'revisionMismatch',
-  'cursorExpired',
-]
 
 /** What the follower does, each decision made by the rules it is given. */
 export class AttachFollower {
@@ -60,6 +53,14 @@ export class AttachFollower {
     const system = [
       { name: 'start the follower', step: start },
       { name: 'attach', step: (s: AttachState) => this.#attach(s) },
+      ...(this.#shape.options.artifacts === true
+        ? [
+            {
+              name: 'take the artifact',
+              step: (s: AttachState) => takeArtifact(this.#shape, this.judgement, s, this.#standing(s)),
+            },
+          ]
+        : []),
       { name: 'open the watch', step: (s: AttachState) => this.#openAfterGap(s) },
       { name: 'deliver', step: (s: AttachState) => this.#deliver(s) },
       { name: 'bookmark', step: (s: AttachState) => this.#bookmark(s) },

@@ -96,6 +96,23 @@ export class AttachJudgement {
     return this.#asked(fold, source, { finding }).action
   }
 
+  /** Whether a fold that could go on is better replaced by what another node published. */
+  takesArtifact(s: AttachState, fold: AttachInput['fold'], source: SourceDescription): boolean {
+    const { whenEvicted = 'drop' } = this.#shape.options
+    const asked = { source, scope: SCOPE, whenEvicted, repair: 'auto', restores: true } as const
+    const worth = { ...asked, fold: { ...fold, stages: true }, entries: 0, behind: 1 }
+    const least = this.#rules.fastForwardTo(worth)
+    if (least === undefined) return false
+    const artifact = {
+      binding: this.binding(s.artifactBound, s.artifactSeen),
+      cursor: this.#positions.cursor(s.artifactCursor),
+      populated: true,
+      settled: true,
+    }
+    const history = this.#history.judge(s, s.artifact, s.artifactCursor)
+    return this.#rules.mayFastForward({ ...asked, fold: artifact, history, least })
+  }
+
   #asked(
     fold: AttachInput['fold'],
     source: SourceDescription,

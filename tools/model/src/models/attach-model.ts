@@ -5,6 +5,7 @@ import { AttachFollower } from './attach-follower.ts'
 import {
   AttachShape,
   FAILED,
+  IDLE,
   WATCHING,
   type AttachFields,
   type AttachOptions,
@@ -31,6 +32,8 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
   const shape = new AttachShape(options)
   const follower = new AttachFollower(shape, rules)
   const { noBackup } = shape
+  const { judgement } = follower
+  const sawEviction = (s: AttachState): boolean => judgement.sawEviction(judgement.describe(s), false)
   return {
     name: options.name,
     layout: shape.layout,
@@ -38,7 +41,7 @@ export function attachModel(options: AttachOptions, rules: Protocol): Model<Atta
       s.backupLast = noBackup
       if (options.evicts === 'ends' || options.evicts === 'endsUnseen') s.evicting = 1
     },
-    actions: [...follower.actions(), ...bucketActions(shape)],
+    actions: [...follower.actions(), ...bucketActions(shape, sawEviction)],
     always: {
       'what an audit claims is right': (s) => s.lied === 0,
       ...(options.survives === true
@@ -103,6 +106,15 @@ function witnesses(
           'the fold has what its bucket evicted': (s) =>
             isLive(s) && s.cursor === s.last && !shape.converged(s),
           'a repair is refused': (s) => s.mode === FAILED,
+        }
+      : {}),
+    ...(shape.options.artifacts === true
+      ? {
+          'an artifact is taken': (s) =>
+            s.rebuilding === 1 &&
+            s.mode === IDLE &&
+            s.stagedCursor === s.artifactCursor &&
+            s.artifactCursor > s.cursor,
         }
       : {}),
     ...(faults.some((fault) => SILENT.includes(fault))

@@ -1,3 +1,4 @@
+import type { RebuildReason } from '@slip/kv-core'
 import { Layout, type State } from '../explorer/layout.ts'
 import { Messages } from './message.ts'
 
@@ -69,6 +70,8 @@ export interface AttachOptions {
   readonly guarded?: boolean
   /** Whether it asks again before a rebuild that is complete replaces the fold. @default true */
   readonly asksAgain?: boolean
+  /** Whether another node publishes what the bucket holds, once, and a fold that is behind may take it. @default false */
+  readonly artifacts?: boolean
   /** Whether nothing that happens here calls for a rebuild. */
   readonly calm?: boolean
   /** Which states at rest are judged; all unless given. */
@@ -87,6 +90,15 @@ export const BROKEN_LINEAGE = 2
 export const RECREATED = 3
 export const REVISION_MISMATCH = 4
 export const CURSOR_EXPIRED = 5
+/** By the numbers above. */
+export const REASONS: readonly (RebuildReason | undefined)[] = [
+  undefined,
+  'countMismatch',
+  'brokenLineage',
+  'bucketRecreated',
+  'revisionMismatch',
+  'cursorExpired',
+]
 
 export type AttachFields = {
   readonly last: number
@@ -133,6 +145,11 @@ export type AttachFields = {
   readonly bindSeen: number
   /** A session that hydrates from nothing. */
   readonly initial: number
+  /** What another node published: its fold, where that stands, what it belongs to, and whether it saw evictions. */
+  readonly artifact: readonly [number, number]
+  readonly artifactCursor: number
+  readonly artifactBound: number
+  readonly artifactSeen: number
 }
 
 export type AttachState = State<AttachFields>
@@ -160,7 +177,7 @@ export class AttachShape {
     const { values } = this.messages
     const rollsBack = options.faults.includes('rollback')
     this.tracksSettled = rollsBack
-    const { evicts = false } = options
+    const { evicts = false, artifacts: published = false } = options
     this.keepsRecord = options.whenEvicted === 'keep' && evicts !== false && evicts !== 'unknown'
     const recorded = this.keepsRecord ? 2 : 1
     const positions = revisions + 1
@@ -200,6 +217,10 @@ export class AttachShape {
       seen: recorded,
       bindSeen: recorded,
       initial: recorded,
+      artifact: [published ? this.scoped : 0, values],
+      artifactCursor: published ? positions : 1,
+      artifactBound: published ? eras + 1 : 1,
+      artifactSeen: published ? recorded : 1,
     })
   }
 

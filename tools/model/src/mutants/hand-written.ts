@@ -49,6 +49,13 @@ export const HAND_WRITTEN: readonly Mutant[] = [
       return refusal === 'expired' ? undefined : refusal
     },
   }),
+  mutant('fastForwardTo: what a replica of record kept is worth no more than an artifact', {
+    fastForwardTo: (input) => protocol.fastForwardTo({ ...input, whenEvicted: 'drop' }),
+  }),
+  mutant('mayFastForward: always', { mayFastForward: () => true }),
+  mutant('mayFastForward: whatever history the artifact has', {
+    mayFastForward: (input) => protocol.mayFastForward({ ...input, history: 'same' }),
+  }),
   mutant('restoreKey: the artifact is always right', {
     restoreKey: (input) => (input.artifact === undefined ? protocol.restoreKey(input) : 'take'),
   }),
