@@ -163,6 +163,11 @@ const WRONG: readonly (readonly [readonly string[], string])[] = [
   [['follow', 'b', '--fold', 'log:x', '--lease', 'l'], '--lease goes with --publish'],
   [['follow', 'b', '--fold', 'log:x', '--interchange=2'], '--interchange goes with --publish'],
   [['follow', 'b', '--fold', 'log:x', '--keep-artifact', './x'], '--keep-artifact goes with --from'],
+  [['follow', 'b', '--fold', 'log:x', '--from-behind', '5'], '--from-behind goes with --from'],
+  [
+    ['follow', 'b', '--fold', 'log:x', '--from', 'file:./x', '--from-behind', '0'],
+    "--from-behind '0' is not a whole number from 1",
+  ],
   [['follow', 'b', '--fold', 'log:x', '--from', 'ftp:x'], 'ftp:x is no URL of artifacts'],
   [[...PUBLISH, 'file:x', '--every', 'soon'], 'not a duration'],
   [[...PUBLISH, 'file:x', '--every', '900ms'], 'less than 1s'],

@@ -112,6 +112,76 @@ describe.each(VERSIONS)('nats-server %s', async (version) => {
     )
 
     test.each(STORES)(
+      'a fold in %s that is far behind goes on from one in %s, and is delivered what comes after that',
+      { timeout: 120_000 },
+      async (_from, _to, from, to) => {
+        const store = await bucket({ history: 1 })
+        const { name, writer } = store
+        const directory = await scratch()
+        const put = async (begin: number, end: number, value: string): Promise<bigint> => {
+          const keys = Array.from({ length: end - begin }, (_, i) => `key.${begin + i}`)
+          const written = await Promise.all(keys.map((key) => writer.put(key, value)))
+          return written.reduce((last, { revision }) => (revision! > last ? revision! : last), 0n)
+        }
+        const first = await followed(store, to({ path: join(directory, 'first') }))
+        const behind = await followed(store, from({ path: join(directory, 'behind') }))
+        const begun = await put(0, 1_000, 'old')
+        await Promise.all([first.waitFor(begun, WITHIN), behind.waitFor(begun, WITHIN)])
+        await behind.close()
+        for (let i = 0; i < 100; i++) await writer.delete(`key.${i}`)
+        await first.waitFor(await put(500, 2_000, 'new'), WITHIN)
+        await published(first, directory, name)
+        await first.waitFor(await put(0, 50, 'tail'), WITHIN)
+
+        const told = new Map<string, string>()
+        const seen = new Set<boolean>()
+        const reasons: (string | undefined)[] = []
+        let fetched!: () => void
+        const isFetched = new Promise<void>((resolve) => (fetched = resolve))
+        const bootstrap = fromArtifact(directoryObjects(join(directory, 'objects')), name)
+        const again: Follower = await followed(store, from({ path: join(directory, 'behind') }), {
+          bootstrap: async (...asked) => {
+            const got = await bootstrap(...asked)
+            fetched()
+            return got
+          },
+          bootstrapBehind: 500,
+          batch: { maxCount: 64 },
+          apply: async (updates, { phase }) => {
+            for (const update of updates)
+              if (update.operation === 'put') told.set(update.key, Buffer.from(update.value).toString())
+              else told.set(update.key, update.operation)
+            if (phase === 'resync') seen.add(again.has('key.1999'))
+            // The artifact is there first.
+            else await isFetched
+          },
+        })
+        again.onStatus(({ reason }) => reasons.push(reason))
+        await again.caughtUp(WITHIN)
+        await again.waitFor(first.cursor.revision!, WITHIN)
+        expect(reasons).toEqual(expect.arrayContaining(['artifactFetched', 'behindArtifact']))
+        expect(again.status.bootstrapError).toBeUndefined()
+        expect(shown(again)).toEqual(shown(first))
+        // Until the swap the fold is the old one.
+        expect(seen).toEqual(new Set([false]))
+        const { delivered, relisted } = again.status
+        // What the source had yielded by then, a thousand at most, was taken to its end.
+        expect(relisted).toBeGreaterThan(400)
+        expect(delivered).toBeLessThan(1_200)
+        const differing = [...first.entries()].filter(({ version }) => version.revision! > begun)
+        expect(new Map([...told].filter(([, value]) => value !== 'delete'))).toEqual(
+          new Map(differing.map(({ key, value }) => [key, Buffer.from(value).toString()])),
+        )
+        expect(
+          [...told]
+            .filter(([, value]) => value === 'delete')
+            .map(([key]) => key)
+            .sort(),
+        ).toEqual(Array.from({ length: 50 }, (_, i) => `key.${50 + i}`).sort())
+      },
+    )
+
+    test.each(STORES)(
       'a replica of record in %s that fell behind is repaired from one in %s, and goes on',
       { timeout: 120_000 },
       async (_from, _to, from, to) => {

@@ -1,6 +1,6 @@
 import type { FollowOptions, SnapshotStore, SourceDescription, WatchScope } from '@slip/kv-core'
 import type { OptionSpecs, ParsedOptions } from '../command/command.ts'
-import { durationMs, LONGEST_TIMER, oneOf, optional } from '../command/units.ts'
+import { durationMs, LONGEST_TIMER, oneOf, optional, wholeNumber } from '../command/units.ts'
 import { KEEP_OPTIONS, keptArtifact } from '../artifact/kept-artifact.ts'
 import { mustBeObjectUrl, objectsAt } from '../artifact/object-url.ts'
 import { describedBucket } from '../bucket/with-bucket.ts'
@@ -51,7 +51,11 @@ export const FOLLOW_OPTIONS: OptionSpecs = {
   },
   from: {
     value: 'URL',
-    help: 'where copies of other nodes are published: a new fold starts from one, and one that fell behind under --when-evicted keep is repaired from one',
+    help: 'where copies of other nodes are published: a new fold starts from one, one that is far behind goes on from one, and one that fell behind under --when-evicted keep is repaired from one',
+  },
+  'from-behind': {
+    value: 'N|off',
+    help: 'with --from: how many revisions a fold may be behind before a copy is fetched; default its number of entries, and at least 10000',
   },
   ...KEEP_OPTIONS,
   ...LOCK_OPTIONS,
@@ -78,11 +82,17 @@ export async function followOptions(options: ParsedOptions, bucket: string): Pro
   const keepDirectory = await keptArtifact(options, 'follow')
   if (keepDirectory !== undefined && from === undefined)
     throw new UsageError('--keep-artifact goes with --from', 'follow')
+  const behind = options.text('from-behind')
+  if (behind !== undefined && from === undefined)
+    throw new UsageError('--from-behind goes with --from', 'follow')
   const onForeign = oneOf(options.text('on-foreign') ?? 'refuse', 'on-foreign', ['refuse', 'rebuild'])
   return {
     store: await foldPlace(options, { replaceForeign: onForeign === 'rebuild' }),
     onForeignFold: onForeign,
     ...(from === undefined ? {} : { bootstrap: artifactsAt(from, bucket, keepDirectory, options) }),
+    ...optionalField('bootstrapBehind', behind, (text) =>
+      text === 'off' ? false : wholeNumber(text, 'from-behind', 1),
+    ),
     scope,
     ...optionalField('whenEvicted', options.text('when-evicted'), (text) =>
       oneOf(text, 'when-evicted', ['drop', 'keep']),

@@ -141,10 +141,10 @@ export class Attachment<S extends SnapshotStore, T> {
     const { decision, proven, proveAgain } = await this.#judge.decide(source, described, fold, finding, ring)
     const evictionSeen = seesEviction(this.#settings, described, fold, decision)
     const binding = bindingTo(this.#settings, described, evictionSeen, stored?.binding)
-    if (decision.action === 'resume') {
+    if (decision.action === 'resume' || decision.action === 'reconcile') {
       const forwarded = await this.#fastForward(source, described, fold, binding)
       if (forwarded !== 'none') return forwarded
-    } else if (decision.action !== 'reconcile') await this.#forward.release()
+    } else await this.#forward.release()
     switch (decision.action) {
       case 'foreign':
         if (this.#settings.onForeignFold === 'refuse') throw foreign(decision.differs, store.cursor)

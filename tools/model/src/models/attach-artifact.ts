@@ -15,7 +15,8 @@ export function takeArtifact(
 ): boolean {
   if (s.mode !== IDLE || s.rebuilding === 1 || s.artifactBound === 0 || s.finding !== NO_FINDING) return false
   const source = judgement.describe(s)
-  if (judgement.decide(s, fold, source, undefined, s.fold).action !== 'resume') return false
+  const { action } = judgement.decide(s, fold, source, undefined, s.fold)
+  if (action !== 'resume' && action !== 'reconcile') return false
   if (!judgement.takesArtifact(s, fold, source)) return false
   startRebuild(s, scoped, 'behindArtifact')
   s.bind = s.incarnation + 1
