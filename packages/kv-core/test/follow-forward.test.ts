@@ -144,19 +144,40 @@ describe('a fold that is far behind its bucket', () => {
     expect(run.follower.status.bootstrapError).toBeUndefined()
   })
 
-  test('ends a fetch with its follower', async () => {
-    const { bucket, location } = await behind()
-    let asked: AbortSignal | undefined
-    const bootstrap: Bootstrap = (_, { signal }) => {
-      asked = signal
+  test('ends a fetch with its follower, and leaves nothing of it', async () => {
+    const { bucket, location, artifact } = await behind()
+    let place: MapLocation | undefined
+    const bootstrap: Bootstrap = (into, { signal }) => {
+      place = into as MapLocation
+      place.copy(artifact)
       return new Promise((_resolve, reject) =>
         signal!.addEventListener('abort', () => reject(signal!.reason as Error)),
       )
     }
     const run = await FollowRun.start({ ...BEHIND, bucket, location, bootstrap })
-    await run.until(() => asked !== undefined)
+    await run.until(() => place !== undefined)
     await run.follower.close()
-    expect(asked!.aborted).toBe(true)
+    expect(await place!.exists()).toBe(false)
+  })
+
+  test('knows what the artifact skipped', async () => {
+    const features = { maxValueBytes: 8 }
+    const location = new MapLocation()
+    location.features = features
+    const bucket = bucketOf('a', 'b')
+    await folded(bucket, { location })
+    bucket.put('large', 'above the limit')
+    for (const key of ['c', 'd']) bucket.put(key)
+    const artifact = new MapLocation()
+    artifact.features = features
+    await folded(bucket, { location: artifact })
+    bucket.deafSessions = true
+    await using run = await FollowRun.start({ ...BEHIND, bucket, location, ...giving(artifact) })
+    await run.until(resyncing(run))
+    bucket.deafSessions = false
+    await run.caughtUp()
+    await run.verified(5n)
+    expect(run.follower.status).toMatchObject({ skipped: 1, entries: 4 })
   })
 
   test('says why no artifact came, and is not held up by it', async () => {
@@ -218,6 +239,7 @@ describe('when it goes wrong half-way', () => {
     await run.verified(4n)
     expect(run.keys).toEqual(['a', 'new'])
     expect(run.reasons).toContain('bucketRolledBack')
+    expect(bucket.watches.map(({ after }) => after)).not.toContain(7n)
     expect([...seen.keys()].sort()).toEqual(run.keys)
   })
 
@@ -264,18 +286,17 @@ describe('when it goes wrong half-way', () => {
   test('an artifact that was fetched waits for a source that does not answer', async () => {
     const { bucket, location, artifact } = await behind()
     const { bootstrap, wanted } = giving(artifact)
-    await using run = await FollowRun.start({
-      ...BEHIND,
-      bucket,
-      location,
-      bootstrap: async (into, options) => {
-        bucket.unreachable = new KvError('Unreachable', 'cut off')
-        return bootstrap(into, options)
+    const { at } = bucket.history
+    let failures = 0
+    Object.assign(bucket.history, {
+      at: async (revision: bigint) => {
+        if (revision === 7n && failures++ === 0) throw new KvError('Unreachable', 'cut off')
+        return at(revision)
       },
     })
-    await run.until(() => run.follower.status.error !== undefined)
-    bucket.unreachable = undefined
+    await using run = await FollowRun.start({ ...BEHIND, bucket, location, bootstrap })
     await run.until(resyncing(run))
+    expect(failures).toBeGreaterThan(1)
     bucket.deafSessions = false
     await run.caughtUp()
     expect(wanted.length).toBe(1)

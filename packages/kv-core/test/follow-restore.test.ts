@@ -112,6 +112,23 @@ describe('a replica of record that fell behind', () => {
     expect(seen).toEqual(['put b resync', 'put last resync', 'put new resync', 'delete gone resync'])
   })
 
+  test('knows what the artifact skipped', async () => {
+    const bucket = evicting('a', 'b')
+    const [location, artifact] = [new MapLocation(), new MapLocation()]
+    for (const each of [location, artifact]) each.features = { maxValueBytes: 8 }
+    await folded(bucket, { location })
+    bucket.put('large', 'above the limit')
+    bucket.put('c')
+    await folded(bucket, { location: artifact })
+    for (const key of ['a', 'b']) bucket.vanish(key)
+    bucket.floor = 4n
+    await using run = await FollowRun.start({ ...KEEP, bucket, location, ...giving(artifact) })
+    await run.caughtUp()
+    expect(run.reasons).toContain('cursorExpired')
+    expect(run.keys).toEqual(['a', 'b', 'c'])
+    expect(run.follower.status.skipped).toBe(1)
+  })
+
   test('moves its cursor with the last commit alone, and is in doubt until then', async () => {
     const { bucket, location, artifact } = await behind()
     const before = location.commits.length

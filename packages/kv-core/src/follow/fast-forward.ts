@@ -177,7 +177,7 @@ export class FastForward<S extends SnapshotStore, T> {
       }
       if (this.#fetch !== fetch) return
       if (fetch.isThere) this.#onFetched()
-      else this.#fetch = undefined
+      else void this.release()
     }
     const fetch: Fetch = { stop, isThere: false, done: Promise.resolve().then(run) }
     return fetch

@@ -48,14 +48,22 @@ export class OversizePolicy {
     return this.skipped === 0 ? undefined : { keys: [...this.#keys], values: [...this.#values] }
   }
 
-  /** The updates to hand to the store; SnapshotError `LimitExceeded` under `fail`. */
-  admit(updates: readonly KvUpdate[], features: StoreFeatures): readonly KvUpdate[] {
+  /**
+   * The updates to hand to the store; SnapshotError `LimitExceeded` under `fail`. In an artifact a key whose value was
+   * skipped is among the deleted ones, so that its removal there says nothing new.
+   */
+  admit(
+    updates: readonly KvUpdate[],
+    features: StoreFeatures,
+    from: 'source' | 'artifact' = 'source',
+  ): readonly KvUpdate[] {
     if (this.#values.size === 0 && updates.every((update) => fits(update, features))) return updates
     const admitted: KvUpdate[] = []
     for (const update of updates) {
       const { key } = update
       if (fits(update, features)) {
-        if (this.#values.size > 0 && this.#values.delete(hashOf(key))) this.#version++
+        const isNews = from === 'source' || update.operation === 'put'
+        if (isNews && this.#values.size > 0 && this.#values.delete(hashOf(key))) this.#version++
         admitted.push(update)
         continue
       }

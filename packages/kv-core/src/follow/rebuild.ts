@@ -109,10 +109,9 @@ export class Rebuild<S extends SnapshotStore, T> {
    * `apply`, which has the others from the fold in use. The position comes with a `flush` behind the last.
    */
   prime(entries: readonly KvUpdate[], changed: readonly KvUpdate[]): Promise<FlushOutcome> {
-    const { keeper, flusher, oversize } = this.#parts
-    flusher.forget()
+    const { keeper, oversize } = this.#parts
     return this.#take(changed, this.#cursor, () =>
-      this.#staged.apply(oversize.admit(entries, keeper.store.features), this.#cursor),
+      this.#staged.apply(oversize.admit(entries, keeper.store.features, 'artifact'), this.#cursor),
     )
   }
 

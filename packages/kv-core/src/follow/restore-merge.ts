@@ -189,7 +189,7 @@ export class RestoreMerge<S extends SnapshotStore, T> {
       failingSinceMs: this.#writer.failingSinceMs,
       commit: async () => {
         const { store } = keeper
-        kept = oversize.admit(updates, store.features)
+        kept = oversize.admit(updates, store.features, 'artifact')
         await store.apply(kept, this.#ports.bound.cursorOf(cursor), this.#inDoubt(store))
       },
       reopen: async (signal) => {
