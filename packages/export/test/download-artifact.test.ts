@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { generateKeyPairSync } from 'node:crypto'
 import { KvError, type ObjectStore } from '@slip/kv-core'
 import {
@@ -12,10 +13,13 @@ import {
   verifyArtifact,
 } from '@slip/export'
 import { appendLog } from '@slip/store-applog'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { INTEROP } from './interop.ts'
 import { artifactAt, filesIn, overStore } from './remote.ts'
 import { scratch } from './scratch.ts'
+
+/** Longer than an answer may take here, and shorter than that and the shortest pause behind it. */
+const LATE_MS = 420
 
 interface Archives {
   readonly archives: Readonly<Record<string, { readonly ours: 'accept' | 'refuse' | 'either' }>>
@@ -221,6 +225,45 @@ test('a link that gives nothing any more is a Timeout', async () => {
     downloadArtifact(store, 'routes', join(await scratch(), 'artifact'), { timeoutMs: 50 }),
   ).rejects.toMatchObject({ code: 'Timeout' })
 })
+
+test.each(['abort', 'timeout'] as const)(
+  'an object that is opened behind its %s is let go of: it may hold a file',
+  async (way) => {
+    const stop = new AbortController()
+    const reason = new Error('enough')
+    const open = new Set<object>()
+    let opened = 0
+    const { store } = await published((honest) =>
+      overStore(honest, {
+        get: async (name, options) => {
+          const found = await honest.get(name, options)
+          if (found === undefined || !name.endsWith('.tar') || opened++ > 0) return found
+          open.add(found.body)
+          if (way === 'abort') stop.abort(reason)
+          // Behind the abort, or as the next attempt waits.
+          await delay(way === 'abort' ? 0 : LATE_MS)
+          const pieces = found.body[Symbol.asyncIterator]()
+          const end = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
+            open.delete(found.body)
+            await pieces.return?.()
+            return { done: true, value: undefined }
+          }
+          return {
+            ...found,
+            body: { [Symbol.asyncIterator]: () => ({ next: () => pieces.next(), return: end }) },
+          }
+        },
+      }),
+    )
+    const download = downloadArtifact(store, 'routes', join(await scratch(), 'artifact'), {
+      signal: stop.signal,
+      ...(way === 'timeout' ? { timeoutMs: LATE_MS - 20 } : {}),
+    })
+    await (way === 'abort' ? expect(download).rejects.toBe(reason) : download)
+    await vi.waitFor(() => expect(open.size).toBe(0), 5_000)
+    expect(opened).toBeGreaterThan(0)
+  },
+)
 
 test('a pointer that moved on while its payload was pruned is followed; one whose payload is gone is refused', async () => {
   const honest = directoryObjects(await scratch())

@@ -106,9 +106,10 @@ export class RemoteStream {
     this.#position += length
   }
 
-  /** Lets go of the link; a body that hangs is not waited for. */
+  /** Lets go of the link, also of one that is not there yet; a body that hangs is not waited for. */
   close(): void {
     const body = this.#body
+    this.#openings++
     this.#body = undefined
     this.#held = new Uint8Array()
     void body?.return?.().catch(() => undefined)
