@@ -67,6 +67,16 @@ export class SimBucket {
     return heads
   }
 
+  /** What a node holds that has just hydrated: the newest update of each key, in order, and what the bucket says of itself. */
+  async content(): Promise<{
+    readonly described: SourceDescription
+    readonly updates: readonly KvUpdate[]
+  }> {
+    const updates: KvUpdate[] = []
+    for await (const update of this.#existing(undefined)) updates.push(update)
+    return { described: await this.#store.watcher.describe('all'), updates }
+  }
+
   /** `silent`: open watches hear nothing of it. */
   async recreate(silent: boolean): Promise<void> {
     const end = await this.#end()

@@ -22,6 +22,7 @@ import type { Deliveries, LastDelivery } from '../wire/wire-session.ts'
 import { wireSource } from '../wire/wire-source.ts'
 import type { Wire } from '../wire/wire.ts'
 import { ChangesCheck } from '../oracle/changes-check.ts'
+import type { ArtifactShelf } from './artifact-shelf.ts'
 import { observedLocation, type Observation } from './observed-store.ts'
 
 const LOOK_EVERY_MS = 1_000
@@ -41,6 +42,8 @@ export interface Surroundings {
   applyFaults: ApplyFaults
   /** The fold changed. */
   readonly committed: () => void
+  /** What other nodes publish; undefined where they do not. */
+  readonly shelf: ArtifactShelf | undefined
   /** A planted bug in the store. */
   readonly plantedApply: Observation['apply']
 }
@@ -118,7 +121,7 @@ export class FollowerLife implements Deliveries {
   }
 
   async #run(): Promise<void> {
-    const { verdict, profile } = this.#around
+    const { verdict, profile, shelf } = this.#around
     try {
       const follower = await follow({
         source: wireSource(this.#around.wire, this.#around.bucket, this.process, this),
@@ -129,6 +132,12 @@ export class FollowerLife implements Deliveries {
         staleAfterMs: profile.follower.staleAfterMs,
         retryBudgetMs: profile.follower.retryBudgetMs,
         batch: profile.follower.batch,
+        ...(shelf === undefined
+          ? {}
+          : {
+              bootstrap: (into, options) => shelf.put(into, options),
+              bootstrapBehind: profile.artifacts!.behind,
+            }),
         apply: (batch, context) => this.#applied(batch, context),
         onApplied: (cursor) => {
           if (!cursor.equals(this.follower!.cursor))

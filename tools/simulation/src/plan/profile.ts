@@ -44,6 +44,8 @@ export interface Profile {
   readonly disk: DiskFaults
   readonly apply: ApplyFaults
   readonly pace: Pace
+  /** How often other nodes publish copies of the bucket, and for how many missed revisions the follower takes one. */
+  readonly artifacts: { readonly everyMs: number; readonly behind: number } | undefined
 }
 
 /** Which groups of faults a world can be had without: a failing seed is made smaller by taking them away. */
@@ -56,9 +58,13 @@ const PREFIXES = ['a.', 'b.', 'c.', 'd.x.'] as const
 export function profileOf(random: Random, ofStore: Random, wanted: StoreKind | undefined): Profile {
   const keys = keysOf(random)
   const store = ofStore.below(LMDB_EVERY) === 0 ? 'lmdb' : 'log'
+  const check = ofStore.pick(['head', 'head', 'structure', 'records'] as const)
+  const artifacts = ofStore.chance(0.4)
+    ? { everyMs: ofStore.pick([5_000, 60_000, 600_000]), behind: ofStore.pick([1, 1, 2, 5]) }
+    : undefined
   return {
     store: wanted ?? store,
-    check: ofStore.pick(['head', 'head', 'structure', 'records']),
+    check,
     keys,
     bucket: bucketOf(random),
     follower: followerOf(random),
@@ -72,6 +78,7 @@ export function profileOf(random: Random, ofStore: Random, wanted: StoreKind | u
       stallChance: rare(random, 0.001),
       mostStallMs: random.pick([20, 200, 1_000]),
     },
+    artifacts,
   }
 }
 

@@ -2,6 +2,7 @@ import { SimBucket } from '../bucket/sim-bucket.ts'
 import { mount } from '../builtins/files.ts'
 import { HEALTHY_DISK } from '../disk/disk-faults.ts'
 import { SimDisk } from '../disk/sim-disk.ts'
+import { ArtifactShelf } from '../follower/artifact-shelf.ts'
 import { foldLocation, LOG_NAME } from '../follower/fold-location.ts'
 import type { Surroundings } from '../follower/follower-life.ts'
 import { bucketDifferences, type FoldMeaning, prefixViolation } from '../oracle/fold-check.ts'
@@ -109,6 +110,7 @@ export class Simulation {
       applyRandom: world.random('apply'),
       applyFaults: QUIET_APPLY,
       committed: () => this.#checkSoon(),
+      shelf: ArtifactShelf.of(world, bucket, profile),
       plantedApply: plant?.apply,
     }
     this.home = new FollowerHome(this.#around)
