@@ -12,7 +12,8 @@ import type { SnapshotStore } from './store.ts'
 /**
  * Which part of a fold's life a batch belongs to: everything that existed before the first `caughtUp`
  * of an empty fold, the updates after that, or a rebuild that readers do not see yet. What a rebuild gave is
- * deleted again when it is given up while the process lives.
+ * deleted again when it is given up while the process lives. What a repair or a rebuild has from an artifact comes in the order
+ * of its keys, each once, and everything else in the order of revisions.
  */
 export type ApplyPhase = 'initial' | 'live' | 'resync'
 
