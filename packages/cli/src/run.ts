@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { commandHelp, groupHelp, overview } from './command/help.ts'
 import { findCommand, groupCommands } from './command/find-command.ts'
 import { COMMON_OPTIONS, parseCommandLine } from './command/parse.ts'
@@ -6,6 +5,7 @@ import { COMMANDS } from './commands/all.ts'
 import { EXIT, explain } from './output/exit-code.ts'
 import { Output } from './output/output.ts'
 import { UsageError } from './output/usage-error.ts'
+import { slipVersion } from './output/version.ts'
 
 /** Runs one command line and resolves with its exit code; never rejects. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -62,8 +62,7 @@ async function answerHelp(output: Output, command: string, help: string): Promis
 }
 
 async function answerVersion(output: Output): Promise<number> {
-  const manifest = await readFile(new URL('../package.json', import.meta.url), 'utf8')
-  const { version } = JSON.parse(manifest) as { version: string }
+  const version = await slipVersion()
   await output.answer({ version }, version)
   return EXIT.done
 }

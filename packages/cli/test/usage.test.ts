@@ -35,6 +35,7 @@ const NEEDED = [
   'purge',
   'load',
   'doctor',
+  'top',
   'demo',
 ]
 
@@ -181,7 +182,10 @@ const WRONG: readonly (readonly [readonly string[], string])[] = [
   [[...PUBLISH, 'file:x', '--every', '1m', '--name', '../x'], 'cannot be published'],
   [[...PUBLISH, 'file:x', '--every', '1m', '--name', 'a b'], 'is no key for a lease'],
   [[...PUBLISH, 'file:x', '--every', '1m', '--signing-key', './no/key'], './no/key cannot be read'],
-  [['follow', 'b', '--fold', 'log:x', '--metrics', '127.0.0.1:1'], '--metrics is not in this version'],
+  [['follow', 'b', '--fold', 'log:x', '--metrics', '9464'], "--metrics '9464' is not HOST:PORT"],
+  [['follow', 'b', '--fold', 'log:x', '--metrics', 'h:65536'], "--metrics 'h:65536' is not HOST:PORT"],
+  [['top', '--metrics', 'http://'], "--metrics 'http://' is not a URL"],
+  [['top', '--every', '99ms'], "--every '99ms' is less than 100ms"],
   [['bucket', 'info', 'b', '--timeout', '0s'], 'less than 1ms'],
   [['bucket', 'delete', 'b'], 'needs --yes'],
   [['bucket', 'create', 'b', '--history', '65'], 'from 1 to 64'],

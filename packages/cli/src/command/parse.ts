@@ -74,7 +74,7 @@ function checkBucketNames(command: Command, words: readonly string[]): void {
 
 function checkWords(command: Command, words: readonly string[]): void {
   const required = command.words.filter((word) => !word.startsWith('['))
-  const open = command.words.some((word) => word.endsWith('…'))
+  const open = command.words.some((word) => /…\]?$/.test(word))
   if (words.length < required.length)
     throw new UsageError(`${required.slice(words.length).join(' and ')} missing`, command.name)
   checkBucketNames(command, words)

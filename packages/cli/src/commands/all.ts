@@ -15,6 +15,7 @@ import { inspect } from './inspect.ts'
 import { lease } from './lease.ts'
 import { dump, ls } from './list.ts'
 import { load } from './load.ts'
+import { top } from './top.ts'
 import { verify } from './verify.ts'
 import { create, del, purge, put, update } from './write.ts'
 
@@ -44,5 +45,6 @@ export const COMMANDS: readonly Command[] = [
   purge,
   load,
   doctor,
+  top,
   demo,
 ]

@@ -7,9 +7,10 @@ import type { Command } from '../command/command.ts'
 import { caughtUpAndAudited } from '../follow/audited.ts'
 import { Ending } from '../follow/ending.ts'
 import { repairedText } from '../fold/repaired.ts'
-import { FOLLOW_OPTIONS, followOptions, LATER_OPTIONS } from '../follow/follow-options.ts'
+import { FOLLOW_OPTIONS, followOptions } from '../follow/follow-options.ts'
 import { giveUpWhenStuck } from '../follow/giving-up.ts'
 import { PUBLISH_OPTIONS, publishing } from '../follow/publishing.ts'
+import { servedMetrics } from '../metrics/served-metrics.ts'
 import { StatusPrinter } from '../follow/status-printer.ts'
 import { onStopSignal } from '../follow/stop-signals.ts'
 import { EXIT, explain } from '../output/exit-code.ts'
@@ -20,7 +21,7 @@ export const follow: Command = {
   summary: 'Keeps a durable local fold of a bucket in step.',
   details:
     'JSON, a line at each change of state and one a second: {time, state, reason?, cursor, revision, durableRevision, streamLast, lag, entries, applied, delivered, deliveredBytes, relisted, skipped, sessions, verifiedThrough, recovery?, rounds?}; rounds is what --publish did, {state, published, unchanged, superseded, held, failed, last}. States: opening, connecting, catchingUp, live, resyncing, stale, failed, closed; only live claims that the fold is in step. The last line has done and reason (caughtUp or signal). SIGINT and SIGTERM finish the batch in hand and make it durable. Without --once a server that cannot be reached is waited for.',
-  options: { ...FOLLOW_OPTIONS, ...PUBLISH_OPTIONS, ...LATER_OPTIONS, ...CONNECTION_OPTIONS },
+  options: { ...FOLLOW_OPTIONS, ...PUBLISH_OPTIONS, ...CONNECTION_OPTIONS },
   exits: [
     '3  no such bucket, or access refused; with --once also: the server cannot be reached',
     '4  the fold is not a fold, or belongs to another bucket or scope',
@@ -40,7 +41,9 @@ export const follow: Command = {
     // A follower whose lines nobody reads is not wanted any more.
     output.gone.addEventListener('abort', () => ended.with({ reason: 'signal' }))
     const printer = new StatusPrinter(output)
+    let metrics: AsyncDisposable | undefined
     try {
+      metrics = await servedMetrics(options, bucket, printer, output)
       const source = natsBucket(bucket, config)
       const follower = await ended.unlessReached(
         async (signal) => await followBucket({ ...settings, source, signal }),
@@ -70,6 +73,7 @@ export const follow: Command = {
     } finally {
       printer.stop()
       stopListening()
+      await metrics?.[Symbol.asyncDispose]()
     }
   },
 }

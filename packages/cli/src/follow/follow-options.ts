@@ -59,13 +59,10 @@ export const FOLLOW_OPTIONS: OptionSpecs = {
   },
   ...KEEP_OPTIONS,
   ...LOCK_OPTIONS,
-}
-
-const LATER = ['metrics'] as const
-
-/** Accepted so that they get a clear answer. */
-export const LATER_OPTIONS: OptionSpecs = {
-  metrics: { value: 'HOST:PORT', help: 'not in this version' },
+  metrics: {
+    value: 'HOST:PORT',
+    help: 'where Prometheus and slip top find /metrics, and a health check /healthz; port 0 is any, and is told on stderr',
+  },
 }
 
 type CommandLineOptions = Omit<FollowOptions, 'source' | 'store'> & {
@@ -74,8 +71,6 @@ type CommandLineOptions = Omit<FollowOptions, 'source' | 'store'> & {
 
 /** The options of `follow()`; UsageError for what cannot be. */
 export async function followOptions(options: ParsedOptions, bucket: string): Promise<CommandLineOptions> {
-  const later = LATER.find((name) => options.text(name) !== undefined)
-  if (later !== undefined) throw new UsageError(`--${later} is not in this version of slip`, 'follow')
   const prefixes = options.list('prefix')
   const scope: WatchScope = prefixes.length === 0 ? 'all' : { prefixes }
   const from = options.text('from')

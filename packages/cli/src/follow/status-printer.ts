@@ -37,6 +37,16 @@ export class StatusPrinter {
     this.#rounds = () => rounds.status
   }
 
+  /** Where the follower stands now. */
+  get status(): FollowStatus {
+    return this.#status()
+  }
+
+  /** What its rounds did; undefined while there are none. */
+  get rounds(): RoundsStatus | undefined {
+    return this.#rounds?.()
+  }
+
   stop(): void {
     this.#stopListening?.()
     clearInterval(this.#timer)
