@@ -286,7 +286,7 @@ describe('when it goes wrong half-way', () => {
   test('an artifact that was fetched waits for a source that does not answer', async () => {
     const { bucket, location, artifact } = await behind()
     const { bootstrap, wanted } = giving(artifact)
-    const { at } = bucket.history
+    const at = bucket.history.at.bind(bucket.history)
     let failures = 0
     Object.assign(bucket.history, {
       at: async (revision: bigint) => {
@@ -318,6 +318,47 @@ describe('when it goes wrong half-way', () => {
     expect(run.keys).toEqual(['a', 'b', 'last', 'new'])
     expect(run.domain.filter((key) => key !== 'a')).toEqual(['b', 'last', 'new'])
     expect(run.follower.status.delivered + run.follower.status.relisted).toBeGreaterThan(4)
+  })
+
+  test('an artifact that cannot be read to its end is given up, and the fold made anew from the bucket', async () => {
+    const { bucket, location, artifact } = await behind()
+    const damage = new SnapshotError('Corrupted', 'a page is damaged')
+    artifact.failing.entry = (key) => {
+      if (key === 'new') throw damage
+    }
+    await using run = await FollowRun.start({
+      ...BEHIND,
+      bucket,
+      location,
+      batch: { maxCount: 1 },
+      ...giving(artifact),
+    })
+    await run.until(() => run.follower.status.bootstrapError === damage)
+    bucket.deafSessions = false
+    await run.caughtUp()
+    await run.verified(7n)
+    expect(run.keys).toEqual(['a', 'b', 'last', 'new'])
+    expect(run.domain.filter((key) => key !== 'a')).toEqual(['b', 'last', 'new'])
+  })
+
+  test('a follower that is closed as the artifact is looked at ends in order', async () => {
+    const { bucket, location, artifact } = await behind()
+    const at = bucket.history.at.bind(bucket.history)
+    let isAsked = false
+    Object.assign(bucket.history, {
+      at: (revision: bigint, options: { readonly signal: AbortSignal }) => {
+        if (revision !== 7n) return at(revision)
+        isAsked = true
+        return new Promise((_resolve, reject) =>
+          options.signal.addEventListener('abort', () => reject(options.signal.reason as Error)),
+        )
+      },
+    })
+    const run = await FollowRun.start({ ...BEHIND, bucket, location, ...giving(artifact) })
+    await run.until(() => isAsked)
+    await run.follower.close()
+    expect(run.follower.status.state).toBe('closed')
+    expect(await location.beside('restore').exists()).toBe(false)
   })
 
   test('a follower that is closed meanwhile leaves the fold as it was', async () => {

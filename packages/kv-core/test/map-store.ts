@@ -54,6 +54,8 @@ export class MapLocation implements SnapshotLocation<MapStore> {
     stagedCommitted?: () => void
     stagedKeys?: () => void
     has?: () => void
+    /** Before each entry of an iteration. */
+    entry?: (key: string) => void
   } = {}
   /** What the next opening finds wrong, once. */
   damage: SnapshotError | undefined
@@ -184,6 +186,7 @@ export class MapStore implements SnapshotStore {
       .sort(compareKeys)
     for (const key of keys.slice(0, options.limit)) {
       if (generation !== this.#generation) throw new SnapshotError('StoreChanged', 'a commit came in between')
+      this.#location.failing.entry?.(key)
       yield this.#image.entries.get(key)!
     }
   }

@@ -92,8 +92,9 @@ export class FastForward<S extends SnapshotStore, T> {
         )
       return taken
     } catch (error) {
+      if (this.#signal.aborted) return undefined
       isLookedAt = !(error instanceof Unanswered)
-      if (!isLookedAt || this.#signal.aborted) throw error
+      if (!isLookedAt) throw error
       this.#note(error)
       return undefined
     } finally {
@@ -102,7 +103,10 @@ export class FastForward<S extends SnapshotStore, T> {
     }
   }
 
-  /** Hydrates `rebuild` with what the artifact holds; the last commit has its position. */
+  /**
+   * Hydrates `rebuild` with what the artifact holds; the last commit has its position. `restart`: the artifact cannot be read
+   * to its end, and the rebuild was given up.
+   */
   async prime(rebuild: Rebuild<S, T>, { store, lineage }: OpenedArtifact<S>): Promise<FlushOutcome> {
     const { keeper, oversize } = this.#parts
     oversize.restore(lineage?.skipped)
@@ -121,7 +125,14 @@ export class FastForward<S extends SnapshotStore, T> {
       slices.begin()
       return outcome
     }
-    for (const update of updatesOf(store, this.#settings.prefixes)) {
+    const updates = updatesOf(store, this.#settings.prefixes)
+    for (;;) {
+      const update = this.#next(updates)
+      if (update === 'unreadable') {
+        const outcome = await this.#parts.gate.run(() => rebuild.giveUp())
+        return outcome === 'committed' ? 'restart' : outcome
+      }
+      if (update === undefined) break
       batch.push(update)
       bytes += update.key.length
       if (update.operation === 'put') {
@@ -139,6 +150,16 @@ export class FastForward<S extends SnapshotStore, T> {
     const outcome = batch.length === 0 ? 'committed' : await commit()
     slices.end()
     return outcome === 'committed' ? rebuild.flush([], store.cursor, true) : outcome
+  }
+
+  #next(updates: Iterator<KvUpdate>): KvUpdate | undefined | 'unreadable' {
+    try {
+      const { done, value } = updates.next()
+      return done === true ? undefined : value
+    } catch (error) {
+      this.#note(error)
+      return 'unreadable'
+    }
   }
 
   /** Closes an artifact and removes it, and ends a fetch that is under way. */
@@ -243,6 +264,11 @@ function* updatesOf(store: SnapshotStore, prefixes: readonly string[]): Iterable
   }
 }
 
+/** What cannot be read is not. */
 function isHeld(fold: SnapshotStore, { key, version }: KvUpdate): boolean {
-  return fold.get(key)?.version.equals(version) === true
+  try {
+    return fold.get(key)?.version.equals(version) === true
+  } catch {
+    return false
+  }
 }
