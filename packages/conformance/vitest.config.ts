@@ -1,3 +1,6 @@
 import { packageTests } from '../../vitest.shared.ts'
 
-export default packageTests()
+export default packageTests({
+  slowest: ['broken-sources', 'object-conformance', 'broken-stores', 'store-conformance', 'guide'],
+  atATime: 16,
+})

@@ -1,3 +1,12 @@
 import { packageTests } from '../../vitest.shared.ts'
 
-export default packageTests()
+export default packageTests({
+  slowest: [
+    'fault-matrix',
+    'rebuild-memory',
+    'memory-matrix',
+    'fleet-rounds',
+    'server-faults',
+    'kill-cycles',
+  ],
+})

@@ -1,3 +1,4 @@
 import { packageTests } from '../../vitest.shared.ts'
 
-export default packageTests({ timeoutMs: 120_000 })
+/** The tests of simulations run processes that do nothing but work: two at a time. */
+export default packageTests({ atATime: 2 })
