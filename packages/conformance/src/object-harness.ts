@@ -6,6 +6,8 @@ import { within } from './within.ts'
 
 /** Far more than any step of a case takes. */
 export const LONG_MS = 60_000
+/** Far more than an abort takes, where nothing else is under way. */
+export const ABORTED_WITHIN_MS = 20_000
 
 /** An object as a case looks at it. */
 export interface WholeObject {

@@ -16,11 +16,14 @@ test('both suites pass under node:test', { timeout: 120_000 }, async () => {
   const file = join(compiled.directory, 'by-node-test.mjs')
   await writeFile(
     file,
-    `import { test } from 'node:test'
+    `import { describe, test } from 'node:test'
      import { runSourceConformance, runStoreConformance } from '@slip/conformance'
      import { referenceSourceSuite, referenceSuite } from './reference-suite.js'
-     runStoreConformance(test, referenceSuite({ childModule: new URL('./reference-store.js', import.meta.url) }))
-     runSourceConformance(test, referenceSourceSuite())`,
+     const childModule = new URL('./reference-store.js', import.meta.url)
+     describe('side by side', { concurrency: 8 }, () => {
+       runStoreConformance(test, referenceSuite({ childModule }))
+       runSourceConformance(test, referenceSourceSuite())
+     })`,
   )
   const { code, stdout } = await run(['--test', '--test-reporter=tap', file])
   expect(code, stdout.slice(-4_000)).toBe(0)

@@ -3,5 +3,5 @@ import { describe, test } from 'vitest'
 import { referenceSourceSuite } from './reference-suite.ts'
 
 describe('the honest reference source passes every case', () => {
-  runSourceConformance(test, referenceSourceSuite())
+  runSourceConformance(test.concurrent, referenceSourceSuite())
 })

@@ -2,7 +2,7 @@ import { runSourceConformance } from '@slip/conformance'
 import { MemoryConnection, memoryBucket } from '@slip/memory'
 import { test } from 'vitest'
 
-runSourceConformance(test, {
+runSourceConformance(test.concurrent, {
   create: async () => {
     const connection = new MemoryConnection()
     const store = await connection.store('conformance', { history: 1, markerTtlMs: 60_000 })

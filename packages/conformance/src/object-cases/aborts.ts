@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ObjectStore, WaitOptions } from '@slip/kv-core'
 import type { CaseTemplate } from '../conformance-case.ts'
-import { bytesOf, LONG_MS, onObjects, pattern } from '../object-harness.ts'
+import { ABORTED_WITHIN_MS, bytesOf, LONG_MS, onObjects, pattern } from '../object-harness.ts'
 import type { ObjectSuite } from '../object-suite.ts'
 import { failureOf } from '../typed-errors.ts'
 import { within } from '../within.ts'
@@ -65,7 +65,7 @@ export const objectAbortCases: readonly CaseTemplate<ObjectSuite>[] = [
         await new Promise<never>(() => undefined)
       }
       const failing = failureOf(() => harness.store.put('hung', body(), { signal: stop.signal }), 'a put')
-      assert.equal(await within(failing, LONG_MS, 'the abort'), reason)
+      assert.equal(await within(failing, ABORTED_WITHIN_MS, 'the abort'), reason)
       assert.deepEqual(await harness.names(), [])
     }),
   },
