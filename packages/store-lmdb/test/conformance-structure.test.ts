@@ -1,11 +1,6 @@
-import { runStoreConformance, storeCases } from '@slip/conformance'
+import { storeCases } from '@slip/conformance'
 import { describe, test } from 'vitest'
 import { lmdbSuite } from './conformance-suite.mjs'
-
-for (const how of ['batch', 'os', 'bulk'] as const)
-  describe(`a fold in LMDB, written as ${how} says, is a store`, () => {
-    runStoreConformance(test, lmdbSuite(how))
-  })
 
 describe('a fold in LMDB whose structure is checked when it is opened can be read, whatever was damaged', () => {
   for (const each of storeCases(lmdbSuite('structure')))

@@ -1,0 +1,7 @@
+import { runStoreConformance } from '@slip/conformance'
+import { describe, test } from 'vitest'
+import { lmdbSuite } from './conformance-suite.mjs'
+
+describe('a fold in LMDB, written as bulk says, is a store', () => {
+  runStoreConformance(test, lmdbSuite('bulk'))
+})
