@@ -13,7 +13,7 @@ const WRITERS = {
 
 const isOpening = ({ state }: Line): boolean => state === 'opening'
 
-describe.skipIf(skip)('options of follow that reach the fold', { timeout: 120_000 }, () => {
+describe.skipIf(skip).concurrent('options of follow that reach the fold', { timeout: 120_000 }, () => {
   const server = new RealServer()
 
   test.each(['log', 'lmdb'] as const)(

@@ -17,7 +17,7 @@ const NONE: Rounds = { state: 'waiting', published: 0, unchanged: 0, held: 0, fa
 /** While the fold is being opened there are none. */
 const roundsOf = (line: Line): Rounds => (line['rounds'] as Rounds | undefined) ?? NONE
 
-describe.skipIf(skip)('follow --publish on a real server', { timeout: 300_000 }, () => {
+describe.skipIf(skip).concurrent('follow --publish on a real server', { timeout: 300_000 }, () => {
   const server = new RealServer()
 
   function publishing(bucket: string, directory: string, ...flags: string[]) {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { NatsConnection } from '@slip/nats'
 import { natsServerOrSkip, startNatsServer, type NatsServer } from '@slip/nats-server'
 import type { KvWriter, StoreConfig } from '@slip/kv-core'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, beforeAll, expect, vi } from 'vitest'
 import { linesOf, slip, slipBatch, start, type Line, type SlipResult } from './slip.ts'
 
 export const { skip } = await natsServerOrSkip('2.12')
@@ -71,7 +71,7 @@ export class RealServer {
       closed: once(child, 'close') as Promise<[number | null]>,
       lines,
       stderr: () => stderr,
-      seen: async (wanted) => await expect.poll(() => lines().some(wanted), SEEN).toBe(true),
+      seen: async (wanted) => await vi.waitFor(() => expect(lines().some(wanted)).toBe(true), SEEN),
     }
   }
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, onTestFinished } from 'vitest'
+import { afterAll } from 'vitest'
 
 export const MAIN: string = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 const INDEX = new URL('../dist/index.js', import.meta.url).href
@@ -106,15 +106,16 @@ export function linesOf(text: string): Line[] {
     .map((line) => JSON.parse(line) as Line)
 }
 
-/** Gone when the test is over, or all of the file's tests. */
+const directories: string[] = []
+
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true })
+})
+
+/** Gone when all tests of the file are over. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'slip-cli-'))
-  const remove = (): void => rmSync(directory, { recursive: true, force: true })
-  try {
-    onTestFinished(remove)
-  } catch {
-    afterAll(remove)
-  }
+  directories.push(directory)
   return directory
 }
 
