@@ -21,7 +21,7 @@ test(
   COUNT_MS + MINUTE,
 )
 
-describe('one seed', () => {
+describe.concurrent('one seed', () => {
   test(
     'gives the same trace in another process, whatever was run before it',
     async () => {
@@ -60,7 +60,7 @@ describe('one seed', () => {
   )
 })
 
-describe('a fold in LMDB, whose files and threads are real', () => {
+describe.concurrent('a fold in LMDB, whose files and threads are real', () => {
   const inLmdb = (...words: readonly string[]): ReturnType<typeof simulator> =>
     simulator(['--store', 'lmdb', ...words], 15 * MINUTE)
 
@@ -89,7 +89,7 @@ describe('a fold in LMDB, whose files and threads are real', () => {
   )
 })
 
-describe('a planted bug', () => {
+describe.concurrent('a planted bug', () => {
   const MOST_SEEDS = '150'
   const MOST_ACTIONS = 8
 
@@ -144,7 +144,7 @@ function tracesOf(output: string): readonly string[] {
   return lines.map((line) => (JSON.parse(line) as Found).hash)
 }
 
-test.each([
+test.concurrent.each([
   ['nothing'],
   ['a seed that is no number', '--seed', 'x'],
   ['an unknown plant', '--seed', '1', '--plant', 'weed'],
