@@ -23,9 +23,9 @@ const FOLDS = [
 ] as const
 const { skip } = await natsServerOrSkip('2.12')
 
-test.skipIf(skip).each(FOLDS)(
+test.skipIf(skip).concurrent.each(FOLDS)(
   '$title: killed with -9 at random moments under continuous writes, every restart resumes and the fold ends equal',
-  { timeout: 120_000 + CYCLES * 4_000 },
+  { timeout: 300_000 + CYCLES * 8_000 },
   async ({ title, kind, seed: offset, flags, cycles }) => {
     const seed = runSeed()
     console.log(`kill cycles: ${title}, ${cycles} cycles, SLIP_SEED=${seed}`)

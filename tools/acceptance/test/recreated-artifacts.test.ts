@@ -8,7 +8,7 @@ import { natsBucket, NatsConnection, natsConnect } from '@slip/nats'
 import { natsServerOrSkip, SERVER_MATRIX, startNatsServer } from '@slip/nats-server'
 import { appendLog } from '@slip/store-applog'
 import { lmdb } from '@slip/store-lmdb'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 const BUCKET = 'routes'
 const WITHIN_MS = 120_000
@@ -46,10 +46,10 @@ function overGate(store: ObjectStore, parts: Partial<ObjectStore>): ObjectStore 
 describe.each(SERVER_MATRIX)('nats-server %s', async (version) => {
   const { skip } = await natsServerOrSkip(version)
 
-  test.skipIf(skip).each(['nats', 'file'] as const)(
+  test.skipIf(skip).concurrent.for(['nats', 'file'] as const)(
     'a bucket is recreated under followers that publish to %s: they go on under its new history, and nobody starts from the old one',
     { timeout: 6 * WITHIN_MS },
-    async (kind) => {
+    async (kind, { onTestFinished }) => {
       const seed = runSeed()
       console.log(`recreated on ${version} over ${kind}: SLIP_SEED=${seed}`)
       const random = new SeededRandom(seed)
