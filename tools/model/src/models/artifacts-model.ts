@@ -1,5 +1,5 @@
 import type { Protocol } from '@slip/kv-core'
-import type { Action, Model } from '../explorer/model.ts'
+import type { Model } from '../explorer/model.ts'
 import { ArtifactsNewcomer } from './artifacts-newcomer.ts'
 import { ArtifactsPublisher } from './artifacts-publisher.ts'
 import { asked, type Properties } from './asked.ts'
@@ -17,6 +17,7 @@ import {
   type ArtifactsOptions,
   type ArtifactsState as S,
 } from './artifacts-state.ts'
+import { actionsOf } from './publishers.ts'
 
 const PUBLISHER = ['', 'to send', 'sent', 'read', 'judged', 'to send again', 'done']
 const NEWCOMER = ['', 'pointed to', 'missed', 'fetched', 'imported', 'live', 'diverged', 'of another history']
@@ -27,17 +28,7 @@ export function artifactsModel(options: ArtifactsOptions, rules: Protocol): Mode
   const publisher = new ArtifactsPublisher(shape, rules)
   const newcomer = new ArtifactsNewcomer(shape, rules)
   const { revisions, crashes = true, lostAnswers = false, bounded = false, histories = 'dated' } = options
-  const step = (name: string, take: (s: S) => boolean, environment = false): Action<ArtifactsFields> => ({
-    name,
-    environment,
-    step: take,
-  })
-  const each = (
-    name: string,
-    take: (s: S, n: number) => boolean,
-    environment = false,
-  ): Action<ArtifactsFields>[] =>
-    shape.publishers.map((n) => step(`p${n} ${name}`, (s) => take(s, n), environment))
+  const { step, each } = actionsOf<ArtifactsFields>(shape.publishers)
   const write = (s: S): boolean => {
     if (s.head === revisions[s.era]) return false
     s.head++

@@ -2,7 +2,6 @@ import type { Protocol } from '@slip/kv-core'
 import {
   AGAIN,
   DONE,
-  IDLE,
   JUDGED,
   READ,
   SENDING,
@@ -10,6 +9,7 @@ import {
   type ArtifactsShape,
   type ArtifactsState as S,
 } from './artifacts-state.ts'
+import { IDLE, PublishersFolds } from './publishers.ts'
 import { remembered } from './remembered.ts'
 
 const NO_SOURCE = 0
@@ -17,11 +17,13 @@ const NO_SOURCE = 0
 /** What publishers do to the store, one call of it a step, and who prunes with them. */
 export class ArtifactsPublisher {
   readonly #shape: ArtifactsShape
+  readonly #folds: PublishersFolds<S>
   readonly #mayMove: (pair: number, source: number) => boolean
   readonly #mayPrune: (payload: number, pointer: number) => boolean
 
   constructor(shape: ArtifactsShape, rules: Protocol) {
     this.#shape = shape
+    this.#folds = new PublishersFolds<S>({ done: DONE, newest: (s) => s.head })
     const { most } = shape
     const count = shape.artifacts.length + 1
     this.#mayMove = remembered((pair, source) => {
@@ -52,21 +54,12 @@ export class ArtifactsPublisher {
     })
   }
 
-  /** The fold takes the next update; nothing that is in hand changes. */
   apply(s: S, n: number): boolean {
-    if (!rests(s, n) || s.foldEra.at(n) !== s.era || s.cursor.at(n) === s.head) return false
-    s.cursor.set(n, s.cursor.at(n) + 1)
-    s.publisher.set(n, IDLE)
-    return true
+    return this.#folds.apply(s, n)
   }
 
-  /** The fold of a history that is over is made anew. */
   rebuild(s: S, n: number): boolean {
-    if (!rests(s, n) || s.foldEra.at(n) === s.era) return false
-    s.foldEra.set(n, s.era)
-    s.cursor.set(n, 0)
-    s.publisher.set(n, IDLE)
-    return true
+    return this.#folds.rebuild(s, n)
   }
 
   /** Exports, and looks whether it is worth sending. */
@@ -121,7 +114,7 @@ export class ArtifactsPublisher {
   }
 
   crash(s: S, n: number): boolean {
-    if (rests(s, n)) return false
+    if (this.#folds.rests(s, n)) return false
     this.#leave(s, n, IDLE)
     return true
   }
@@ -178,5 +171,3 @@ export class ArtifactsPublisher {
     if (phase !== JUDGED) s.seen.set(n, 0)
   }
 }
-
-const rests = (s: S, n: number): boolean => s.publisher.at(n) === IDLE || s.publisher.at(n) === DONE

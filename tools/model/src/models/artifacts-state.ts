@@ -1,6 +1,7 @@
 import type { ArtifactPosition, Binding, WatchCursor } from '@slip/kv-core'
 import { WatchCursor as Cursor } from '@slip/kv-core'
 import { Layout, type State } from '../explorer/layout.ts'
+import { historyName } from './publishers.ts'
 
 export interface ArtifactsOptions {
   readonly name: string
@@ -36,9 +37,7 @@ export interface ArtifactsOptions {
   readonly except?: readonly string[]
 }
 
-/** Where a publisher is. */
-export const IDLE = 0
-/** It has an artifact that the pointer it saw lets it publish. */
+/** Where a publisher is, if it is not `IDLE`: it has an artifact that the pointer it saw lets it publish. */
 export const SENDING = 1
 export const SENT = 2
 /** It read the pointer, and knows nothing of the source. */
@@ -162,7 +161,7 @@ export class ArtifactsShape {
 
   /** As the bucket's source calls a history. */
   incarnation(era: number): string {
-    return this.options.histories === 'named' ? `history ${'ab'[era]}` : `2026-01-0${era + 1}T00:00:00Z`
+    return historyName(this.options.histories === 'named' ? 'named' : 'dated', era)
   }
 
   /** As an artifact states its history. */

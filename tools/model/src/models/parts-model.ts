@@ -1,5 +1,5 @@
 import type { Protocol } from '@slip/kv-core'
-import type { Action, Model } from '../explorer/model.ts'
+import type { Model } from '../explorer/model.ts'
 import { asked, type Properties } from './asked.ts'
 import { PartsNewcomer } from './parts-newcomer.ts'
 import { PartsPruner } from './parts-pruner.ts'
@@ -18,6 +18,7 @@ import {
   type PartsOptions,
   type PartsState as S,
 } from './parts-state.ts'
+import { actionsOf } from './publishers.ts'
 
 const PUBLISHER = [
   '',
@@ -40,17 +41,7 @@ export function partsModel(options: PartsOptions, rules: Protocol): Model<PartsF
   const pruner = new PartsPruner(shape, rules)
   const newcomer = new PartsNewcomer(shape, rules)
   const { crashes = true, slowPruner = true, newcomer: downloads = true } = options
-  const step = (name: string, take: (s: S) => boolean, environment = false): Action<PartsFields> => ({
-    name,
-    environment,
-    step: take,
-  })
-  const each = (
-    name: string,
-    take: (s: S, n: number) => boolean,
-    environment = false,
-  ): Action<PartsFields>[] =>
-    shape.publishers.map((n) => step(`p${n} ${name}`, (s) => take(s, n), environment))
+  const { step, each } = actionsOf<PartsFields>(shape.publishers)
   const isMade = (s: S, artifact: number): boolean => {
     const list = s.archives.at(artifact - 1)
     return list > 0 && lists.contents[list]!.chain.every((part) => s.parts.at(part) === 1)

@@ -4,7 +4,6 @@ import {
   BROUGHT,
   DONE,
   FITS,
-  IDLE,
   LAID,
   LOOKED,
   REBASING,
@@ -13,6 +12,7 @@ import {
   type PartsShape,
   type PartsState as S,
 } from './parts-state.ts'
+import { IDLE, PublishersFolds } from './publishers.ts'
 import { remembered } from './remembered.ts'
 
 const NOBODY_ASKED = 0
@@ -20,12 +20,14 @@ const NOBODY_ASKED = 0
 /** What publishers do to a store of payloads in parts, one call of it a step. */
 export class PartsPublisher {
   readonly #shape: PartsShape
+  readonly #folds: PublishersFolds<S>
   readonly #mayMove: (pair: number, source: number) => boolean
   readonly #inherits: Protocol['inheritsParts']
   readonly #sealParts: Protocol['sealParts']
 
   constructor(shape: PartsShape, rules: Protocol) {
     this.#shape = shape
+    this.#folds = new PublishersFolds<S>({ done: DONE, newest: (s) => shape.options.revisions[s.era]! })
     const count = shape.artifacts.length + 1
     this.#mayMove = remembered((pair, source) => {
       const pointer = pair % count
@@ -40,22 +42,12 @@ export class PartsPublisher {
     this.#sealParts = rules.sealParts
   }
 
-  /** The fold takes the next update; nothing that is in hand changes. */
   apply(s: S, n: number): boolean {
-    const era = s.foldEra.at(n)
-    if (!rests(s, n) || era !== s.era || s.cursor.at(n) === this.#shape.options.revisions[era]) return false
-    s.cursor.set(n, s.cursor.at(n) + 1)
-    s.publisher.set(n, IDLE)
-    return true
+    return this.#folds.apply(s, n)
   }
 
-  /** The fold of a history that is over is made anew. */
   rebuild(s: S, n: number): boolean {
-    if (!rests(s, n) || s.foldEra.at(n) === s.era) return false
-    s.foldEra.set(n, s.era)
-    s.cursor.set(n, 0)
-    s.publisher.set(n, IDLE)
-    return true
+    return this.#folds.rebuild(s, n)
   }
 
   /** Exports, and looks whether it is worth laying upon anything. */
@@ -165,7 +157,7 @@ export class PartsPublisher {
   }
 
   crash(s: S, n: number): boolean {
-    if (rests(s, n)) return false
+    if (this.#folds.rests(s, n)) return false
     this.#leave(s, n, IDLE)
     return true
   }
@@ -214,5 +206,3 @@ export class PartsPublisher {
     s.made.set(n, 0)
   }
 }
-
-const rests = (s: S, n: number): boolean => s.publisher.at(n) === IDLE || s.publisher.at(n) === DONE

@@ -2,6 +2,7 @@ import type { ArtifactPosition, PayloadRank } from '@slip/kv-core'
 import { WatchCursor } from '@slip/kv-core'
 import { Layout, type State } from '../explorer/layout.ts'
 import { PartLists } from './part-lists.ts'
+import { historyName } from './publishers.ts'
 
 export interface PartsOptions {
   readonly name: string
@@ -31,9 +32,7 @@ export interface PartsOptions {
   readonly except?: readonly string[]
 }
 
-/** Where a publisher is. */
-export const IDLE = 0
-/** It saw a pointer, and may publish. */
+/** Where a publisher is, if it is not `IDLE`: it saw a pointer, and may publish. */
 export const LOOKED = 1
 /** It has a list, whose new part is to be sent. */
 export const LAID = 2
@@ -162,7 +161,7 @@ export class PartsShape {
   }
 
   incarnation(era: number): string {
-    return this.options.histories === 'named' ? `history ${'ab'[era]}` : `2026-01-0${era + 1}T00:00:00Z`
+    return historyName(this.options.histories === 'named' ? 'named' : 'dated', era)
   }
 
   /** What the source says while the bucket is in a history. */
