@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
@@ -31,6 +33,7 @@ export function packageTests(options: PackageTests = {}): ViteUserConfig {
   })
 }
 
+/** Throws for a name of which there is no file. */
 function slowestFirst(slowest: readonly string[]): typeof BaseSequencer {
   const place = ({ moduleId }: TestSpecification): number => {
     const at = slowest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`))
@@ -38,6 +41,10 @@ function slowestFirst(slowest: readonly string[]): typeof BaseSequencer {
   }
   return class extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+      const { root } = this.ctx.config
+      const gone = slowest.filter((name) => !existsSync(join(root, 'test', `${name}.test.ts`)))
+      if (gone.length > 0)
+        throw new Error(`${root} calls these its slowest, and has none of them: ${gone.join(', ')}`)
       return (await super.sort(files)).sort((a, b) => place(a) - place(b))
     }
   }
