@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +9,14 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import { AppendLogReader } from '../src/append-log-reader.ts'
 import { AppendLogSnapshot } from '../src/append-log-snapshot.ts'
-import { describeSelf, judgeHolder, type LockHolder } from '@slip/kv-core/store-parts'
+import {
+  describeSelf,
+  judgeHolder,
+  nodeFileSystem,
+  WriterLock,
+  type FileSystem,
+  type LockHolder,
+} from '@slip/kv-core/store-parts'
 import { at, put, scratch } from './scratch.ts'
 
 const CHILD = fileURLToPath(new URL('lock-child.mjs', import.meta.url))
@@ -111,6 +118,48 @@ test('processes that race for a lock whose holders die never hold it together', 
     expect(lines[i + 1]).toBe(`-${lines[i]!.slice(1)}`)
   }
   await (await AppendLogSnapshot.open({ path })).close()
+})
+
+test('a lock whose draft somebody removes, as one whose clock is ahead does, is taken all the same', async () => {
+  const directory = await scratch()
+  let removed = 0
+  const files: FileSystem = {
+    ...nodeFileSystem,
+    link: async (from, to) => {
+      if (removed++ < 2) await unlink(from)
+      await nodeFileSystem.link(from, to)
+    },
+  }
+  const lock = await WriterLock.take(files, join(directory, 'stage'))
+  expect(removed).toBe(3)
+  expect(await lock.stillHeld()).toBe(true)
+  expect(await readdir(directory)).toEqual(['stage.lock'])
+  await lock.release()
+  expect(await readdir(directory)).toEqual([])
+})
+
+test('drafts of locks that are removed all the time are an error, and no file stays open', async () => {
+  const directory = await scratch()
+  const open = new Set<unknown>()
+  const files: FileSystem = {
+    ...nodeFileSystem,
+    open: async (path, mode) => {
+      const handle = await nodeFileSystem.open(path, mode)
+      open.add(handle)
+      const close = handle.close.bind(handle)
+      handle.close = async () => {
+        open.delete(handle)
+        await close()
+      }
+      return handle
+    },
+    link: async (from, to) => {
+      await unlink(from)
+      await nodeFileSystem.link(from, to)
+    },
+  }
+  await expect(WriterLock.take(files, join(directory, 'stage'))).rejects.toMatchObject({ code: 'ENOENT' })
+  expect(open.size).toBe(0)
 })
 
 test('the file is 0600 and a directory made for it 0700', async () => {

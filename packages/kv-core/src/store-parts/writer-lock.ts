@@ -11,6 +11,7 @@ const HEARTBEAT_MS = 2_000
 const HEARTBEAT_LOST_MS = 15_000
 const RETRY_MS = 50
 const UNWRITTEN_RETRIES = 20
+const MOST_DRAFTS = 5
 const FULL_DISK = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
 
 interface LockFile {
@@ -149,6 +150,19 @@ async function claimFile(
   path: string,
   socketLock: boolean,
 ): Promise<{ file: LockFile } | { holder: LockHolder | undefined }> {
+  for (let attempt = 1; ; attempt++) {
+    const claimed = await claimByDraft(files, path, socketLock, attempt === MOST_DRAFTS)
+    if (claimed !== 'draft gone') return claimed
+  }
+}
+
+/** `draft gone`: somebody whose clock is far ahead took it for one that was left behind. */
+async function claimByDraft(
+  files: FileSystem,
+  path: string,
+  socketLock: boolean,
+  isLast: boolean,
+): Promise<{ file: LockFile } | { holder: LockHolder | undefined } | 'draft gone'> {
   const nonce = randomUUID()
   // Written whole beside its place and linked in, so that nobody ever reads half of it.
   const draft = `${path}.${nonce}`
@@ -162,6 +176,10 @@ async function claimFile(
         await files.unlink(draft).catch(() => undefined)
         return { file: { handle, ino: (await handle.stat()).ino } }
       } catch (error) {
+        if (systemCode(error) === 'ENOENT' && !isLast) {
+          await handle.close().catch(() => undefined)
+          return 'draft gone'
+        }
         if (systemCode(error) !== 'EEXIST') throw error
       }
       const holder = await readHolder(files, path, 0)
