@@ -10,11 +10,37 @@ import {
 
 export type Objects = Map<string, Uint8Array>
 
-export type Call = 'pointer read' | 'pointer moved' | 'source asked' | 'payload'
+export type Call =
+  | 'pointer read'
+  | 'pointer moved'
+  | 'source asked'
+  | 'payload'
+  | 'list read'
+  | 'list put'
+  | 'part looked for'
+  | 'part sent'
+  | 'part read'
+  | 'part deleted'
+
+/** `lost`: it is done, and nobody hears of it. `absent`: what is read is not there for this one. */
+export type Answer = 'heard' | 'lost' | 'absent'
+
+/** One call of a store. */
+export interface Asked {
+  readonly does: 'get' | 'put' | 'delete'
+  readonly name: string
+  /** Of a read. */
+  readonly length: number | undefined
+}
+
+/** What a call is in a model; undefined for one that is never held back. */
+export type CallOf = (asked: Asked) => Call | undefined
 
 interface Waiting {
   readonly call: Call
-  readonly go: (answer: 'heard' | 'lost') => void
+  /** The object; of the source's answer none. */
+  readonly name: string | undefined
+  readonly go: (answer: Answer) => void
   readonly refuse: (reason: unknown) => void
 }
 
@@ -28,13 +54,19 @@ export class GatedActor {
   #abort = new AbortController()
   #ended: Promise<void> = Promise.resolve()
 
-  constructor(objects: Objects, pointer: string) {
-    this.store = new GatedObjects(objects, pointer, (call) => this.gate(call))
+  /** Without a `callOf` payloads are whole. */
+  constructor(objects: Objects, pointer: string, callOf: CallOf = wholePayloads(pointer)) {
+    this.store = new GatedObjects(objects, callOf, (call, name) => this.gate(call, name))
   }
 
   /** What it waits for; undefined while it does nothing. */
   get call(): Call | undefined {
     return this.#waiting?.call
+  }
+
+  /** The object that it waits for. */
+  get waitsFor(): string | undefined {
+    return this.#waiting?.name
   }
 
   /** How the last run failed. */
@@ -58,7 +90,7 @@ export class GatedActor {
   }
 
   /** Lets the call through that it waits for, and waits for the next one, or the end. */
-  async pass(call: Call, answer: 'heard' | 'lost' = 'heard'): Promise<void> {
+  async pass(call: Call, answer: Answer = 'heard'): Promise<void> {
     const waiting = this.#waiting
     if (waiting?.call !== call) throw new Error(`it waits for ${waiting?.call ?? 'nothing'}, not for ${call}`)
     this.#waiting = undefined
@@ -80,14 +112,14 @@ export class GatedActor {
     this.#failure = undefined
   }
 
-  gate(call: Call): Promise<'heard' | 'lost'> {
+  gate(call: Call, name?: string): Promise<Answer> {
     return new Promise((go, refuse) => {
       const { signal } = this.#abort
       if (signal.aborted) {
         refuse(signal.reason)
         return
       }
-      this.#waiting = { call, go, refuse }
+      this.#waiting = { call, name, go, refuse }
       this.#wake()
     })
   }
@@ -104,19 +136,19 @@ export class GatedActor {
 class GatedObjects implements ObjectStore {
   readonly capabilities = { createOnly: true, compareAndSwap: true, rangeReads: true }
   readonly #objects: Objects
-  readonly #pointer: string
-  readonly #gate: (call: Call) => Promise<'heard' | 'lost'>
+  readonly #callOf: CallOf
+  readonly #gate: (call: Call, name: string) => Promise<Answer>
 
-  constructor(objects: Objects, pointer: string, gate: (call: Call) => Promise<'heard' | 'lost'>) {
+  constructor(objects: Objects, callOf: CallOf, gate: (call: Call, name: string) => Promise<Answer>) {
     this.#objects = objects
-    this.#pointer = pointer
+    this.#callOf = callOf
     this.#gate = gate
   }
 
   async get(name: string, { range }: ObjectGetOptions = {}): Promise<StoredObject | undefined> {
-    await this.#pass(name, 'pointer read')
+    const answer = await this.#pass({ does: 'get', name, length: range?.length })
     const bytes = this.#objects.get(name)
-    if (bytes === undefined) return undefined
+    if (bytes === undefined || answer === 'absent') return undefined
     const { start, length } = range ?? { start: 0, length: bytes.length }
     const piece = bytes.slice(start, start + length)
     return { body: onePiece(piece), size: bytes.length, etag: etagOf(bytes) }
@@ -127,7 +159,7 @@ class GatedObjects implements ObjectStore {
     body: Uint8Array | AsyncIterable<Uint8Array>,
     { condition }: ObjectPutOptions = {},
   ): Promise<{ readonly etag: string } | 'conflict'> {
-    const answer = await this.#pass(name, 'pointer moved')
+    const answer = await this.#pass({ does: 'put', name, length: undefined })
     const pieces: Uint8Array[] = []
     if (body instanceof Uint8Array) pieces.push(body)
     else for await (const piece of body) pieces.push(piece.slice())
@@ -147,12 +179,21 @@ class GatedObjects implements ObjectStore {
   }
 
   async delete(name: string): Promise<void> {
+    await this.#pass({ does: 'delete', name, length: undefined })
     this.#objects.delete(name)
   }
 
-  async #pass(name: string, ofPointer: Call): Promise<'heard' | 'lost'> {
-    if (name.includes('.slip-probe-')) return 'heard'
-    return this.#gate(name === this.#pointer ? ofPointer : 'payload')
+  async #pass(asked: Asked): Promise<Answer> {
+    const call = asked.name.includes('.slip-probe-') ? undefined : this.#callOf(asked)
+    return call === undefined ? 'heard' : this.#gate(call, asked.name)
+  }
+}
+
+function wholePayloads(pointer: string): CallOf {
+  return ({ does, name }) => {
+    if (does === 'delete') return undefined
+    if (name !== pointer) return 'payload'
+    return does === 'get' ? 'pointer read' : 'pointer moved'
   }
 }
 
