@@ -180,16 +180,22 @@ export async function asking<R>(what: string, work: () => Promise<R>): Promise<R
 
 export function asKvError(error: unknown, what: string): unknown {
   if (!(error instanceof Error) || KvError.is(error)) return error
-  const code = CODES[errorCode(error) ?? 0] ?? byName(error)
+  // The client says of a request that was not allowed only that it failed.
+  const code = isViolation(error) ? 'PermissionDenied' : (CODES[errorCode(error) ?? 0] ?? byName(error))
   return code === undefined ? error : new KvError(code, `${what} failed: ${error.name}`, { cause: error })
+}
+
+/** Whether what was asked is not allowed, by an error or one of its causes. */
+export function isViolation(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (at.name === 'PermissionViolationError') return true
+  return false
 }
 
 function byName(error: Error): KvErrorCode | undefined {
   switch (error.name) {
     case 'TimeoutError':
       return 'Timeout'
-    case 'PermissionViolationError':
-      return 'PermissionDenied'
     case 'ClosedConnectionError':
     case 'DrainingConnectionError':
       return 'Closed'

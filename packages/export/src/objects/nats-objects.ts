@@ -13,6 +13,7 @@ import {
   asking,
   asKvError,
   isConflict,
+  isViolation,
   NatsObjectBucket,
   type NatsObjectInfo,
   type NatsObjectsOptions,
@@ -177,7 +178,10 @@ class NatsObjects implements ObjectStore {
         const { seq } = await bucket.client.publish(bucket.metaSubject(name), JSON.stringify(gone), {
           expect: { lastSubjectSequence: before.revision },
         })
-        await this.#forget(bucket, name, seq + 1, before.info)
+        await this.#forget(bucket, name, seq + 1, before.info, (error) => {
+          // Whoever deletes wants the room: what may not be removed would be seen by nobody.
+          if (isViolation(error)) throw error
+        })
         return
       } catch (error) {
         if (!isConflict(error)) throw asKvError(error, what)
@@ -206,11 +210,12 @@ class NatsObjects implements ObjectStore {
     name: string,
     revision: number,
     before: NatsObjectInfo | undefined,
+    onFailed: (error: unknown) => void = () => undefined,
   ): Promise<void> {
     // A purge below the first revision of a stream would be one of all.
     if (before === undefined) return
-    await bucket.purge(bucket.metaSubject(name), revision).catch(() => undefined)
-    if (before.chunks > 0) await bucket.purge(bucket.chunkSubject(before.nuid)).catch(() => undefined)
+    await bucket.purge(bucket.metaSubject(name), revision).catch(onFailed)
+    if (before.chunks > 0) await bucket.purge(bucket.chunkSubject(before.nuid)).catch(onFailed)
   }
 
   #body(

@@ -1,14 +1,15 @@
 import { readFile } from 'node:fs/promises'
 
-const README = new URL('../../../../packages/nats/README.md', import.meta.url)
-
 /**
- * The subjects that the README of `@slip/nats` says an account needs, by what it is to do (`follow`, `read`,
- * …), for the bucket `routes`. A row that begins with "and" or "as to" has only what it adds.
+ * The subjects that the README of a package says an account needs, by what it is to do: of `@slip/nats` (`follow`, `read`,
+ * …) for the bucket `routes`, of `@slip/export` for the object bucket `artifacts` and the bucket `leases`. A row
+ * that begins with "and" or "as to" has only what it adds.
  */
-export async function documentedPermissions(): Promise<ReadonlyMap<string, readonly string[]>> {
-  const text = await readFile(README, 'utf8')
-  const section = /^## Permissions\n([^]*?)(?=^## )/m.exec(text)?.[1] ?? ''
+export async function documentedPermissions(
+  of: 'nats' | 'export' = 'nats',
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const text = await readFile(new URL(`../../../../packages/${of}/README.md`, import.meta.url), 'utf8')
+  const section = text.split(/^## /m).find((each) => each.startsWith('Permissions\n')) ?? ''
   const rows = section.split('\n').filter((line) => /^\| *\w/.test(line) && line.includes('`'))
   return new Map(
     rows.map((row) => {
