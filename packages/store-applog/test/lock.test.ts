@@ -138,6 +138,24 @@ test('a lock whose draft somebody removes, as one whose clock is ahead does, is 
   expect(await readdir(directory)).toEqual([])
 })
 
+test('a lock of a dead process that others remove as it is taken over is taken over all the same', async () => {
+  const directory = await scratch()
+  let removed = 0
+  const files: FileSystem = {
+    ...nodeFileSystem,
+    rename: async (from, to) => {
+      await nodeFileSystem.rename(from, to)
+      removed++
+      await unlink(to)
+    },
+  }
+  await writeFile(join(directory, 'stage.lock'), '{}')
+  const lock = await WriterLock.take(files, join(directory, 'stage'))
+  expect([removed, await lock.stillHeld()]).toEqual([1, true])
+  await lock.release()
+  expect(await readdir(directory)).toEqual([])
+})
+
 test('drafts of locks that are removed all the time are an error, and no file stays open', async () => {
   const directory = await scratch()
   const open = new Set<unknown>()

@@ -214,9 +214,14 @@ async function removeStale(
     if (systemCode(error) === 'ENOENT') return
     throw error
   }
-  const moved = parseHolder(await files.readFile(aside))
-  if (moved?.nonce !== judged?.nonce) await files.link(aside, path).catch(() => undefined)
-  await files.unlink(aside)
+  try {
+    const moved = parseHolder(await files.readFile(aside))
+    if (moved?.nonce !== judged?.nonce) await files.link(aside, path).catch(() => undefined)
+    await files.unlink(aside)
+  } catch (error) {
+    // It is old: who tidies up beside it may have removed it.
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
 }
 
 async function lifeOf(
