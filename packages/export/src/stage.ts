@@ -6,6 +6,8 @@ const SUFFIX = '.slip-staging'
 /** A stage, its lock, or what becomes a lock. */
 const OWN_NAME = /^(.+\.slip-staging)(?:\.lock(?:\..+)?)?$/
 const ABANDONED_LOCK_MS = 60_000
+/** Who tidies up has the lock of a stage that was left behind while it removes it. */
+const TIDYING_MS = 1_000
 
 /**
  * Runs `work` with a new directory beside `path`, under a lock that dies with the process, and removes the
@@ -50,7 +52,7 @@ export async function withLockedStage<R>(
   const parent = await artifactFiles.realpath(dirname(absolute))
   const stage = join(parent, `${basename(absolute)}${suffix}`)
   await removeOthers(parent, stage)
-  const lock = await WriterLock.take(artifactFiles, stage, { signal })
+  const lock = await WriterLock.take(artifactFiles, stage, { waitLockMs: TIDYING_MS, signal })
   try {
     return await work(stage)
   } finally {

@@ -1,6 +1,8 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { SnapshotError, type SnapshotLocation } from '@slip/kv-core'
+import { nodeFileSystem, WriterLock } from '@slip/kv-core/store-parts'
 import { exportSnapshot, importSnapshot, MANIFEST_FILE, readManifest, verifyArtifact } from '@slip/export'
 import { AppendLogReader, appendLog } from '@slip/store-applog'
 import { lmdb, LmdbReader } from '@slip/store-lmdb'
@@ -213,5 +215,20 @@ test('a store without copies can only be exported for the Rust system', async ()
   expect(await exportSnapshot(plainFold, join(directory, 'b'), { interchange: 1 })).toMatchObject({
     cursor: at(9),
   })
+  await store.close()
+})
+
+test('an export to where one died waits for who removes what that left', async () => {
+  const directory = await scratch()
+  const store = await filled(appendLog({ path: join(directory, 'source') }))
+  const artifact = join(directory, 'artifact')
+  const stage = `${artifact}.slip-staging`
+  await mkdir(stage)
+  const tidying = await WriterLock.take(nodeFileSystem, stage)
+  const exporting = exportSnapshot(store, artifact)
+  await delay(100)
+  await tidying.release()
+  expect(await exporting).toMatchObject({ entries: 7 })
+  expect((await readdir(directory)).sort()).toEqual(['artifact', 'source', 'source.lock'])
   await store.close()
 })
