@@ -25,25 +25,33 @@ export class BulkMerge {
   readonly #next: CurrentFold
   readonly #merger: LayerMerger
   readonly #runs: number
+  readonly #complete: boolean
   #ended: Promise<void> | undefined
   #kept = false
 
-  private constructor(place: MergePlace, fold: OpenFold, next: CurrentFold) {
+  private constructor(place: MergePlace, fold: OpenFold, next: CurrentFold, complete: boolean) {
     this.#place = place
     this.#fold = fold
     this.#next = next
+    this.#complete = complete
     this.#pinned = fold.cut.retain()
     this.#runs = fold.cut.layers!.runs.length
     const { maxReaders = DEFAULT_MAX_READERS } = place.options
     this.#merger = new LayerMerger({ source: fold.file, target: this.#file, maxReaders })
   }
 
-  /** `fold` is layered, and takes nothing until this resolves. */
-  static async begin(place: MergePlace, fold: OpenFold): Promise<BulkMerge> {
+  /** `fold` is layered, and takes nothing until this resolves; one that is `complete` takes nothing after it either. */
+  static async begin(
+    place: MergePlace,
+    fold: OpenFold,
+    { complete = false }: { readonly complete?: boolean } = {},
+  ): Promise<BulkMerge> {
     await fold.seal()
+    // Before there is another thread, which then takes its memory over.
+    if (complete) await fold.endWriting()
     const next = { ...(await place.nextFold()), foldId: fold.cut.state.foldId }
     await reserveRoom(join(place.directory, next.name))
-    const merge = new BulkMerge(place, fold, next)
+    const merge = new BulkMerge(place, fold, next, complete)
     try {
       await merge.#merger.begun
       return merge
@@ -95,8 +103,8 @@ export class BulkMerge {
     } finally {
       await target.close()
     }
-    // A writer that was paused all the while finds out here that another has the fold.
-    await this.#fold.seal()
+    // A writer that was paused all the while finds out here that another has the fold. Nobody takes over one that is complete.
+    if (!this.#complete) await this.#fold.seal()
     return this.#next
   }
 

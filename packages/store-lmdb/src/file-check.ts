@@ -159,11 +159,13 @@ async function checkOpened(
       })
   const { state, layers } = rows
   if (state === undefined) throw new SnapshotError('Corrupted', `${path} has no state`, { path })
+  // A run that is being written, or that a writer ended on the way of.
+  const begun = layers === undefined ? undefined : runName(layers.runs.length)
   const counts = countsOf(layers ?? { base: state, runs: [], arrivals: { from: 0, to: 0 } })
   for (const name of new Set([...counts.keys(), ...databases.keys()])) {
     const found = databases.get(name)?.entries ?? 0
     const counted = counts.get(name) ?? 0
-    if (found !== counted && name !== DATABASES.meta)
+    if (found !== counted && name !== DATABASES.meta && name !== begun)
       throw new SnapshotError('Corrupted', `${path} states ${counted} ${name} records and has ${found}`, {
         path,
       })

@@ -13,6 +13,10 @@ const RUNS_OF_ONE_SIZE = 256
 const BATCH = 2 ** 32
 const LOWEST = '\0'
 const IN_ORDER = { append: true } as const
+/** The pages of a transaction are held in memory until its end, and the library keeps that of the largest for the next. */
+const BYTES_A_TRANSACTION = 2 * 1024 * 1024
+/** Of a run; so that small runs are written as large ones are. */
+const TRANSACTIONS_A_RUN = 4
 
 /** How many entries and deleted keys a fold has. */
 export interface Counts {
@@ -82,31 +86,53 @@ export class LayerWriter {
     this.#record({ base, runs, arrivals: { from: arrivals.from, to: arrivals.to + 1 } })
   }
 
-  /** Makes a run of what arrived, in a transaction of its own that `guard` is part of. */
+  /**
+   * Makes a run of what arrived, in transactions of its own that `guard` is part of. The last one lists the run and
+   * takes what arrived away: an end before it leaves records in a run that nobody lists, which means nothing.
+   */
   seal(guard: () => void): void {
+    const { root } = this.#environment
     if (this.#pending.size === 0) {
-      this.#environment.root.transactionSync(guard)
+      root.transactionSync(guard)
       return
     }
     const { base, runs, arrivals } = this.#layers
     const texts = [...this.#pending.keys()].sort()
-    // Outside the transaction: opening is one itself, and an empty run that nobody lists means nothing.
+    // Outside the transaction: opening is one itself.
     const run = this.#environment.byText(runName(runs.length))!
-    this.#environment.root.transactionSync(() => {
-      guard()
-      for (const text of texts) run.putSync(text, this.#runRecord(text), IN_ORDER)
-      for (let i = arrivals.from; i < arrivals.to; i++) this.#arrivals.removeSync(arrivalKey(i))
-      this.#record({
-        base,
-        runs: [...runs, texts.length],
-        arrivals: { from: arrivals.to, to: arrivals.to },
+    for (let written = 0; written < texts.length;)
+      root.transactionSync(() => {
+        guard()
+        // What a writer left that ended on the way: keys that are not above it would be dropped without a word.
+        if (written === 0) run.clearSync()
+        written = this.#append(run, texts, written)
+        if (written < texts.length) return
+        for (let i = arrivals.from; i < arrivals.to; i++) this.#arrivals.removeSync(arrivalKey(i))
+        this.#record({
+          base,
+          runs: [...runs, texts.length],
+          arrivals: { from: arrivals.to, to: arrivals.to },
+        })
       })
-    })
     this.#runs.push(run)
     for (const text of texts) this.#filter?.add(text)
     this.#pending = new Map()
     this.#batches.clear()
     this.#bytes = 0
+  }
+
+  /** Inside a transaction: as many as it may hold, from `texts[from]` on. Gives where the next begins. */
+  #append(run: LmdbDatabase, texts: readonly KeyText[], from: number): number {
+    const most = Math.min(BYTES_A_TRANSACTION, this.#bytes / TRANSACTIONS_A_RUN)
+    let to = from
+    for (let bytes = 0; to < texts.length && bytes < most; to++) {
+      const text = texts[to]!
+      const record = this.#runRecord(text)
+      if (!run.putSync(text, record, IN_ORDER))
+        throw new SnapshotError('Backend', 'a record of a run was not taken')
+      bytes += text.length + record.length
+    }
+    return to
   }
 
   #record(layers: Layers): void {

@@ -35,6 +35,8 @@ export interface LmdbDatabase {
   prefetch(keys: readonly LmdbKey[]): Promise<void>
   putSync(key: LmdbKey, value: Uint8Array, options?: { readonly append: true }): boolean
   removeSync(key: LmdbKey): boolean
+  /** Removes every record; inside a transaction it is part of that. */
+  clearSync(): void
 }
 
 export interface LmdbRoot extends LmdbDatabase {

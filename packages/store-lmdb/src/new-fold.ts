@@ -73,7 +73,7 @@ export async function createFold(
     const open = await openFile(draft, first, options, { make: true, check: 'head', inUse: false })
     let made = first
     const staged = new StagedFile(open, {
-      merge: async () => BulkMerge.begin(files, open),
+      merge: async () => BulkMerge.begin(files, open, { complete: true }),
       adopt: async (merged = first) => {
         made = merged
         await writeCurrent(draft, made)

@@ -174,6 +174,12 @@ export class OpenFold {
     this.#failure ??= why
   }
 
+  /** Takes nothing any more, and gives the memory of writing back. What is committed can be read as before. */
+  async endWriting(): Promise<void> {
+    this.#failure ??= new SnapshotError('Closed', `${this.file} is complete`, { path: this.file })
+    await this.#writer.close()
+  }
+
   /** Reads every page and record of the newest commit. SnapshotError `Corrupted`. */
   async check(signal: AbortSignal | undefined): Promise<void> {
     const cut = this.#cut.retain()

@@ -16,7 +16,7 @@ export async function stageFile(
   await reserveRoom(file)
   const fold = await openFile(directory, next, options, { make: true, check: 'head', inUse: false })
   return new StagedFile(fold, {
-    merge: async () => BulkMerge.begin(files, fold),
+    merge: async () => BulkMerge.begin(files, fold, { complete: true }),
     adopt: async (merged) => adopt(merged ?? next),
     reread: async (merged) => {
       const isInUse = await isStill(directory, (merged ?? next).name)

@@ -1,11 +1,14 @@
 import { open as openFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import type { KvUpdate, SnapshotError } from '@slip/kv-core'
 import { LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
 import { expect, test, vi } from 'vitest'
 import { BulkMerge } from '../dist/bulk-merge.js'
+import { checkFile } from '../dist/file-check.js'
 import { nextFold } from '../dist/fold-directory.js'
+import { FoldScan, namesOf } from '../dist/fold-scan.js'
 import { OpenFold } from '../dist/open-fold.js'
 import { expectState, IN_BULK, layersOf } from './flooded.ts'
 import { at, del, put, scratch } from './scratch.ts'
@@ -104,21 +107,12 @@ test('damage that a merge meets by itself is looked for at once, and found', asy
 }, 120_000)
 
 test('a writer that lost the fold while it merged does not publish what it merged', async () => {
-  const path = join(await scratch(), 'fold')
-  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
-  await store.apply([put('a', '1', 1), put('b', '1', 1)], at(1))
-  await store.close()
-  const [, , name, id] = (await readFile(join(path, 'CURRENT'), 'latin1')).split(' ')
-  const start = { file: join(path, name!), foldId: Buffer.from(id!, 'hex'), bulk: IN_BULK }
-  const how = { make: false, check: 'head', synced: false, isRead: true, maxReaders: 512 } as const
-  const fold = await OpenFold.open({ ...start, ...how })
-  const merge = await BulkMerge.begin(
-    { directory: path, options: { path }, nextFold: async () => nextFold(path) },
-    fold,
-  )
+  const { path, name, open, place } = await twoKeysInLayers()
+  const fold = await open()
+  const merge = await BulkMerge.begin(place, fold)
   await merge.merged
   // Another that came past the lock, as one on another machine could.
-  const usurper = await OpenFold.open({ ...start, ...how })
+  const usurper = await open()
   await usurper.apply([put('a', 'theirs', 2)], at(2), {})
   await expect(merge.finish()).rejects.toMatchObject({ code: 'Busy' })
   // The end of a store that comes while it is about to be used, which then fails.
@@ -133,6 +127,50 @@ test('a writer that lost the fold while it merged does not publish what it merge
   expectState(reopened, [put('b', '1', 1), put('a', 'theirs', 2)], 'after')
   await reopened.close()
 })
+
+test('a complete fold is read and merged after the thread that wrote it has ended, and its memory is free', async () => {
+  const { path, open, place } = await twoKeysInLayers()
+  const threads: string[] = []
+  const count = (worker: Worker): void => {
+    const number = threads.push('runs') - 1
+    worker.once('exit', () => (threads[number] = 'ended'))
+  }
+  process.on('worker', count)
+  const fold = await open()
+  const merge = await BulkMerge.begin(place, fold, { complete: true })
+  process.off('worker', count)
+  expect(threads).toEqual(['ended', 'runs'])
+  await expect(fold.apply([put('c', '1', 2)], at(2), {})).rejects.toMatchObject({ code: 'Closed' })
+  await merge.merged
+  expect([...new FoldScan(fold.cut, fold.cut.data, namesOf, '', {})]).toEqual(['a', 'b'])
+  const merged = await merge.finish()
+  merge.keep(true)
+  await merge.end()
+  await fold.close()
+  expect(await checkFile(join(path, merged!.name), 'records', { named: true })).toMatchObject({ entries: 2 })
+})
+
+/** A closed fold of two keys, in layers, and what it takes to open and merge it. */
+async function twoKeysInLayers(): Promise<{
+  readonly path: string
+  readonly name: string
+  readonly open: () => Promise<OpenFold>
+  readonly place: Parameters<typeof BulkMerge.begin>[0]
+}> {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  await store.apply([put('a', '1', 1), put('b', '1', 1)], at(1))
+  await store.close()
+  const [, , name, id] = (await readFile(join(path, 'CURRENT'), 'latin1')).split(' ')
+  const start = { file: join(path, name!), foldId: Buffer.from(id!, 'hex'), bulk: IN_BULK }
+  const how = { make: false, check: 'head', synced: false, isRead: true, maxReaders: 512 } as const
+  return {
+    path,
+    name: name!,
+    open: async () => OpenFold.open({ ...start, ...how }),
+    place: { directory: path, options: { path }, nextFold: async () => nextFold(path) },
+  }
+}
 
 /** A closed fold of 2,000 keys, in layers. */
 async function layeredFold(): Promise<{ readonly path: string; readonly flood: KvUpdate[] }> {
