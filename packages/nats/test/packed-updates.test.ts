@@ -26,7 +26,7 @@ test('every kind of update comes back as it was, in its order', () => {
     put('я'.repeat(30_000), 'nine', 12n),
   ]
   const queue = new PackedQueue()
-  expect(plain(queue.unpack(queue.pack(updates)))).toEqual(plain(updates))
+  expect(plain(queue.unpack([queue.pack(updates)]))).toEqual(plain(updates))
 })
 
 test('values of any size come back, and stay as they are when their memory is used again', () => {
@@ -38,7 +38,7 @@ test('values of any size come back, and stay as they are when their memory is us
   const packed = rounds.map((updates) => queue.pack(updates))
   const unpacked: KvUpdate[][] = []
   for (const [round, updates] of rounds.entries()) {
-    unpacked.push(queue.unpack(packed[round]!))
+    unpacked.push(queue.unpack([packed[round]!]))
     // Something else takes the place of what was unpacked.
     packed.push(queue.pack(updates.map((update) => ({ ...update, value: Buffer.alloc(200, 0xff) }))))
   }
@@ -65,6 +65,43 @@ test('a reader that is behind gets what one that is not gets', async () => {
   }
   expect(plain(received)).toEqual(plain(sent))
   expect(behind.queuedBytes).toBe(0)
+})
+
+test('a reader that comes now and then gets all in order, whatever was packed of the newest batch by then', async () => {
+  const intake = new Intake(() => undefined, 0)
+  const sent: KvUpdate[] = []
+  const received: KvUpdate[] = []
+  // Pieces that no limit of the queue is a multiple of.
+  for (let piece = 0; piece < 60; piece++) {
+    for (let i = 0; i < 1 + ((piece * 89) % 700); i++) {
+      const revision = BigInt(sent.length + 1)
+      const update = put(`k${revision}`, Buffer.alloc((piece * 7 + i) % 900, `${revision}`), revision)
+      sent.push(update)
+      intake.received(update, 300, Number(revision))
+    }
+    if (piece % 3 === 0) received.push(...(await intake.take()).updates)
+  }
+  expect(intake.peakBytes).toBeGreaterThan(MIB / 2)
+  while (received.length < sent.length) received.push(...(await intake.take()).updates)
+  expect(plain(received)).toEqual(plain(sent))
+  expect(intake.queuedBytes).toBe(0)
+})
+
+test('of what waits behind others hardly any is an object of its own', async () => {
+  const collect = globalThis.gc
+  if (collect === undefined) throw new Error('this test needs --expose-gc')
+  const intake = new Intake(() => undefined, 0)
+  const sent: WeakRef<KvUpdate>[] = []
+  for (let revision = 1n; revision <= 20_400n; revision++) {
+    const update = put(`k${revision}`, Buffer.alloc(200, `${revision}`), revision)
+    sent.push(new WeakRef(update))
+    intake.received(update, 300, Number(revision))
+  }
+  // A reference that was made in this turn is held to its end.
+  await new Promise((resolve) => setImmediate(resolve))
+  collect()
+  expect(intake.queuedBytes).toBeGreaterThan(5 * MIB)
+  expect(sent.filter((update) => update.deref() !== undefined).length).toBeLessThan(1_300)
 })
 
 function version(revision: bigint): VersionToken {

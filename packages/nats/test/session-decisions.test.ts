@@ -246,6 +246,32 @@ describe('the queue of a session', () => {
     expect((await next).updates).toEqual([])
   })
 
+  test('a reader with much before it is not sent more: the answer waits until little is left', async () => {
+    const answered: string[] = []
+    const intake = new Intake((subject) => answered.push(subject), 0)
+    const update = { ...put, version: VersionToken.fromRevision(1n) }
+    let sent = 0
+    const send = (mib: number): void => {
+      for (let i = 0; i < mib * 1_024; i++) intake.received(update, 1_024, ++sent)
+    }
+    send(1)
+    intake.owe('FC.1')
+    send(7)
+    const waited = 8 * 1_024 * 1_024
+    let left = waited
+    while (answered.length === 0 && left > 0) {
+      intake.owe('FC.1')
+      await intake.take()
+      left = intake.queuedBytes
+    }
+    expect(answered).toEqual(['FC.1'])
+    expect(left).toBeLessThanOrEqual(2 * 1_024 * 1_024)
+    expect(left).toBeGreaterThan(0)
+    while (intake.queuedBytes > 0) await intake.take()
+    void intake.take()
+    expect(answered).toEqual(['FC.1'])
+  })
+
   test('caught up is said once, at the end of a batch', async () => {
     const intake = new Intake(() => undefined, 0)
     intake.received(put, 10, 1)

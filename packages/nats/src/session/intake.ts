@@ -5,8 +5,10 @@ import { PackedQueue, type PackedUpdates } from './packed-updates.ts'
 /** A batch in the making, with what becomes true when it was handed over. */
 interface Chunk {
   updates: KvUpdate[]
-  /** Its updates, while it waits behind others. */
-  packed: PackedUpdates | undefined
+  /** What came before those and waits behind others. */
+  readonly packed: PackedUpdates[]
+  /** How many there are of both. */
+  count: number
   /** Flow-control subjects to answer once the reader asks for what follows. */
   readonly owed: string[]
   messages: number
@@ -24,12 +26,19 @@ const MAX_UPDATES = 1_024
 const MAX_MESSAGES = 8_192
 const MAX_CHUNK_BYTES = 4 * 1024 * 1024
 /** A reader that is never behind by more than this costs no packing. */
-const UNPACKED_BYTES = 1024 * 1024
+const UNPACKED_BYTES = 256 * 1024
+/** How many updates of a reader that is behind wait for their packing. */
+const MAX_UNPACKED = 256
+/**
+ * The server sends the next half of its window, 16 MiB, when a request is answered: a reader that is behind by more
+ * has enough to do until that is here.
+ */
+const ENOUGH_BYTES = 2 * 1024 * 1024
 
 /**
  * The queue between the subscription's callback and the reader of a session. It is bounded by the
- * server's flow-control window (32 MiB at most), because a flow-control request is answered only when
- * the reader, done with everything received before it, asks for more.
+ * server's flow-control window (32 MiB at most, mostly half of it), because a flow-control request is answered only when
+ * the reader, done with everything received before it, asks for more, and little is left.
  */
 export class Intake {
   readonly #answer: (subject: string) => void
@@ -37,6 +46,8 @@ export class Intake {
   readonly #packed = new PackedQueue()
   #open: Chunk
   #handed: Chunk | undefined
+  /** Owed for what was consumed. */
+  #due: string[] = []
   readonly #ended: Promise<never>
   #reject: (error: unknown) => void = () => undefined
   #failure: { readonly error: unknown } | undefined
@@ -75,13 +86,11 @@ export class Intake {
     if (this.#queuedBytes > this.#peakBytes) this.#peakBytes = this.#queuedBytes
     if (update !== undefined) {
       chunk.updates.push(update)
+      chunk.count++
+      if (chunk.updates.length >= MAX_UNPACKED && this.#isBehind(chunk)) this.#pack(chunk)
       this.#wake()
     }
-    if (
-      chunk.updates.length >= MAX_UPDATES ||
-      chunk.messages >= MAX_MESSAGES ||
-      chunk.bytes >= MAX_CHUNK_BYTES
-    )
+    if (chunk.count >= MAX_UPDATES || chunk.messages >= MAX_MESSAGES || chunk.bytes >= MAX_CHUNK_BYTES)
       this.#seal()
   }
 
@@ -114,7 +123,7 @@ export class Intake {
   /** The server waits for `subject`; naming one that is still owed again changes nothing. */
   owe(subject: string): void {
     const chunks = [...(this.#handed ? [this.#handed] : []), ...this.#sealed, this.#open]
-    if (chunks.some((chunk) => chunk.owed.includes(subject))) return
+    if (this.#due.includes(subject) || chunks.some((chunk) => chunk.owed.includes(subject))) return
     this.#open.owed.push(subject)
     this.#wake()
   }
@@ -140,8 +149,7 @@ export class Intake {
       const chunk = this.#next()
       if (chunk !== undefined) {
         this.#queuedBytes -= chunk.bytes
-        if (chunk.packed !== undefined) chunk.updates = this.#packed.unpack(chunk.packed)
-        chunk.packed = undefined
+        this.#unpack(chunk)
         this.#handed = chunk
         return batchOf(chunk)
       }
@@ -157,21 +165,34 @@ export class Intake {
 
   #seal(): void {
     const chunk = this.#open
-    if (this.#queuedBytes > UNPACKED_BYTES + chunk.bytes) {
-      chunk.packed = this.#packed.pack(chunk.updates)
-      chunk.updates = []
-    }
+    if (this.#isBehind(chunk)) this.#pack(chunk)
     this.#sealed.push(chunk)
     this.#open = emptyChunk(chunk.frontier)
+  }
+
+  /** Whether much waits in front of the newest chunk. */
+  #isBehind({ bytes }: Chunk): boolean {
+    return this.#queuedBytes > UNPACKED_BYTES + bytes
+  }
+
+  #pack(chunk: Chunk): void {
+    chunk.packed.push(this.#packed.pack(chunk.updates))
+    chunk.updates = []
+  }
+
+  #unpack(chunk: Chunk): void {
+    const packed = chunk.packed.splice(0)
+    if (packed.length > 0) chunk.updates = [...this.#packed.unpack(packed), ...chunk.updates]
   }
 
   #next(): Chunk | undefined {
     const sealed = this.#sealed.shift()
     if (sealed !== undefined) return sealed
     const chunk = this.#open
-    if (chunk.updates.length === 0 && !chunk.pulse) {
+    if (chunk.count === 0 && !chunk.pulse) {
       // Nothing before these requests is with the reader any more.
-      for (const subject of chunk.owed.splice(0)) this.#answer(subject)
+      this.#due.push(...chunk.owed.splice(0))
+      this.#answerDue()
       return undefined
     }
     this.#open = emptyChunk(chunk.frontier)
@@ -179,8 +200,13 @@ export class Intake {
   }
 
   #settle(): void {
-    for (const subject of this.#handed?.owed ?? []) this.#answer(subject)
+    this.#due.push(...(this.#handed?.owed ?? []))
     this.#handed = undefined
+    if (this.#queuedBytes <= ENOUGH_BYTES) this.#answerDue()
+  }
+
+  #answerDue(): void {
+    for (const subject of this.#due.splice(0)) this.#answer(subject)
   }
 
   #wake(): void {
@@ -192,7 +218,8 @@ export class Intake {
 function emptyChunk(frontier: number): Chunk {
   return {
     updates: [],
-    packed: undefined,
+    packed: [],
+    count: 0,
     owed: [],
     messages: 0,
     bytes: 0,

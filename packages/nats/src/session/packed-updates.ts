@@ -43,10 +43,11 @@ export class PackedQueue {
   }
 
   /** The updates in their order, each value in memory of its own. What was packed first is to be unpacked first. */
-  unpack({ count, others }: PackedUpdates): KvUpdate[] {
+  unpack(packed: readonly PackedUpdates[]): KvUpdate[] {
     const updates: KvUpdate[] = []
     const room = new ValueRoom()
-    for (let i = 0; i < count; i++) updates.push(others.get(i) ?? this.#read(room))
+    for (const { count, others } of packed)
+      for (let i = 0; i < count; i++) updates.push(others.get(i) ?? this.#read(room))
     this.#drop()
     return updates
   }
