@@ -6,7 +6,7 @@ export interface BulkOptions {
   readonly fromEntries?: number
   /** Smaller batches are not part of a flood. @default 512 */
   readonly batchUpdates?: number
-  /** How many bytes of batches are sorted at once, and held in memory twice until then. @default 16 MiB; 8 MiB of a staged fold */
+  /** How many bytes of batches are sorted at once, and held in memory twice until then. @default 16 MiB; 4 MiB of a staged fold */
   readonly runBytes?: number
   /** How long no batch of a flood came before what came is merged. @default 10000 */
   readonly calmMs?: number
@@ -20,7 +20,7 @@ export const BULK_DEFAULTS: Required<BulkOptions> = {
 }
 
 /** Nobody reads a staged fold: more runs make nothing slower but their merge. */
-export const STAGED_RUN_BYTES: number = 8 * 1024 * 1024
+export const STAGED_RUN_BYTES: number = 4 * 1024 * 1024
 
 const LOOK_FOR_CALM_MS = 1_000
 
