@@ -7,7 +7,7 @@ import { decodeState, encodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from
 import { checkHead } from './head-check.ts'
 import { decodeLayers, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
 import { mustHaveRoom } from './disk-room.ts'
-import { LeafStream, type PagedFile } from './leaf-stream.ts'
+import { LeafStream, windowPagesOf, type PagedFile } from './leaf-stream.ts'
 import type { LmdbDatabase } from './lmdb-js.js'
 import type { TreeFacts } from './lmdb-page.ts'
 import { MergeOrder, type MergeHead } from './merge-order.ts'
@@ -16,7 +16,7 @@ import { syncFile } from './sync-file.ts'
 
 const RECORDS_A_TRANSACTION = 20_000
 /** The library keeps the memory of the largest one for the next. */
-const BYTES_A_TRANSACTION = 4 * 1024 * 1024
+const BYTES_A_TRANSACTION = 2 * 1024 * 1024
 const IN_ORDER = { append: true } as const
 
 export interface MergeRequest {
@@ -139,7 +139,8 @@ class Merge {
 
   run(proceed: () => void): void {
     const { file, trees, layers } = this.#source
-    const streamOf = (name: string): LeafStream => new LeafStream(file, treeOf(trees, name, file.path))
+    const pages = windowPagesOf(2 + layers.runs.length, file.pageBytes)
+    const streamOf = (name: string): LeafStream => new LeafStream(file, treeOf(trees, name, file.path), pages)
     const heads = [
       new RunHead(0, streamOf(DATABASES.data), PUT),
       new RunHead(0, streamOf(DATABASES.deleted), REMOVE),

@@ -13,8 +13,16 @@ import {
 
 /** Of the number of the first page of a value that has pages of its own. */
 const POINTER_BYTES = 8
-/** How many pages that lie side by side are read at once. */
-const WINDOW_PAGES = 16
+/** What the windows of all streams that are read at once may take, as long as that leaves each the fewest pages. */
+const ALL_WINDOWS_BYTES = 8 * 1024 * 1024
+const MOST_WINDOW_PAGES = 16
+const FEWEST_WINDOW_PAGES = 6
+
+/** How many pages that lie side by side each of so many streams should read at once. */
+export function windowPagesOf(streams: number, pageBytes: number): number {
+  const share = Math.floor(ALL_WINDOWS_BYTES / streams / pageBytes)
+  return Math.min(Math.max(share, FEWEST_WINDOW_PAGES), MOST_WINDOW_PAGES)
+}
 
 /** An open file of LMDB, and how large its pages are. */
 export interface PagedFile {
@@ -45,10 +53,11 @@ export class LeafStream {
   #node = 0
   #nodes = 0
 
-  constructor(file: PagedFile, tree: TreeFacts) {
+  /** It reads `windowPages` at a time. */
+  constructor(file: PagedFile, tree: TreeFacts, windowPages: number = MOST_WINDOW_PAGES) {
     this.#file = file
     this.#leaves = leavesOf(file, tree)
-    this.#window = Buffer.allocUnsafeSlow(WINDOW_PAGES * file.pageBytes)
+    this.#window = Buffer.allocUnsafeSlow(windowPages * file.pageBytes)
     this.#page = this.#window
   }
 
@@ -85,8 +94,9 @@ export class LeafStream {
   /** Reads leaves that lie side by side. */
   #fill(): void {
     const first = this.#leaves[this.#leaf]!
+    const most = this.#window.length / this.#file.pageBytes
     let count = 1
-    while (count < WINDOW_PAGES && this.#leaves[this.#leaf + count] === first + count) count++
+    while (count < most && this.#leaves[this.#leaf + count] === first + count) count++
     readPages(this.#file, first, this.#window.subarray(0, count * this.#file.pageBytes))
     this.#from = this.#leaf
     this.#to = this.#leaf + count
