@@ -1,26 +1,17 @@
-import { KvError, SnapshotError, type BootstrapOptions, type SnapshotLocation } from '@slip/kv-core'
+import { KvError, SnapshotError } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
+import { folded, giving, type Bootstrap, type RunOptions } from './artifact-of.ts'
 import { FollowRun } from './follow-run.ts'
-import { MapLocation, textOf, type MapStore } from './map-store.ts'
+import { MapLocation, textOf } from './map-store.ts'
 import { bucketOf, type TestBucket } from './test-bucket.ts'
 
-type Options = NonNullable<Parameters<typeof FollowRun.start>[0]>
-type Bootstrap = NonNullable<Options['bootstrap']>
-
 const BEHIND = { bootstrapBehind: 3, auditIntervalMs: 20 } as const
-
-async function folded(bucket: TestBucket, options: Options = {}): Promise<MapLocation> {
-  const location = options.location ?? new MapLocation()
-  await using run = await FollowRun.start({ auditIntervalMs: 20, ...options, bucket, location })
-  await run.caughtUp()
-  return location
-}
 
 /**
  * A fold at revision 3 of a bucket that goes on to 7: `gone` was deleted, `b` written again, `new` and `last` are new.
  * `artifact` is of a node that stands there. No session of the bucket yields anything before it is told to.
  */
-async function behind(options: Options = {}): Promise<{
+async function behind(options: RunOptions = {}): Promise<{
   bucket: TestBucket
   location: MapLocation
   artifact: MapLocation
@@ -34,29 +25,6 @@ async function behind(options: Options = {}): Promise<{
   const artifact = await folded(bucket, options)
   bucket.deafSessions = true
   return { bucket, location, artifact }
-}
-
-interface Asked {
-  readonly bootstrap: Bootstrap
-  readonly wanted: BootstrapOptions['wanted'][]
-  readonly places: SnapshotLocation<MapStore>[]
-}
-
-function giving(artifact: MapLocation): Asked {
-  const wanted: BootstrapOptions['wanted'][] = []
-  const places: SnapshotLocation<MapStore>[] = []
-  return {
-    wanted,
-    places,
-    bootstrap: async (into, options) => {
-      wanted.push(options.wanted)
-      places.push(into)
-      const place = into as MapLocation
-      place.copy(artifact)
-      place.failing = artifact.failing
-      return true
-    },
-  }
 }
 
 const resyncing = (run: FollowRun) => (): boolean => run.states.includes('resyncing')
@@ -383,7 +351,7 @@ describe('when it goes wrong half-way', () => {
 })
 
 describe('a fold goes on as it is', () => {
-  test.each<[string, Options]>([
+  test.each<[string, RunOptions]>([
     ['that is not as far behind', { bootstrapBehind: 5 }],
     ['where nobody wants an artifact', { bootstrapBehind: false }],
     ['where nothing may be built anew', { repair: 'none' }],

@@ -1,10 +1,9 @@
-import { decodeLineage, encodeLineage, KvError, SnapshotError, type BootstrapOptions } from '@slip/kv-core'
+import { decodeLineage, encodeLineage, KvError, SnapshotError } from '@slip/kv-core'
 import { describe, expect, test } from 'vitest'
+import { folded, giving, type RunOptions } from './artifact-of.ts'
 import { FollowRun } from './follow-run.ts'
 import { MapLocation, textOf } from './map-store.ts'
 import { bucketOf, type TestBucket } from './test-bucket.ts'
-
-type Options = NonNullable<Parameters<typeof FollowRun.start>[0]>
 
 const KEEP = { whenEvicted: 'keep', auditIntervalMs: 20 } as const
 
@@ -15,25 +14,17 @@ function evicting(...keys: string[]): TestBucket {
   return bucket
 }
 
-/** A fold of `bucket` as a follower leaves it that is closed now. */
-async function folded(bucket: TestBucket, options: Options = {}): Promise<MapLocation> {
-  const location = options.location ?? new MapLocation()
-  await using run = await FollowRun.start({ ...KEEP, ...options, bucket, location })
-  await run.caughtUp()
-  return location
-}
-
 /**
  * A fold that stands at revision 3, with what came and went since: `gone` was deleted, `new` and `b` were
  * written and evicted, and the bucket begins above. `artifact` is of a node that heard all of it.
  */
-async function behind(options: Options = {}): Promise<{
+async function behind(options: RunOptions = {}): Promise<{
   bucket: TestBucket
   location: MapLocation
   artifact: MapLocation
 }> {
   const bucket = evicting('a', 'b', 'gone')
-  const location = await folded(bucket, options)
+  const location = await folded(bucket, { ...KEEP, ...options })
   const artifact = new MapLocation()
   {
     await using other = await FollowRun.start({ ...KEEP, ...options, bucket, location: artifact })
@@ -45,21 +36,6 @@ async function behind(options: Options = {}): Promise<{
   }
   for (const key of ['a', 'b', 'gone', 'new']) bucket.vanish(key)
   return { bucket, location, artifact }
-}
-
-/** Gives the artifact, and remembers what was wanted. */
-function giving(
-  artifact: MapLocation,
-): Required<Pick<Options, 'bootstrap'>> & { wanted: BootstrapOptions['wanted'][] } {
-  const wanted: BootstrapOptions['wanted'][] = []
-  return {
-    wanted,
-    bootstrap: async (into, options) => {
-      wanted.push(options.wanted)
-      ;(into as MapLocation).copy(artifact)
-      return true
-    },
-  }
 }
 
 const REPAIRED = ['a', 'b', 'last', 'new']
@@ -116,10 +92,10 @@ describe('a replica of record that fell behind', () => {
     const bucket = evicting('a', 'b')
     const [location, artifact] = [new MapLocation(), new MapLocation()]
     for (const each of [location, artifact]) each.features = { maxValueBytes: 8 }
-    await folded(bucket, { location })
+    await folded(bucket, { ...KEEP, location })
     bucket.put('large', 'above the limit')
     bucket.put('c')
-    await folded(bucket, { location: artifact })
+    await folded(bucket, { ...KEEP, location: artifact })
     for (const key of ['a', 'b']) bucket.vanish(key)
     bucket.floor = 4n
     await using run = await FollowRun.start({ ...KEEP, bucket, location, ...giving(artifact) })
@@ -202,10 +178,10 @@ describe('a replica of record that fell behind', () => {
   test('takes from an artifact of more than it follows no more than that', async () => {
     const bucket = evicting('in.a', 'out.a')
     const scope = { prefix: 'in.' }
-    const location = await folded(bucket, { scope })
+    const location = await folded(bucket, { ...KEEP, scope })
     bucket.put('in.b')
     bucket.put('out.b')
-    const artifact = await folded(bucket)
+    const artifact = await folded(bucket, KEEP)
     for (const key of ['in.a', 'out.a', 'in.b']) bucket.vanish(key)
     await using run = await FollowRun.start({ ...KEEP, bucket, location, scope, ...giving(artifact) })
     await run.caughtUp()
@@ -381,7 +357,7 @@ test('a key that is written and evicted while the bucket is listed is not taken 
 
 test('what a process that died in a repair left beside the fold is removed by the next', async () => {
   const bucket = evicting('a')
-  const location = await folded(bucket)
+  const location = await folded(bucket, KEEP)
   location.beside('restore').copy(location)
   await using run = await FollowRun.start({ ...KEEP, bucket, location, bootstrap: async () => false })
   await run.caughtUp()
