@@ -27,6 +27,7 @@ const ASKED_ELSEWHERE = new Set([
   'layersAfter',
   'sealParts',
   'lease',
+  'beginsAtNewest',
 ])
 
 test('the follow loop asks for each decision but the start of a watch, which sources ask for, and those of artifacts and their rounds', async () => {

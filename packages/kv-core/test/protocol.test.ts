@@ -264,3 +264,11 @@ describe('audit', () => {
     expect(protocol.audit({ ...keep, evictionSeen: true })).toBe('off')
   })
 })
+
+describe('beginsAtNewest', () => {
+  test('only the transaction that follows the newest commit', () => {
+    for (let newest = 0; newest < 5; newest++)
+      for (let transaction = 0; transaction < 8; transaction++)
+        expect(protocol.beginsAtNewest({ transaction, newest })).toBe(transaction - newest === 1)
+  })
+})

@@ -5,6 +5,7 @@ import { decodeLineageRow, decodeState, LINEAGE_KEY, STATE_KEY, type FoldState }
 import { textKeyEncoder } from './key-text.ts'
 import { decodeLayers, LAYERS_KEY, type Layers } from './layer-row.ts'
 import { LayerStack } from './layer-stack.ts'
+import { LockFile } from './lock-file.ts'
 import { nativeAddon, open, type LmdbDatabase, type LmdbRoot, type ReadOptions } from './lmdb-js.js'
 import { keyEncoder } from './stored-key.ts'
 
@@ -15,11 +16,13 @@ const MAX_DATABASES = 1_536
 
 /** An open file of LMDB with the databases of a fold. One thread's; a process shares what is below. */
 export interface Environment {
+  readonly file: string
   readonly root: LmdbRoot
   readonly data: LmdbDatabase
   readonly deleted: LmdbDatabase
   readonly meta: LmdbDatabase
   readonly layers: LayerStack
+  readonly lockFile: LockFile | undefined
   /** A database that is used by the text of its keys; it is made where this is a writer's. */
   byText(name: string): LmdbDatabase | undefined
 }
@@ -82,7 +85,8 @@ export function openEnvironment(file: string, options: EnvironmentOptions): Envi
     const data = database(DATABASES.data)
     const deleted = database(DATABASES.deleted)
     const layers = new LayerStack({ data, deleted }, byText)
-    return { root, data, deleted, meta: database(DATABASES.meta), layers, byText }
+    const meta = database(DATABASES.meta)
+    return { file, root, data, deleted, meta, layers, byText, lockFile: LockFile.of(file) }
   } catch (error) {
     throw nativeError(error, 'opening', file)
   }

@@ -6,6 +6,7 @@ import { KeptBatches } from './kept-batches.ts'
 import { KeyFilter } from './key-filter.ts'
 import { ARRIVALS_NAME, arrivalKey, encodeLayers, LAYERS_KEY, runName, type Layers } from './layer-row.ts'
 import type { LmdbDatabase } from './lmdb-js.js'
+import { commit } from './newest-commit.ts'
 
 /** How many runs may be there before runs get larger: their number is what merging costs memory for. */
 const RUNS_OF_ONE_SIZE = 256
@@ -53,7 +54,7 @@ export class LayerWriter {
     this.#runs = layers.runs.map((_, i) => open(runName(i)))
   }
 
-  /** Goes on where `layers` is, or lays the first layer over what `counts` says of the fold. */
+  /** Inside a transaction: goes on where `layers` is, or lays the first layer over what `counts` says of the fold. */
   static open(
     environment: Environment,
     layers: Layers | undefined,
@@ -87,21 +88,21 @@ export class LayerWriter {
   }
 
   /**
-   * Makes a run of what arrived, in transactions of its own that `guard` is part of. The last one lists the run and
-   * takes what arrived away: an end before it leaves records in a run that nobody lists, which means nothing.
+   * Makes a run of what arrived, in transactions of its own that `guard` is part of. The last one, which `list` is
+   * part of, lists the run and takes what arrived away: an end before it leaves records in a run that nobody lists,
+   * which means nothing.
    */
-  seal(guard: () => void): void {
-    const { root } = this.#environment
+  seal(guard: () => void, list: () => void): void {
+    const environment = this.#environment
     if (this.#pending.size === 0) {
-      root.transactionSync(guard)
+      commit(environment, guard)
       return
     }
     const { base, runs, arrivals } = this.#layers
     const texts = [...this.#pending.keys()].sort()
-    // Outside the transaction: opening is one itself.
-    const run = this.#environment.byText(runName(runs.length))!
+    const run = commit(environment, () => environment.byText(runName(runs.length))!)
     for (let written = 0; written < texts.length;)
-      root.transactionSync(() => {
+      commit(environment, () => {
         guard()
         // What a writer left that ended on the way: keys that are not above it would be dropped without a word.
         if (written === 0) run.clearSync()
@@ -113,6 +114,7 @@ export class LayerWriter {
           runs: [...runs, texts.length],
           arrivals: { from: arrivals.to, to: arrivals.to },
         })
+        list()
       })
     this.#runs.push(run)
     for (const text of texts) this.#filter?.add(text)

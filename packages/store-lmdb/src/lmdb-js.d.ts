@@ -42,11 +42,20 @@ export interface LmdbDatabase {
 export interface LmdbRoot extends LmdbDatabase {
   readonly env: {
     readonly address: number
-    info(): { readonly lastPageNumber: number; readonly mapSize: number; readonly maxReaders: number }
+    info(): {
+      readonly lastPageNumber: number
+      /** Of the newest commit. */
+      readonly lastTxnId: number
+      readonly mapSize: number
+      readonly maxReaders: number
+    }
     stat(): { readonly pageSize: number }
   }
   openDB(name: string, options: object): LmdbDatabase | undefined
+  /** Commits, but for work that gives `ABORT` or throws. */
   transactionSync<T>(work: () => T): T
+  /** Of the transaction that is being written. */
+  getWriteTxnId(): number
   useReadTransaction(): ReadTransaction
   resetReadTxn(): void
   readerCheck(): number
@@ -56,5 +65,7 @@ export interface LmdbRoot extends LmdbDatabase {
 }
 
 export function open(path: string, options: object): LmdbRoot
+
+export const ABORT: number
 
 export const nativeAddon: { getEnvFlags(address: number): number }

@@ -26,9 +26,13 @@ import { FoldView } from './fold-view.ts'
 import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
 import { COPY_NAME, lmdbPayload } from './lmdb-payload.ts'
 import { asIo } from './io-error.ts'
+import { isSetBack } from './newest-commit.ts'
 import { syncFile } from './sync-file.ts'
 
 const OPEN_ATTEMPTS = 5
+/** As long as a writer that lives may need, and some. */
+const MEND_LOOKS = 30
+const MEND_PAUSE_MS = 10
 const FIRST_POLL_MS = 1
 const SLOWEST_POLL_MS = 50
 
@@ -94,13 +98,11 @@ export class LmdbReader extends FoldReads implements AsyncDisposable {
    */
   refresh(): WatchCursor {
     this.#mustBeOpen()
-    const before = this.#open.cut
     const current = statSync(join(this.#directory, CURRENT_NAME), { throwIfNoEntry: false })
     if (current !== undefined && current.ino !== this.#open.currentIno) this.#reopen()
     else this.#lookForDamage()
     this.#damage.throwIfFound()
     this.#open.renew()
-    before.release()
     return this.cursor
   }
 
@@ -277,8 +279,13 @@ class OpenFile {
     }
   }
 
+  /** Goes to the newest commit. Another opener may have set back where transactions begin: it stays where it is then. */
   renew(): void {
-    this.cut = this.#newest({ show: true })
+    const next = this.#newest({ show: true })
+    const before = this.cut
+    const isOlder = next.state.commit < before.state.commit
+    if (!isOlder) this.cut = next
+    ;(isOlder ? next : before).release()
   }
 
   /** Closes the file when the last view of it is. */
@@ -335,7 +342,14 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
       })
       const opened = await OpenFile.over(environment, file, { currentIno: ino, checkedMark })
       if (checkedMark !== undefined) await mustBeWhole(opened)
-      return opened
+      if (!isSetBack(environment)) return opened
+      // Opening it set back where transactions begin. Its writer mends that; where none lives, opening it again does.
+      for (let look = 0; look < MEND_LOOKS && isSetBack(environment); look++) await delay(MEND_PAUSE_MS)
+      if (!isSetBack(environment) || attempt >= OPEN_ATTEMPTS) {
+        opened.renew()
+        return opened
+      }
+      await opened.end()
     } catch (error) {
       // It was replaced since CURRENT was read.
       if (!(SnapshotError.is(error) && error.code === 'NotFound') || attempt >= OPEN_ATTEMPTS) throw error

@@ -52,6 +52,8 @@ import type { StagedFile } from './staged-fold.ts'
 import { FEATURES } from './store-features.ts'
 
 const CLEAR_READERS_MS = 30_000
+/** For how long those who open the fold elsewhere may see an older commit because of another who does. */
+const MEND_MS = 100
 
 /**
  * A fold on disk in LMDB, for folds larger than memory and for readers in other processes.
@@ -114,6 +116,7 @@ export class LmdbSnapshot extends FoldReads implements SnapshotStore {
         options.walk ?? {},
         async (damage) => this.#end(damage),
       )
+    this.#every(MEND_MS, async () => this.#fold.isSetBack && this.#fold.mend())
     this.#every(CLEAR_READERS_MS, async () => this.#turns.take(async () => this.#fold.clearReaders()))
   }
 

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 import { statSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import {
   MAX_LINEAGE_BYTES,
   SnapshotError,
@@ -15,6 +16,7 @@ import { sealOf } from './fold-record.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { BULK_DEFAULTS, Flood, STAGED_RUN_BYTES, type BulkOptions } from './flood.ts'
 import { FoldCut } from './fold-cut.ts'
+import { isSetBack } from './newest-commit.ts'
 import { syncFile } from './sync-file.ts'
 import type { WriterRequest, WriterStart } from './thread-protocol.ts'
 import { WriterHandle } from './writer-handle.ts'
@@ -58,7 +60,6 @@ export class OpenFold {
     this.#environment = environment
     this.#writer = writer
     this.#cut = this.#newest()
-    this.#lineage = readLineage(environment.meta, this.#cut.options)
   }
 
   /** SnapshotError of the file check; `ForeignFold`, `Busy`, `Backend`, `Io`. */
@@ -73,7 +74,8 @@ export class OpenFold {
       // that this thread never waits for the lock of a commit.
       environment = openEnvironment(start.file, { ...start, reads: 'writableFile' })
       fold = new OpenFold({ ...start, bulk, isRead }, environment, writer)
-      if (isRead) await fold.#cut.prepare()
+      await fold.#renew()
+      fold.#lineage = readLineage(environment.meta, fold.#cut.options)
       return fold
     } catch (error) {
       await (fold?.close() ?? environment?.root.close())
@@ -196,7 +198,8 @@ export class OpenFold {
    */
   async copyTo(file: string): Promise<void> {
     if (this.#retired !== undefined) throw this.#failure
-    const copying = this.#environment.root.backup(file, true)
+    const { commit } = this.#cut.state
+    const copying = this.#copyOf(file, commit)
     this.#copies.add(copying)
     try {
       await copying
@@ -204,6 +207,26 @@ export class OpenFold {
       this.#copies.delete(copying)
     }
     await syncFile(file)
+  }
+
+  /** What the library copies may have begun at an older commit than the newest. */
+  async #copyOf(file: string, least: bigint): Promise<void> {
+    for (;;) {
+      await this.#environment.root.backup(file, true)
+      if ((await checkFile(file, 'head')).commit >= least) return
+      await rm(file)
+      await this.mend()
+    }
+  }
+
+  /** Whether transactions begin at an older commit than the newest, as a process may bring about that opens the file. */
+  get isSetBack(): boolean {
+    return this.#retired === undefined && isSetBack(this.#environment)
+  }
+
+  /** Lets transactions begin at the newest commit again. */
+  async mend(): Promise<void> {
+    await this.#writer.ask({ what: 'mend' })
   }
 
   /** How many slots of readers that died were given back so far. */
@@ -273,7 +296,13 @@ export class OpenFold {
   }
 
   async #renew(): Promise<void> {
-    const next = this.#newest()
+    let next = this.#newest()
+    // Somebody who opened the file elsewhere set back where transactions begin.
+    while (next.state.commit < this.#writer.commit) {
+      next.release()
+      await this.mend()
+      next = this.#newest()
+    }
     try {
       if (this.#isRead) await next.prepare()
     } catch (error) {

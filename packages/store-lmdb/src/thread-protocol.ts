@@ -26,10 +26,14 @@ export type WriterRequest =
     }
   /** Makes a run of what arrived; where nothing is layered only that the fold is still this writer's. */
   | { readonly what: 'seal' }
+  /** Lets transactions begin at the newest commit again. */
+  | { readonly what: 'mend' }
   | { readonly what: 'clearReaders' }
   | { readonly what: 'close' }
 
 export interface WriterReply {
+  /** The count of the newest commit. */
+  readonly commit?: bigint
   readonly failure?: FailureMessage
   /** How many slots of readers that died were given back. */
   readonly cleared?: number

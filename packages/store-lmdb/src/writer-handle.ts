@@ -1,16 +1,19 @@
 import { Worker } from 'node:worker_threads'
 import { SnapshotError } from '@slip/kv-core'
+import { Turns } from '@slip/kv-core/store-parts'
 import { threadOptions } from './thread-options.ts'
 import { fromMessage, type WriterReply, type WriterRequest, type WriterStart } from './thread-protocol.ts'
 
-/** The thread that writes one file, as its owner sees it. One request at a time. */
+/** The thread that writes one file, as its owner sees it. It does one request after the other. */
 export class WriterHandle {
   readonly #worker: Worker
   readonly #file: string
+  readonly #turns: Turns = new Turns()
   #waiting: { resolve: () => void; reject: (error: unknown) => void } | undefined
   #spare: ArrayBuffer | undefined
   #ended: SnapshotError | undefined
   #cleared = 0
+  #commit = 0n
 
   private constructor(start: WriterStart) {
     this.#file = start.file
@@ -40,6 +43,11 @@ export class WriterHandle {
     return this.#cleared
   }
 
+  /** The count of its newest commit. */
+  get commit(): bigint {
+    return this.#commit
+  }
+
   /** The memory of the batch that was applied last, once. */
   takeSpare(): ArrayBuffer | undefined {
     const spare = this.#spare
@@ -48,10 +56,12 @@ export class WriterHandle {
   }
 
   async ask(request: WriterRequest): Promise<void> {
-    const answered = this.#answered()
-    const moved = request.what === 'apply' ? [request.steps.buffer] : []
-    this.#worker.postMessage(request, moved)
-    await answered
+    await this.#turns.take(async () => {
+      const answered = this.#answered()
+      const moved = request.what === 'apply' ? [request.steps.buffer] : []
+      this.#worker.postMessage(request, moved)
+      await answered
+    })
   }
 
   /** Closes the file; the thread ends. Idempotent. */
@@ -78,7 +88,8 @@ export class WriterHandle {
     }
   }
 
-  #settle({ failure, cleared = 0, spare }: WriterReply): void {
+  #settle({ failure, commit = this.#commit, cleared = 0, spare }: WriterReply): void {
+    this.#commit = commit
     this.#cleared += cleared
     if (spare !== undefined) this.#spare = spare
     if (failure === undefined) this.#waiting?.resolve()

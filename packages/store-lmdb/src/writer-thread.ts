@@ -18,6 +18,7 @@ import { markDoubtful } from './fold-directory.ts'
 import { encodeLineageRow, encodeState, LINEAGE_KEY, STATE_KEY, type FoldState } from './fold-state.ts'
 import { LayerWriter, type Counts } from './layer-writer.ts'
 import type { LmdbDatabase, LmdbRoot } from './lmdb-js.js'
+import { commit } from './newest-commit.ts'
 import { toMessage, type WriterReply, type WriterRequest, type WriterStart } from './thread-protocol.ts'
 
 const port = parentPort!
@@ -29,7 +30,11 @@ const LOOK_FOR_DEAD_AFTER_PAGES = 4_096
 let descriptor = -1
 /** How many pages the file had when dead readers were looked for. */
 let lookedAtPages = 0
-/** There once the fold is hydrated in bulk; until then nobody knows whether it is. */
+/** The count of the newest commit. */
+let committed = 0n
+/** Whether the fold was being hydrated in bulk when it was opened. */
+let wasLayered = false
+/** There once they are used. */
 let layers: LayerWriter | undefined
 
 try {
@@ -42,7 +47,7 @@ try {
   descriptor = openSync(file, 'r+')
   lookedAtPages = pagesOf(environment.root)
   port.on('message', (request: WriterRequest) => void answer(environment, epoch, request))
-  port.postMessage({} satisfies WriterReply)
+  answerWith({})
 } catch (error) {
   port.postMessage({ failure: toMessage(nativeError(error, 'opening', file)) } satisfies WriterReply)
 }
@@ -52,6 +57,7 @@ async function answer(environment: Environment, epoch: bigint, request: WriterRe
     let cleared = 0
     if (request.what === 'apply') cleared = apply(environment, epoch, request)
     else if (request.what === 'seal') seal(environment, epoch)
+    else if (request.what === 'mend') commit(environment, () => undefined)
     else if (request.what === 'clearReaders') cleared = environment.root.readerCheck()
     else await close(environment)
     if (request.what === 'apply') answerWith({ cleared, spare: request.steps.buffer })
@@ -63,7 +69,10 @@ async function answer(environment: Environment, epoch: bigint, request: WriterRe
 }
 
 function answerWith(reply: WriterReply): void {
-  port.postMessage(reply, reply.spare === undefined ? [] : [reply.spare])
+  port.postMessage(
+    { ...reply, commit: committed } satisfies WriterReply,
+    reply.spare === undefined ? [] : [reply.spare],
+  )
 }
 
 /** What cannot be opened is left as it is, so it is read as the fold reads it, before anything is written. */
@@ -93,12 +102,13 @@ async function takeOver(environment: Environment): Promise<bigint> {
 }
 
 /** So that a writer from before, paused and waking, finds that it has lost the fold. */
-function raiseEpoch({ root, meta }: Environment): bigint {
-  let epoch = 1n
-  // A function that returns what `putSync` gives would keep the transaction open.
-  root.transactionSync(() => {
+function raiseEpoch(environment: Environment): bigint {
+  const { meta } = environment
+  return commit(environment, () => {
+    wasLayered = readLayers(meta) !== undefined
     const state = readState(meta)
-    epoch = (state?.epoch ?? 0n) + 1n
+    committed = state?.commit ?? 0n
+    const epoch = (state?.epoch ?? 0n) + 1n
     const empty = {
       cursor: WatchCursor.none,
       foldId: start.foldId,
@@ -107,8 +117,8 @@ function raiseEpoch({ root, meta }: Environment): bigint {
       deletedKeys: 0,
     }
     must(meta.putSync(STATE_KEY, encodeState({ ...(state ?? empty), epoch })))
+    return epoch
   })
-  return epoch
 }
 
 async function close({ root }: Environment): Promise<void> {
@@ -124,18 +134,18 @@ function apply(
 ): number {
   const { root, meta } = environment
   mustHaveRoom(file, mostBytesOf(request.steps))
-  layers ??= layersOf(environment, request.layered)
+  if (wasLayered || request.layered) layers ??= layersOf(environment)
   // Before the batch, so that a failure leaves it out.
   if (layers?.isFull === true) seal(environment, epoch)
-  root.transactionSync(() => {
+  commit(environment, () => {
     const before = mustBeOwn(meta, epoch)
     const counts = { entries: before.entries, deletedKeys: before.deletedKeys }
     if (layers === undefined) put(environment, request.steps, counts)
     else layers.add(request.steps, counts)
     const cursor = WatchCursor.fromBytes(request.cursor)
-    const state = { ...before, cursor, commit: before.commit + 1n, ...counts }
+    const state = { ...before, cursor, ...counts }
     if (request.lineage !== undefined) must(meta.putSync(LINEAGE_KEY, encodeLineageRow(request.lineage)))
-    must(meta.putSync(STATE_KEY, encodeState(state)))
+    record(meta, state)
   })
   const pages = pagesOf(root)
   fillUp(root, pages)
@@ -164,23 +174,29 @@ function put({ data, deleted }: Environment, steps: Uint8Array, counts: Counts):
   })
 }
 
-/** undefined where there are none, and `begins` does not ask for the first. */
-function layersOf(environment: Environment, begins: boolean): LayerWriter | undefined {
+function layersOf(environment: Environment): LayerWriter {
   const { meta } = environment
-  const found = readLayers(meta)
-  if (found === undefined && !begins) return undefined
-  return LayerWriter.open(environment, found, readState(meta)!, start.runBytes)
+  return commit(environment, () =>
+    LayerWriter.open(environment, readLayers(meta), readState(meta)!, start.runBytes),
+  )
 }
 
 function seal(environment: Environment, epoch: bigint): void {
-  layers ??= layersOf(environment, false)
-  const guard = (): void => void mustBeOwn(environment.meta, epoch)
-  if (layers === undefined) environment.root.transactionSync(guard)
+  if (wasLayered) layers ??= layersOf(environment)
+  const { meta } = environment
+  const guard = (): void => void mustBeOwn(meta, epoch)
+  if (layers === undefined) commit(environment, guard)
   else {
     mustHaveRoom(file, 2 * layers.bytes)
-    layers.seal(guard)
+    layers.seal(guard, () => record(meta, mustBeOwn(meta, epoch)))
   }
   fillUp(environment.root, pagesOf(environment.root))
+}
+
+/** What the fold is with this commit. */
+function record(meta: LmdbDatabase, state: FoldState): void {
+  committed = state.commit + 1n
+  must(meta.putSync(STATE_KEY, encodeState({ ...state, commit: committed })))
 }
 
 /** The state, which must be one that this writer left. */

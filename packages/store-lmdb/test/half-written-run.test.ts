@@ -58,9 +58,12 @@ async function sealed(
   const writer = LayerWriter.open(environment, readLayers(meta), readState(meta)!, 1)
   let transactions = 0
   const seal = (): void =>
-    writer.seal(() => {
-      if (++transactions === failing) throw new Error('the disk went away')
-    })
+    writer.seal(
+      () => {
+        if (++transactions === failing) throw new Error('the disk went away')
+      },
+      () => undefined,
+    )
   if (failing === Infinity) seal()
   else expect(seal).toThrow('the disk went away')
   await root.close()

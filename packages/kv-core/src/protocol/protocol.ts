@@ -4,6 +4,7 @@ import { afterReopen } from './after-reopen.ts'
 import { attach } from './attach.ts'
 import { audit } from './audit.ts'
 import { auditListing } from './audit-listing.ts'
+import { beginsAtNewest } from './begins-at-newest.ts'
 import { fastForwardTo } from './fast-forward-to.ts'
 import { handOver } from './hand-over.ts'
 import { inheritsParts } from './inherits-parts.ts'
@@ -67,6 +68,7 @@ export interface Protocol {
   readonly inheritsParts: typeof inheritsParts
   readonly prunablePart: typeof prunablePart
   readonly sealParts: typeof sealParts
+  readonly beginsAtNewest: typeof beginsAtNewest
 }
 
 /** The one table that sources, the follow loop, models and tests share. */
@@ -104,4 +106,5 @@ export const protocol: Protocol = {
   inheritsParts,
   prunablePart,
   sealParts,
+  beginsAtNewest,
 }
