@@ -1,0 +1,160 @@
+import { execFile, spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { LmdbReader, LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
+import { expect, test, vi } from 'vitest'
+import { LockFile } from '../dist/lock-file.js'
+import { IN_BULK, shown } from './flooded.ts'
+import { at, put, scratch } from './scratch.ts'
+
+const OPENER = fileURLToPath(new URL('opener-child.mjs', import.meta.url))
+const COMMITS = 2_000
+
+/** Each commit gives every key its own revision, so that one that was taken back shows. */
+function commit(revision: number): ReturnType<typeof put>[] {
+  return Array.from({ length: 20 }, (_, i) => put(`k${i}`, `${revision}`, revision))
+}
+
+async function fileIn(path: string): Promise<string> {
+  return join(path, (await readFile(join(path, 'CURRENT'), 'latin1')).split(' ')[2]!)
+}
+
+/** Lets transactions begin that many commits before the newest, as somebody may who opens the file elsewhere. */
+async function setBack(path: string, by: number): Promise<void> {
+  await promisify(execFile)(process.execPath, [OPENER, `${await fileIn(path)}-lock`, `${by}`])
+}
+
+/** Somebody who opens the file elsewhere again and again. */
+async function keepOpening(path: string): Promise<() => void> {
+  const child = spawn(process.execPath, [OPENER, `${await fileIn(path)}-lock`], { stdio: 'inherit' })
+  return () => void child.kill('SIGKILL')
+}
+
+function expectCommit(fold: LmdbSnapshot | LmdbReader, revision: number, keys = 20): void {
+  expect(fold.cursor).toEqual(at(revision))
+  expect(new Set(shown(fold).map(([, value]) => value))).toEqual(new Set([`${revision}`]))
+  expect(shown(fold)).toHaveLength(keys)
+}
+
+for (const by of [1, 2, 7])
+  test(`a commit that others set back by ${by} is not taken back by the next`, async () => {
+    const path = join(await scratch(), 'fold')
+    const store = await LmdbSnapshot.open({ path, durability: 'os' })
+    for (let revision = 1; revision <= 10; revision++) await store.apply(commit(revision), at(revision))
+    await store.apply([put('once', '11', 11)], at(11))
+    await setBack(path, by)
+    await store.apply([put('later', '12', 12)], at(12))
+    expect([store.cursor, store.has('once'), store.has('later')]).toEqual([at(12), true, true])
+    await setBack(path, by)
+    await store.close()
+    expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(12), entries: 22 })
+  })
+
+test('beside those who open the file all the time each commit shows once it is acknowledged, and stays', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  await store.apply(commit(1), at(1))
+  const reader = await LmdbReader.open({ path })
+  const stops = await Promise.all([keepOpening(path), keepOpening(path)])
+  let last = 1n
+  try {
+    for (let revision = 2; revision <= COMMITS; revision++) {
+      await store.apply(commit(revision), at(revision))
+      expectCommit(store, revision)
+      const seen = reader.refresh().revision!
+      expect(seen).toBeGreaterThanOrEqual(last)
+      expectCommit(reader, Number(seen))
+      last = seen
+    }
+  } finally {
+    for (const stop of stops) stop()
+  }
+  await reader.close()
+  await store.close()
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(COMMITS) })
+}, 120_000)
+
+test('batches that a bulk fill keeps, makes runs of and merges are all there', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
+  const stop = await keepOpening(path)
+  try {
+    for (let revision = 1; revision <= 60; revision++) {
+      const batch = Array.from({ length: 50 }, (_, i) => put(`r${revision}.k${i}`, 'x'.repeat(40), revision))
+      await store.apply(batch, at(revision))
+      expect([store.cursor, store.stats.entries]).toEqual([at(revision), 50 * revision])
+    }
+    await store.settle()
+  } finally {
+    stop()
+  }
+  expect(shown(store)).toHaveLength(3_000)
+  await store.close()
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(60), entries: 3_000 })
+}, 120_000)
+
+test('where nobody writes any more the newest commit is soon shown again', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  for (let revision = 1; revision <= 5; revision++) await store.apply(commit(revision), at(revision))
+  const lockFile = LockFile.of(await fileIn(path))!
+  const { newest } = lockFile
+  await setBack(path, 1)
+  await vi.waitFor(() => expect(lockFile.newest).toBe(newest), { timeout: 10_000 })
+  for (let opened = 0; opened < 8; opened++) {
+    await setBack(path, 1)
+    const reader = await LmdbReader.open({ path })
+    expectCommit(reader, 5)
+    await reader.close()
+  }
+  await store.close()
+})
+
+test('a reader does not go back, and a writer that comes begins at the newest commit', async () => {
+  const path = join(await scratch(), 'fold')
+  let store = await LmdbSnapshot.open({ path, durability: 'os' })
+  for (let revision = 1; revision <= 5; revision++) await store.apply(commit(revision), at(revision))
+  const reader = await LmdbReader.open({ path })
+  await store.close()
+  await setBack(path, 1)
+  expect(reader.refresh()).toEqual(at(5))
+  expectCommit(reader, 5)
+  store = await LmdbSnapshot.open({ path, durability: 'os' })
+  expectCommit(store, 5)
+  await store.apply(commit(6), at(6))
+  expectCommit(store, 6)
+  expect(reader.refresh()).toEqual(at(6))
+  await reader.close()
+  await store.close()
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(6) })
+})
+
+test('what is compacted and copied is the newest commit', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  for (let revision = 1; revision <= 30; revision++) {
+    await store.apply(commit(revision), at(revision))
+    await setBack(path, 1)
+    if (revision % 2 === 0) {
+      await store.compact()
+      expectCommit(store, revision)
+    } else {
+      const { cursor } = await store.copyTo(join(path, `../copy-${revision}`))
+      expect(cursor).toEqual(at(revision))
+    }
+  }
+  await store.close()
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(30) })
+}, 120_000)
+
+test('the lock file is the one of an open environment', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path })
+  const file = await fileIn(path)
+  expect(LockFile.of(file)?.newest).toBeGreaterThan(0)
+  expect(LockFile.of(`${file}.not-there`)).toBeUndefined()
+  await store.close()
+  expect(LockFile.of(file)).toBeUndefined()
+})
