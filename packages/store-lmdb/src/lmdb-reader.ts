@@ -279,13 +279,11 @@ class OpenFile {
     }
   }
 
-  /** Goes to the newest commit. Another opener may have set back where transactions begin: it stays where it is then. */
+  /** Goes to the newest commit. */
   renew(): void {
-    const next = this.#newest({ show: true })
     const before = this.cut
-    const isOlder = next.state.commit < before.state.commit
-    if (!isOlder) this.cut = next
-    ;(isOlder ? next : before).release()
+    this.cut = this.#newest({ show: true })
+    before.release()
   }
 
   /** Closes the file when the last view of it is. */

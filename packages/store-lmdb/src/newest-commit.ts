@@ -2,8 +2,8 @@ import { protocol, SnapshotError } from '@slip/kv-core'
 import type { Environment } from './environment.ts'
 import { ABORT } from './lmdb-js.js'
 
-/** Each time somebody else would have to open the file just then. */
-const ATTEMPTS = 100
+/** Somebody else would have to open the file just then each time. */
+export const ATTEMPTS = 100
 
 /**
  * Runs `work` in a transaction that begins at the newest commit, and commits it: somebody who opens the file in another

@@ -16,7 +16,7 @@ import { sealOf } from './fold-record.ts'
 import { openEnvironment, readLineage, type Environment } from './environment.ts'
 import { BULK_DEFAULTS, Flood, STAGED_RUN_BYTES, type BulkOptions } from './flood.ts'
 import { FoldCut } from './fold-cut.ts'
-import { isSetBack } from './newest-commit.ts'
+import { ATTEMPTS, isSetBack } from './newest-commit.ts'
 import { syncFile } from './sync-file.ts'
 import type { WriterRequest, WriterStart } from './thread-protocol.ts'
 import { WriterHandle } from './writer-handle.ts'
@@ -211,12 +211,15 @@ export class OpenFold {
 
   /** What the library copies may have begun at an older commit than the newest. */
   async #copyOf(file: string, least: bigint): Promise<void> {
-    for (;;) {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       await this.#environment.root.backup(file, true)
       if ((await checkFile(file, 'head')).commit >= least) return
       await rm(file)
       await this.mend()
     }
+    throw new SnapshotError('Backend', `${this.file} lets only an older commit be copied`, {
+      path: this.file,
+    })
   }
 
   /** Whether transactions begin at an older commit than the newest, as a process may bring about that opens the file. */
@@ -296,13 +299,7 @@ export class OpenFold {
   }
 
   async #renew(): Promise<void> {
-    let next = this.#newest()
-    // Somebody who opened the file elsewhere set back where transactions begin.
-    while (next.state.commit < this.#writer.commit) {
-      next.release()
-      await this.mend()
-      next = this.#newest()
-    }
+    const next = await this.#newestCommitted()
     try {
       if (this.#isRead) await next.prepare()
     } catch (error) {
@@ -312,6 +309,17 @@ export class OpenFold {
     const before = this.#cut
     this.#cut = next
     before.release()
+  }
+
+  /** Somebody who opens the file elsewhere may set back where transactions begin. SnapshotError `Backend`. */
+  async #newestCommitted(): Promise<FoldCut> {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const cut = this.#newest()
+      if (cut.state.commit >= this.#writer.commit) return cut
+      cut.release()
+      await this.mend()
+    }
+    throw new SnapshotError('Backend', `${this.file} does not show its newest commit`, { path: this.file })
   }
 
   #newest(): FoldCut {

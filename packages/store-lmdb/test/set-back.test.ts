@@ -6,11 +6,13 @@ import { promisify } from 'node:util'
 import { LmdbReader, LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
 import { expect, test, vi } from 'vitest'
 import { LockFile } from '../dist/lock-file.js'
+import { OpenFold } from '../dist/open-fold.js'
 import { IN_BULK, shown } from './flooded.ts'
 import { at, put, scratch } from './scratch.ts'
 
 const OPENER = fileURLToPath(new URL('opener-child.mjs', import.meta.url))
 const COMMITS = 2_000
+const RUNS = 400
 
 /** Each commit gives every key its own revision, so that one that was taken back shows. */
 function commit(revision: number): ReturnType<typeof put>[] {
@@ -78,22 +80,65 @@ test('beside those who open the file all the time each commit shows once it is a
 
 test('batches that a bulk fill keeps, makes runs of and merges are all there', async () => {
   const path = join(await scratch(), 'fold')
-  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: IN_BULK })
-  const stop = await keepOpening(path)
+  const store = await LmdbSnapshot.open({ path, durability: 'os', bulk: { ...IN_BULK, runBytes: 1 } })
+  const stops = await Promise.all([keepOpening(path), keepOpening(path)])
+  const keys = 5
   try {
-    for (let revision = 1; revision <= 60; revision++) {
-      const batch = Array.from({ length: 50 }, (_, i) => put(`r${revision}.k${i}`, 'x'.repeat(40), revision))
+    for (let revision = 1; revision <= RUNS; revision++) {
+      const batch = Array.from({ length: keys }, (_, i) =>
+        put(`r${revision}.k${i}`, 'x'.repeat(40), revision),
+      )
       await store.apply(batch, at(revision))
-      expect([store.cursor, store.stats.entries]).toEqual([at(revision), 50 * revision])
+      expect([store.cursor, store.stats.entries]).toEqual([at(revision), keys * revision])
     }
     await store.settle()
   } finally {
-    stop()
+    for (const stop of stops) stop()
   }
-  expect(shown(store)).toHaveLength(3_000)
+  expect(shown(store)).toHaveLength(keys * RUNS)
   await store.close()
-  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(60), entries: 3_000 })
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(RUNS), entries: keys * RUNS })
 }, 120_000)
+
+test('a fold that others set back before it is filled in bulk, and before its first run, loses nothing', async () => {
+  for (let round = 0; round < 4; round++) {
+    const path = join(await scratch(), 'fold')
+    const bulk = { fromEntries: 10, batchUpdates: 10, runBytes: 64 * 1024 * 1024, calmMs: 600_000 }
+    const store = await LmdbSnapshot.open({ path, durability: 'os', bulk })
+    const batch = (revision: number): ReturnType<typeof put>[] =>
+      Array.from({ length: 20 }, (_, i) => put(`k${(i * 7) % 20}.${revision}`, `${revision}`, revision))
+    await store.apply(batch(1), at(1))
+    await setBack(path, 1)
+    await store.apply(batch(2), at(2))
+    expect([store.cursor, shown(store).length]).toEqual([at(2), 40])
+    await setBack(path, 1)
+    await store.settle()
+    expect([store.cursor, shown(store).length]).toEqual([at(2), 40])
+    await store.close()
+    expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(2), entries: 40 })
+  }
+}, 60_000)
+
+test('the run that was made is listed in what is shown next', async () => {
+  const path = await scratch()
+  const file = join(path, 'fold.mdb')
+  const fold = await OpenFold.open({
+    ...{ file, foldId: new Uint8Array(16), make: true, check: 'head' },
+    ...{ synced: false, isRead: true, maxReaders: 8, bulk: { ...IN_BULK, runBytes: 64 * 1024 * 1024 } },
+  })
+  const child = spawn(process.execPath, [OPENER, `${file}-lock`], { stdio: 'inherit' })
+  try {
+    for (let revision = 1; revision <= RUNS; revision++) {
+      await fold.apply([put(`k${revision}`, 'x', revision)], at(revision), {})
+      await fold.seal()
+      const { runs, arrivals } = fold.cut.layers!
+      expect([runs.length, arrivals.to - arrivals.from]).toEqual([revision, 0])
+    }
+  } finally {
+    child.kill('SIGKILL')
+  }
+  await fold.close()
+}, 60_000)
 
 test('where nobody writes any more the newest commit is soon shown again', async () => {
   const path = join(await scratch(), 'fold')
