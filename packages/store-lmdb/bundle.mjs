@@ -28,12 +28,24 @@ const REPLACED = {
   ].join('\n'),
 }
 
-// A process shares one environment a file, with the flags of whoever opened it first: a reader must not make it one that
-// nobody can write through. So "no writing from here" is told apart from "a file that cannot be written".
-const PATCHED = {
-  from: '(options.readOnly ? 0x20000 : 0)',
-  to: '(options.readOnly && !options.writableFile ? 0x20000 : 0)',
-}
+const PATCHED = [
+  // A process shares one environment a file, with the flags of whoever opened it first: a reader must not make it one that
+  // nobody can write through. So "no writing from here" is told apart from "a file that cannot be written".
+  {
+    from: '(options.readOnly ? 0x20000 : 0)',
+    to: '(options.readOnly && !options.writableFile ? 0x20000 : 0)',
+  },
+  // An environment whose first transaction fails stayed open with nobody to close it, and kept its lock file from being
+  // made anew.
+  {
+    from: 'env.readerCheck(); // clear out any stale entries',
+    to: 'try { env.readerCheck() } catch (error) { env.close(); throw error }',
+  },
+  {
+    from: 'return options.asClass ? Class : new Class(options.name || null, options);',
+    to: 'try { return new Class(options.name || null, options) } catch (error) { env.close(); throw error }',
+  },
+]
 
 const lmdbChunk = await bundled({
   input: join(lmdb, 'node-index.js'),
@@ -48,9 +60,11 @@ const lmdbChunk = await bundled({
       name: 'patched',
       transform: (code, id) => {
         if (!id.endsWith('/lmdb/open.js')) return undefined
-        if (code.split(PATCHED.from).length !== 2)
-          throw new Error(`${id} is not the file this patch was made for`)
-        return code.replace(PATCHED.from, PATCHED.to)
+        return PATCHED.reduce((patched, { from, to }) => {
+          if (patched.split(from).length !== 2)
+            throw new Error(`${id} is not the file this patch was made for`)
+          return patched.replace(from, () => to)
+        }, code)
       },
     },
   ],

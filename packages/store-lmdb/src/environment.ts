@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { SnapshotError } from '@slip/kv-core'
 import { systemCode } from '@slip/kv-core/store-parts'
 import { DATABASES } from './file-check.ts'
@@ -35,32 +36,50 @@ export interface EnvironmentOptions {
   readonly reads?: 'writableFile' | 'readOnlyFile'
 }
 
+/** Of the system: a lock that was ended (EINVAL). */
+const ENDED_LOCKS = 22
+const OPEN_ATTEMPTS = 200
+const MOST_PAUSE_MS = 20
 /** Of the library: commits are not synced. */
 const NO_SYNC = 0x10000
 
 /**
  * Opens a file that was checked. A native open that fails leaves the process in an undefined state, so
- * nothing may be left for it to find. SnapshotError `Backend`.
+ * nothing may be left for it to find. SnapshotError `Backend`, `Busy`, `Io`.
+ *
+ * Whoever closes a file last ends the locks in its lock file, for who is just opening it as well: that one closes it, so
+ * that they are made anew, and opens it again.
  */
-export function openEnvironment(file: string, options: EnvironmentOptions): Environment {
+export async function openEnvironment(file: string, options: EnvironmentOptions): Promise<Environment> {
+  for (let attempt = 1; ; attempt++)
+    try {
+      return await openOnce(file, options)
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code !== ENDED_LOCKS || attempt === OPEN_ATTEMPTS)
+        throw nativeError(error, 'opening', file)
+      await delay(Math.random() * MOST_PAUSE_MS)
+    }
+}
+
+async function openOnce(file: string, options: EnvironmentOptions): Promise<Environment> {
   const codec = { encoding: 'binary', encoder: sharedBytes, keyEncoder }
+  const root = open(file, {
+    ...codec,
+    noSubdir: true,
+    maxDbs: MAX_DATABASES,
+    maxReaders: options.maxReaders,
+    pageSize: 4096,
+    permissionsMode: 0o600,
+    noReadAhead: true,
+    // It shows commits whose promise was rejected, and makes them durable later.
+    overlappingSync: false,
+    noSync: !options.synced,
+    readOnly: options.reads !== undefined,
+    writableFile: options.reads === 'writableFile',
+    // Windows makes the file as large as its map.
+    ...(process.platform === 'win32' ? {} : { mapSize: FIRST_MAP_BYTES }),
+  })
   try {
-    const root = open(file, {
-      ...codec,
-      noSubdir: true,
-      maxDbs: MAX_DATABASES,
-      maxReaders: options.maxReaders,
-      pageSize: 4096,
-      permissionsMode: 0o600,
-      noReadAhead: true,
-      // It shows commits whose promise was rejected, and makes them durable later.
-      overlappingSync: false,
-      noSync: !options.synced,
-      readOnly: options.reads !== undefined,
-      writableFile: options.reads === 'writableFile',
-      // Windows makes the file as large as its map.
-      ...(process.platform === 'win32' ? {} : { mapSize: FIRST_MAP_BYTES }),
-    })
     // The process had it open already, by a reader that has outlived a writer of another durability.
     if (
       options.synced &&
@@ -88,7 +107,8 @@ export function openEnvironment(file: string, options: EnvironmentOptions): Envi
     const meta = database(DATABASES.meta)
     return { file, root, data, deleted, meta, layers, byText, lockFile: LockFile.of(file) }
   } catch (error) {
-    throw nativeError(error, 'opening', file)
+    await root.close()
+    throw error
   }
 }
 

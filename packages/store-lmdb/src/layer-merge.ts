@@ -40,7 +40,7 @@ export async function mergeLayers(
   try {
     const source = await readSource(request.source, handle)
     const { maxReaders } = request
-    const target = openEnvironment(request.target, { synced: false, maxReaders })
+    const target = await openEnvironment(request.target, { synced: false, maxReaders })
     try {
       // The target exists: nobody takes its number.
       ask.begun()

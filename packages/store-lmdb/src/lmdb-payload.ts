@@ -27,7 +27,7 @@ export async function checkCopy(file: string, signal: AbortSignal | undefined): 
 
 /** The library makes a lock file beside the one it reads. */
 async function readUpdates(file: string, take: TakeUpdates, signal: AbortSignal | undefined): Promise<void> {
-  const environment = openEnvironment(file, {
+  const environment = await openEnvironment(file, {
     synced: true,
     reads: 'readOnlyFile',
     maxReaders: DEFAULT_MAX_READERS,

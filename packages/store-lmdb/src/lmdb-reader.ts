@@ -332,7 +332,7 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
       if (Buffer.compare(foldId, current.foldId) !== 0)
         throw new SnapshotError('ForeignFold', `${file} belongs to another fold`, { path: file })
       await checkLockFile(file)
-      const environment = openEnvironment(file, {
+      const environment = await openEnvironment(file, {
         // So that a writer that joins it in this process can keep its word.
         synced: true,
         reads: await isWritable(file),

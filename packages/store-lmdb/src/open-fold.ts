@@ -72,7 +72,7 @@ export class OpenFold {
     try {
       // The thread has it open already: this is the same file, and its databases are known. For reading, so
       // that this thread never waits for the lock of a commit.
-      environment = openEnvironment(start.file, { ...start, reads: 'writableFile' })
+      environment = await openEnvironment(start.file, { ...start, reads: 'writableFile' })
       fold = new OpenFold({ ...start, bulk, isRead }, environment, writer)
       await fold.#renew()
       fold.#lineage = readLineage(environment.meta, fold.#cut.options)

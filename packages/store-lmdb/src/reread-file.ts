@@ -7,7 +7,7 @@ import { DEFAULT_MAX_READERS, type LmdbOptions } from './lmdb-options.ts'
 export async function rereadFile(file: string, { maxReaders }: LmdbOptions): Promise<FoldCut> {
   await checkFile(file, 'head', { named: true, live: true })
   await checkLockFile(file)
-  const environment = openEnvironment(file, {
+  const environment = await openEnvironment(file, {
     // So that a writer that joins it in this process can keep its word.
     synced: true,
     reads: 'writableFile',

@@ -42,7 +42,7 @@ try {
   await checkLockFile(file)
   mustHaveRoom(file, 0)
   if (!start.make) await mustBeReadable()
-  const environment = openEnvironment(file, start)
+  const environment = await openEnvironment(file, start)
   const epoch = await takeOver(environment)
   descriptor = openSync(file, 'r+')
   lookedAtPages = pagesOf(environment.root)
@@ -77,7 +77,7 @@ function answerWith(reply: WriterReply): void {
 
 /** What cannot be opened is left as it is, so it is read as the fold reads it, before anything is written. */
 async function mustBeReadable(): Promise<void> {
-  const environment = openEnvironment(file, { ...start, reads: 'writableFile' })
+  const environment = await openEnvironment(file, { ...start, reads: 'writableFile' })
   try {
     const cut = FoldCut.newest(environment, file, () => undefined, { show: true })
     try {

@@ -53,7 +53,7 @@ async function sealed(
   await store.close()
 
   const name = (await readdir(path)).find((file) => file.endsWith('.mdb'))!
-  const environment = openEnvironment(join(path, name), { synced: false, maxReaders: 8 })
+  const environment = await openEnvironment(join(path, name), { synced: false, maxReaders: 8 })
   const { meta, root } = environment
   const writer = LayerWriter.open(environment, readLayers(meta), readState(meta)!, 1)
   let transactions = 0

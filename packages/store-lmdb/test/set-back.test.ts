@@ -123,8 +123,14 @@ test('the run that was made is listed in what is shown next', async () => {
   const path = await scratch()
   const file = join(path, 'fold.mdb')
   const fold = await OpenFold.open({
-    ...{ file, foldId: new Uint8Array(16), make: true, check: 'head' },
-    ...{ synced: false, isRead: true, maxReaders: 8, bulk: { ...IN_BULK, runBytes: 64 * 1024 * 1024 } },
+    file,
+    foldId: new Uint8Array(16),
+    make: true,
+    check: 'head',
+    synced: false,
+    isRead: true,
+    maxReaders: 8,
+    bulk: { ...IN_BULK, runBytes: 64 * 1024 * 1024 },
   })
   const child = spawn(process.execPath, [OPENER, `${file}-lock`], { stdio: 'inherit' })
   try {
