@@ -66,12 +66,20 @@ export class LockFile {
   }
 }
 
+/** None where the system does not list them. */
+function openDescriptors(): number[] {
+  try {
+    return readdirSync('/dev/fd').map(Number)
+  } catch {
+    return []
+  }
+}
+
 /** The library keeps its own to itself: it is the one that this process has open on the same file. */
 function openDescriptorOf(path: string): number | undefined {
   const wanted = statSync(path, { bigint: true, throwIfNoEntry: false })
   if (wanted === undefined) return undefined
-  return readdirSync('/dev/fd')
-    .map(Number)
+  return openDescriptors()
     .find((descriptor) => {
       try {
         const { dev, ino } = fstatSync(descriptor, { bigint: true })

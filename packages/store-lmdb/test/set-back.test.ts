@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { LmdbReader, LmdbSnapshot, verifyLmdb } from '@slip/store-lmdb'
 import { expect, test, vi } from 'vitest'
+import { openEnvironment } from '../dist/environment.js'
 import { LockFile } from '../dist/lock-file.js'
+import { commit as inTransaction } from '../dist/newest-commit.js'
 import { OpenFold } from '../dist/open-fold.js'
 import { IN_BULK, shown } from './flooded.ts'
 import { at, put, scratch } from './scratch.ts'
@@ -208,4 +210,23 @@ test('the lock file is the one of an open environment', async () => {
   expect(LockFile.of(`${file}.not-there`)).toBeUndefined()
   await store.close()
   expect(LockFile.of(file)).toBeUndefined()
+})
+
+test('where the lock file is not known nothing is committed that begins at an older commit', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  for (let revision = 1; revision <= 3; revision++) await store.apply(commit(revision), at(revision))
+  await store.close()
+  const environment = await openEnvironment(await fileIn(path), { synced: false, maxReaders: 8 })
+  await setBack(path, 1)
+  let ran = 0
+  const work = (): void => void ran++
+  expect(() => inTransaction({ ...environment, lockFile: undefined }, work)).toThrow(
+    expect.objectContaining({ code: 'Backend' }),
+  )
+  expect(ran).toBe(0)
+  inTransaction(environment, work)
+  expect(ran).toBe(1)
+  await environment.root.close()
+  expect(await verifyLmdb(path)).toMatchObject({ verdict: 'intact', cursor: at(3) })
 })
