@@ -81,4 +81,5 @@ export interface ProcessReader extends FoldReader {
   close(): Promise<void>
 }
 
+/** Opens the fold at `path`; one process opens and closes it thousands of times. */
 export type OpenProcessReader = (path: string) => Promise<ProcessReader>

@@ -4,8 +4,9 @@ import { storeCases, type DamageRules, type StoreSuite } from '@slip/conformance
 import { afterAll, describe, expect, test } from 'vitest'
 import { brokenChildren } from './broken-children.ts'
 import { brokenPorts } from './broken-ports.ts'
-import { countingReaders } from './broken-readers.ts'
+import { countingReaders, setBackByReaders } from './broken-readers.ts'
 import { compileTests } from './compile.ts'
+import { failingCases } from './failing-cases.ts'
 import { faultyReference, referenceSuite } from './reference-suite.ts'
 
 const compiled = await compileTests('broken-children')
@@ -73,6 +74,12 @@ test('what a store does not promise of damage is not asked of it', async () => {
 const READERS_CAUGHT: readonly [reader: string, caughtBy: string, says: RegExp][] = [
   ['shows one commit and reads another', 'readers/one-cut', /reads that were no commit/],
   ['goes back to an older copy now and then', 'readers/never-back', /cursors that went back/],
+  ['opens an older copy now and then', 'readers/come-and-go', /what those who came saw/],
+  [
+    'keeps something of each opening until there is no more',
+    'readers/come-and-go',
+    /what ended a reader[^]*'Io'/,
+  ],
   ['waits for nothing', 'readers/wait-for', /a revision that does not come/],
   ['leaves a mark that only its close takes away', 'readers/killed', /too many readers/],
   ['makes a fold where there is none', 'readers/nothing-there', /NotFound|a fold afterwards/],
@@ -103,6 +110,18 @@ describe('each reader that is broken is caught by the case it names', () => {
     }
     const named = storeCases(suite).find(({ id }) => id === caughtBy)
     await expect(named!.run()).rejects.toThrow(says)
+  })
+
+  test('a store that a reader sets back by a commit when it opens: readers/come-and-go, and no other', async () => {
+    const reader = encodeURIComponent('sets the writer back by a commit when it opens')
+    const cases = storeCases({
+      ...referenceSuite({ spoil: (_location, path) => setBackByReaders(path) }),
+      counts: { readMs: 1_500 },
+      readerModule: new URL(`?reader=${reader}`, readers),
+    }).filter(({ id }) => id.startsWith('readers/'))
+    expect(await failingCases(cases)).toEqual(['readers/come-and-go'])
+    const named = cases.find(({ id }) => id === 'readers/come-and-go')
+    await expect(named!.run()).rejects.toThrow(/the writer after commit \d+/)
   })
 })
 

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { SnapshotStore } from '@slip/kv-core'
-import { CaseSkipped, type CaseTemplate, type Tally } from '../conformance-case.ts'
+import type { FoldReader } from '@slip/kv-core'
+import { CaseSkipped, type CaseTemplate } from '../conformance-case.ts'
 import { ForkedChild } from '../forked-child.ts'
-import type { ReaderAnswer, ReaderQuestion } from '../reader-child.ts'
-import { readerCommit } from '../reader-history.ts'
+import type { ReaderAnswer } from '../reader-child.ts'
+import { besideAWriter, commit, questionOf, withWriter } from '../reader-harness.ts'
+import { wrongIn } from '../reader-history.ts'
 import { runCounts } from '../run-counts.ts'
 import { StoreHarness } from '../store-harness.ts'
 import type { StoreSuite } from '../store-suite.ts'
-import { at } from '../updates.ts'
 
-const STAGED_EVERY = 150
 const READERS_TO_KILL = 6
 
 const needs = ({ features, readerModule }: StoreSuite): string | undefined => {
@@ -25,8 +24,8 @@ export const readerCases: readonly CaseTemplate<StoreSuite>[] = [
     promise: 1,
     needs,
     run: (suite, tally) =>
-      besideAWriter(suite, runCounts(suite).readMs, tally, ({ mixed }) => {
-        assert.deepEqual(mixed, [], 'reads that were no commit')
+      besideAWriter(suite, { read: { ms: runCounts(suite).readMs } }, tally, {
+        reader: ({ mixed }) => assert.deepEqual(mixed, [], 'reads that were no commit'),
       }),
   },
   {
@@ -35,8 +34,29 @@ export const readerCases: readonly CaseTemplate<StoreSuite>[] = [
     promise: 6,
     needs,
     run: (suite, tally) =>
-      besideAWriter(suite, Math.ceil(runCounts(suite).readMs / 2), tally, ({ wentBack }) => {
-        assert.deepEqual(wentBack, [], 'cursors that went back')
+      besideAWriter(suite, { read: { ms: Math.ceil(runCounts(suite).readMs / 2) } }, tally, {
+        reader: ({ wentBack }) => assert.deepEqual(wentBack, [], 'cursors that went back'),
+      }),
+  },
+  {
+    id: 'readers/come-and-go',
+    title: 'processes that open and close the fold all the time see whole commits, and no commit is lost',
+    promise: 1,
+    needs,
+    run: (suite, tally) =>
+      besideAWriter(suite, { visit: { ms: runCounts(suite).readMs } }, tally, {
+        reader: ({ mixed, wentBack }) =>
+          assert.deepEqual({ mixed, wentBack }, { mixed: [], wentBack: [] }, 'what those who came saw'),
+        writer: (store, revision) => assertShows(store, revision, 'the writer'),
+        end: async ({ ask, reopen }, revision) => {
+          const { failed, last, mixed } = await ask({ visit: { ms: 1 } })
+          assert.deepEqual(
+            { failed, last, mixed },
+            { failed: undefined, last: BigInt(revision), mixed: [] },
+            'who comes last',
+          )
+          assertShows(await reopen(), revision, 'the fold, opened again,')
+        },
       }),
   },
   {
@@ -104,78 +124,7 @@ export const readerCases: readonly CaseTemplate<StoreSuite>[] = [
   },
 ]
 
-type Asked =
-  | { readonly read: { readonly ms: number } }
-  | { readonly wait: { readonly revision: bigint; readonly timeoutMs: number } }
-
-interface Writing {
-  readonly store: SnapshotStore
-  /** A reader process, killed with the case. */
-  readonly start: () => ForkedChild
-  /** Asks one process, the same each time when none is given. */
-  readonly ask: (asked: Asked, child?: ForkedChild) => Promise<ReaderAnswer>
-}
-
-async function withWriter(suite: StoreSuite, body: (writing: Writing) => Promise<void>): Promise<void> {
-  await StoreHarness.with(suite, async (harness) => {
-    const children: ForkedChild[] = []
-    const start = (): ForkedChild => {
-      const child = ForkedChild.start('reader-child')
-      children.push(child)
-      return child
-    }
-    const ask: Writing['ask'] = (asked, child = children[0] ?? start()) =>
-      child.ask(questionOf(suite, harness, asked))
-    try {
-      await body({ store: await harness.open(), start, ask })
-    } finally {
-      await Promise.all(children.map((child) => child.kill()))
-    }
-  })
-}
-
-/** Reader processes at full speed beside a writer at full speed, which also replaces its fold now and then. */
-async function besideAWriter(
-  suite: StoreSuite,
-  ms: number,
-  tally: Tally,
-  judge: (answer: ReaderAnswer) => void,
-): Promise<void> {
-  await withWriter(suite, async ({ store, start, ask }) => {
-    await commit(store, 1)
-    const children = Array.from({ length: runCounts(suite).readers }, start)
-    const over = new AbortController()
-    const answers = Promise.all(children.map((child) => ask({ read: { ms } }, child))).finally(() =>
-      over.abort(),
-    )
-    let revision = 1
-    try {
-      while (!over.signal.aborted) {
-        await commit(store, ++revision)
-        if (store.stage === undefined || revision % STAGED_EVERY > 0) continue
-        const staged = await store.stage()
-        await staged.apply(readerCommit(++revision), at(revision))
-        await staged.commit()
-      }
-    } finally {
-      await answers.catch(() => {})
-    }
-    tally('commits beside readers', revision)
-    for (const answer of await answers) {
-      tally('looks of readers', answer.looks)
-      assert.equal(answer.failed, undefined, 'what ended a reader')
-      assert.ok(answer.looks > 0, 'it read something')
-      judge(answer)
-    }
-  })
-}
-
-async function commit(store: SnapshotStore, revision: number): Promise<void> {
-  await store.apply(readerCommit(revision), at(revision))
-}
-
-function questionOf(suite: StoreSuite, harness: StoreHarness, asked: Asked): ReaderQuestion {
-  const { path } = harness.fixture
-  if (path === undefined) throw new CaseSkipped('the fixture has no path')
-  return { module: suite.readerModule!.href, path, ...asked }
+function assertShows(fold: FoldReader, revision: number, who: string): void {
+  assert.equal(fold.cursor.revision, BigInt(revision), `${who} after commit ${revision}`)
+  assert.equal(wrongIn(fold), undefined, `${who} after commit ${revision}`)
 }
