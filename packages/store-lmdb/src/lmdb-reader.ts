@@ -328,7 +328,7 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
     const file = join(directory, current.name)
     const checkedMark = damageMark(directory)
     try {
-      const { foldId } = await checkFile(file, 'head', { named: true, live: true })
+      const { foldId, commit } = await checkFile(file, 'head', { named: true, live: true })
       if (Buffer.compare(foldId, current.foldId) !== 0)
         throw new SnapshotError('ForeignFold', `${file} belongs to another fold`, { path: file })
       await checkLockFile(file)
@@ -340,13 +340,13 @@ async function openFile(directory: string, options: LmdbReaderOptions): Promise<
       })
       const opened = await OpenFile.over(environment, file, { currentIno: ino, checkedMark })
       if (checkedMark !== undefined) await mustBeWhole(opened)
-      if (!isSetBack(environment)) return opened
-      // Opening it set back where transactions begin. Its writer mends that; where none lives, opening it again does.
-      for (let look = 0; look < MEND_LOOKS && isSetBack(environment); look++) await delay(MEND_PAUSE_MS)
-      if (!isSetBack(environment) || attempt >= OPEN_ATTEMPTS) {
+      // Who opens it may set back where transactions begin. Its writer mends that; where none lives, opening it again does.
+      const isBehind = (): boolean => opened.cut.state.commit < commit || isSetBack(environment)
+      for (let look = 0; look < MEND_LOOKS && isBehind(); look++) {
+        await delay(MEND_PAUSE_MS)
         opened.renew()
-        return opened
       }
+      if (!isBehind() || attempt >= OPEN_ATTEMPTS) return opened
       await opened.end()
     } catch (error) {
       // It was replaced since CURRENT was read.

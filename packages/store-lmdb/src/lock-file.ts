@@ -79,14 +79,13 @@ function openDescriptors(): number[] {
 function openDescriptorOf(path: string): number | undefined {
   const wanted = statSync(path, { bigint: true, throwIfNoEntry: false })
   if (wanted === undefined) return undefined
-  return openDescriptors()
-    .find((descriptor) => {
-      try {
-        const { dev, ino } = fstatSync(descriptor, { bigint: true })
-        return dev === wanted.dev && ino === wanted.ino
-      } catch {
-        // The list's own, which is closed by now.
-        return false
-      }
-    })
+  return openDescriptors().find((descriptor) => {
+    try {
+      const { dev, ino } = fstatSync(descriptor, { bigint: true })
+      return dev === wanted.dev && ino === wanted.ino
+    } catch {
+      // The list's own, which is closed by now.
+      return false
+    }
+  })
 }
