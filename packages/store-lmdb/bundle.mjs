@@ -36,14 +36,14 @@ const PATCHED = [
     to: '(options.readOnly && !options.writableFile ? 0x20000 : 0)',
   },
   // An environment whose first transaction fails stayed open with nobody to close it, and kept its lock file from being
-  // made anew.
+  // made anew. A native open that fails is another thing: it must not be tried again.
   {
     from: 'env.readerCheck(); // clear out any stale entries',
-    to: 'try { env.readerCheck() } catch (error) { env.close(); throw error }',
+    to: 'try { env.readerCheck() } catch (error) { env.close(); error.wasOpen = true; throw error }',
   },
   {
     from: 'return options.asClass ? Class : new Class(options.name || null, options);',
-    to: 'try { return new Class(options.name || null, options) } catch (error) { env.close(); throw error }',
+    to: 'try { return new Class(options.name || null, options) } catch (error) { env.close(); error.wasOpen = true; throw error }',
   },
 ]
 

@@ -55,7 +55,8 @@ export async function openEnvironment(file: string, options: EnvironmentOptions)
     try {
       return await openOnce(file, options)
     } catch (error) {
-      if ((error as { readonly code?: unknown }).code !== ENDED_LOCKS || attempt === OPEN_ATTEMPTS)
+      const { code, wasOpen } = error as { readonly code?: unknown; readonly wasOpen?: true }
+      if (wasOpen === undefined || code !== ENDED_LOCKS || attempt === OPEN_ATTEMPTS)
         throw nativeError(error, 'opening', file)
       await delay(Math.random() * MOST_PAUSE_MS)
     }

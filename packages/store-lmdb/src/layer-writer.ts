@@ -100,7 +100,10 @@ export class LayerWriter {
     }
     const { base, runs, arrivals } = this.#layers
     const texts = [...this.#pending.keys()].sort()
-    const run = commit(environment, () => environment.byText(runName(runs.length))!)
+    const run = commit(environment, () => {
+      guard()
+      return environment.byText(runName(runs.length))!
+    })
     for (let written = 0; written < texts.length;)
       commit(environment, () => {
         guard()

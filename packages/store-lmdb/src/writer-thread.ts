@@ -134,7 +134,7 @@ function apply(
 ): number {
   const { root, meta } = environment
   mustHaveRoom(file, mostBytesOf(request.steps))
-  if (wasLayered || request.layered) layers ??= layersOf(environment)
+  if (wasLayered || request.layered) layers ??= layersOf(environment, epoch)
   // Before the batch, so that a failure leaves it out.
   if (layers?.isFull === true) seal(environment, epoch)
   commit(environment, () => {
@@ -174,15 +174,15 @@ function put({ data, deleted }: Environment, steps: Uint8Array, counts: Counts):
   })
 }
 
-function layersOf(environment: Environment): LayerWriter {
+function layersOf(environment: Environment, epoch: bigint): LayerWriter {
   const { meta } = environment
   return commit(environment, () =>
-    LayerWriter.open(environment, readLayers(meta), readState(meta)!, start.runBytes),
+    LayerWriter.open(environment, readLayers(meta), mustBeOwn(meta, epoch), start.runBytes),
   )
 }
 
 function seal(environment: Environment, epoch: bigint): void {
-  if (wasLayered) layers ??= layersOf(environment)
+  if (wasLayered) layers ??= layersOf(environment, epoch)
   const { meta } = environment
   const guard = (): void => void mustBeOwn(meta, epoch)
   if (layers === undefined) commit(environment, guard)
