@@ -1,6 +1,7 @@
 import type { Protocol } from '@slip/kv-core'
 import { LARGE_ARTIFACTS, MEDIUM_ARTIFACTS, SMALL_ARTIFACTS } from './artifact-configurations.ts'
 import { SMALL_COUNT } from './ancestor-exports.ts'
+import { LARGE_OPENERS, MEDIUM_OPENERS, SMALL_OPENERS } from './opener-configurations.ts'
 import { DEEP_PARTS, LARGE_PARTS, MEDIUM_PARTS, SMALL_PARTS } from './part-configurations.ts'
 import { configuration, type Configuration } from './configuration.ts'
 import { attachModel } from './models/attach-model.ts'
@@ -102,6 +103,7 @@ export const SMALL: readonly Configuration[] = [
   SMALL_COUNT.configuration,
   ...SMALL_ARTIFACTS,
   ...SMALL_PARTS,
+  ...SMALL_OPENERS,
   listing({ name: 'removals', ...two }),
   listing({ name: 'writers only', keys: 2, revisions: 4, removals: false }),
   attaching({ name: 'writers only', ...two, faults: [], calm: true }),
@@ -139,6 +141,7 @@ export const SMALL: readonly Configuration[] = [
 export const MEDIUM: readonly Configuration[] = [
   ...MEDIUM_ARTIFACTS,
   ...MEDIUM_PARTS,
+  ...MEDIUM_OPENERS,
   attaching({ name: 'rollback, four writes', keys: 2, revisions: 4, eras: 2, faults: ['rollback'] }),
   attaching({
     name: 'recreated and purged',
@@ -180,6 +183,7 @@ export const DEEP: readonly Configuration[] = [
 export const LARGE: readonly Configuration[] = [
   ...LARGE_ARTIFACTS,
   ...LARGE_PARTS,
+  ...LARGE_OPENERS,
   attaching({
     name: 'three keys, recreated and purged',
     keys: 3,

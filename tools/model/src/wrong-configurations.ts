@@ -3,6 +3,7 @@ import { ARTIFACT_LIMITS, WRONG_ARTIFACTS } from './artifact-configurations.ts'
 import type { WrongConfiguration } from './configuration.ts'
 import { attaching, counting, flushing, keeping, listing, resyncing, watching } from './configurations.ts'
 import { HAZARDS } from './models/hazards.ts'
+import { WRONG_OPENERS } from './opener-configurations.ts'
 import { WRONG_PARTS } from './part-configurations.ts'
 import { ancestor } from './rules/ancestor.ts'
 
@@ -28,6 +29,7 @@ export const ANCESTOR: readonly WrongConfiguration[] = HAZARDS.map(({ id, option
 export const WRONG_RULES: readonly WrongConfiguration[] = [
   ...WRONG_ARTIFACTS,
   ...WRONG_PARTS,
+  ...WRONG_OPENERS,
   {
     configuration: watching({ name: 'resumes from what was delivered', ...two, resumesFrom: 'delivered' }),
     rules: protocol,

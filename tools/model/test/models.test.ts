@@ -11,6 +11,7 @@ import {
   LIMITS,
   listingModel,
   MEDIUM,
+  openersModel,
   partsModel,
   resyncModel,
   SHIPPED_COUNT,
@@ -107,6 +108,7 @@ test('a plain second explorer counts the same', { timeout: 300_000 }, () => {
   )
   same(artifactsModel({ name: 'artifacts', publishers: 1, revisions: [1, 1] }, protocol))
   same(partsModel({ name: 'parts', publishers: 2, revisions: [2], crashes: false }, protocol))
+  same(openersModel({ name: 'openers', commits: 3, openers: 1, opens: 2 }, protocol))
   same(listingModel({ name: 'listing', ...two }, protocol))
   same(resyncModel({ name: 'resync', ...two, discards: 1 }, protocol))
 })

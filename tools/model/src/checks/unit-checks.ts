@@ -5,6 +5,7 @@ import { FLUSH_CHECKS } from './flush-checks.ts'
 import { FORWARD_CHECKS } from './forward-checks.ts'
 import { HISTORY_CHECKS } from './history-checks.ts'
 import { LISTING_CHECKS } from './listing-checks.ts'
+import { NEWEST_CHECKS } from './newest-checks.ts'
 import { PART_CHECKS } from './part-checks.ts'
 import { POSITION_CHECKS } from './position-checks.ts'
 import { PRUNE_CHECKS } from './prune-checks.ts'
@@ -30,4 +31,5 @@ export const UNIT_CHECKS: readonly UnitCheck[] = [
   ...PRUNE_CHECKS,
   ...PUBLISHED_CHECKS,
   ...PART_CHECKS,
+  ...NEWEST_CHECKS,
 ]

@@ -1,5 +1,6 @@
 import { protocol, type Protocol, type SourceDescription } from '@slip/kv-core'
 import type { Mutant } from './mutant.ts'
+import { OPENER_MUTANTS } from './opener-mutants.ts'
 import { PART_MUTANTS } from './part-mutants.ts'
 
 const mutant = (name: string, changes: Partial<Protocol>): Mutant => ({ name, changes })
@@ -12,6 +13,7 @@ function unstated(source: SourceDescription, name: keyof SourceDescription): Sou
 /** Mistakes one could make, for every decision of the table. */
 export const HAND_WRITTEN: readonly Mutant[] = [
   ...PART_MUTANTS,
+  ...OPENER_MUTANTS,
   mutant('attach: always resumes', { attach: () => ({ action: 'resume' }) }),
   mutant('attach: an empty fold is resumed, entries without a position too', {
     attach: (input) => (input.fold.cursor.isNone ? { action: 'fresh' } : protocol.attach(input)),
