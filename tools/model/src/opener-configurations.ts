@@ -62,7 +62,7 @@ export const WRONG_OPENERS: readonly WrongConfiguration[] = [
     property: "the writer's handle shows what was acknowledged",
   },
   {
-    configuration: opening({ name: 'a reader goes wherever it is shown', keepsNewer: false }),
+    configuration: opening({ name: 'a reader goes wherever it is shown', keepsNewer: false, goesOn: true }),
     rules: protocol,
     property: 'no handle goes back',
   },

@@ -58,6 +58,8 @@ export class OpenersReader {
   begin(s: S, handle: number): boolean {
     if (s.handle.at(handle) !== AT_REST) return false
     if (handle === 0 ? s.writer !== IDLE || s.told === s.made : s.opener.at(handle - 1) !== OPEN) return false
+    const isNewest = s.cut.at(handle) > 0 && s.slot.at(handle) === numberOf(s, newestOf(s))
+    if (isNewest && this.#options.goesOn === true) return false
     this.#load(s, handle)
     return true
   }

@@ -16,6 +16,11 @@ export interface OpenersOptions {
   readonly comparesOwn?: boolean
   /** Whether a reader keeps what it has where it is shown an older commit. @default true */
   readonly keepsNewer?: boolean
+  /**
+   * Whether a handle begins no other transaction while the one that it shows has the number of the newest commit, as the
+   * binding does as long as that is the last one it began. @default false
+   */
+  readonly goesOn?: boolean
   /** Whether the writer looks, when it has nothing to write, where transactions begin. @default true */
   readonly looks?: boolean
   /** The properties that are not asked. @default none */
