@@ -1,7 +1,7 @@
 import type { Protocol } from '@slip/kv-core'
 import { LARGE_ARTIFACTS, MEDIUM_ARTIFACTS, SMALL_ARTIFACTS } from './artifact-configurations.ts'
 import { SMALL_COUNT } from './ancestor-exports.ts'
-import { LARGE_OPENERS, MEDIUM_OPENERS, SMALL_OPENERS } from './opener-configurations.ts'
+import { DEEP_OPENERS, LARGE_OPENERS, MEDIUM_OPENERS, SMALL_OPENERS } from './opener-configurations.ts'
 import { DEEP_PARTS, LARGE_PARTS, MEDIUM_PARTS, SMALL_PARTS } from './part-configurations.ts'
 import { configuration, type Configuration } from './configuration.ts'
 import { attachModel } from './models/attach-model.ts'
@@ -170,6 +170,7 @@ export const MEDIUM: readonly Configuration[] = [
 /** Minutes and gigabytes: `explore deep`. */
 export const DEEP: readonly Configuration[] = [
   ...DEEP_PARTS,
+  ...DEEP_OPENERS,
   attaching({
     name: 'three keys followed, recreated and purged, deep',
     keys: 3,

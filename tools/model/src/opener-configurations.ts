@@ -28,8 +28,9 @@ export const MEDIUM_OPENERS: readonly Configuration[] = [
 
 export const LARGE_OPENERS: readonly Configuration[] = [
   opening({ name: 'two that open twice, one of which reads', openers: 2, readers: 1, opens: 2 }),
-  opening({ name: 'two that read', openers: 2 }),
 ]
+
+export const DEEP_OPENERS: readonly Configuration[] = [opening({ name: 'two that read, deep', openers: 2 })]
 
 const unguarded: Protocol = { ...protocol, beginsAtNewest: () => true }
 
