@@ -279,11 +279,15 @@ class OpenFile {
     }
   }
 
-  /** Goes to the newest commit. */
+  /** Goes to the newest commit; stays where it is where others set back where transactions begin. */
   renew(): void {
-    const before = this.cut
-    this.cut = this.#newest({ show: true })
-    before.release()
+    const next = this.#newest({ show: true })
+    if (next.state.commit < this.cut.state.commit) {
+      next.release()
+      return
+    }
+    this.cut.release()
+    this.cut = next
   }
 
   /** Closes the file when the last view of it is. */

@@ -165,7 +165,26 @@ test('where nobody writes any more the newest commit is soon shown again', async
   await store.close()
 })
 
-test('a reader does not go back, and a writer that comes begins at the newest commit', async () => {
+test('a reader does not go back, whatever it is shown', async () => {
+  const path = join(await scratch(), 'fold')
+  const store = await LmdbSnapshot.open({ path, durability: 'os' })
+  for (let revision = 1; revision <= 5; revision++) await store.apply(commit(revision), at(revision))
+  const reader = await LmdbReader.open({ path })
+  for (let revision = 6; revision <= 7; revision++) await store.apply(commit(revision), at(revision))
+  // Nobody mends it any more.
+  await store.close()
+  const lockFile = LockFile.of(await fileIn(path))!
+  const { newest } = lockFile
+  lockFile.newest = newest - 2
+  // Of two commits there is a meta page: this number leads to that of the newest.
+  expect(reader.refresh()).toEqual(at(7))
+  lockFile.newest = newest - 1
+  expect(reader.refresh()).toEqual(at(7))
+  expectCommit(reader, 7)
+  await reader.close()
+})
+
+test('a reader stays, and a writer that comes begins at the newest commit', async () => {
   const path = join(await scratch(), 'fold')
   let store = await LmdbSnapshot.open({ path, durability: 'os' })
   for (let revision = 1; revision <= 5; revision++) await store.apply(commit(revision), at(revision))
