@@ -1,7 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+const SETUP = fileURLToPath(new URL('vitest.setup.ts', import.meta.url))
 
 /** What a package says about its tests. */
 export interface PackageTests {
@@ -22,6 +25,7 @@ export function packageTests(options: PackageTests = {}): ViteUserConfig {
   return defineConfig({
     test: {
       include: ['test/**/*.test.ts'],
+      setupFiles: [SETUP],
       testTimeout: 120_000,
       hookTimeout: 60_000,
       pool: 'forks',
